@@ -1,0 +1,49 @@
+"""wenmo (文模): your text in, the best language model that text and your minutes can buy out, with the proof.
+
+The public API; everything is imported on first use, so that `import wenmo` costs nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from wenmo.api import Model, load
+    from wenmo.config import Recipe
+    from wenmo.corpus import Corpus, prepare
+    from wenmo.errors import WenmoError
+    from wenmo.workflow import TrainResult, train
+
+_EXPORTS = {
+    "Corpus": "wenmo.corpus",
+    "Model": "wenmo.api",
+    "Recipe": "wenmo.config",
+    "TrainResult": "wenmo.workflow",
+    "WenmoError": "wenmo.errors",
+    "load": "wenmo.api",
+    "prepare": "wenmo.corpus",
+    "train": "wenmo.workflow",
+}
+
+__all__ = [
+    "Corpus",
+    "Model",
+    "Recipe",
+    "TrainResult",
+    "WenmoError",
+    "__version__",
+    "load",
+    "prepare",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Imports a public name on first use (PEP 562)."""
+    if name in _EXPORTS:
+        from importlib import import_module
+
+        return getattr(import_module(_EXPORTS[name]), name)
+    raise AttributeError(f"module 'wenmo' has no attribute {name!r}")

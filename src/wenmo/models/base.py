@@ -1,0 +1,137 @@
+"""The contract that every model family fulfils.
+
+Generation, mixtures, evaluation and explanation know only what stands here. A recurrent hidden state, a
+key-value cache and the recent text of an n-gram model are all a `State`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor, nn
+
+
+class ModelConfig(BaseModel):
+    """Shape of a model: all that is needed to build it with random weights."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    vocab_size: int
+    """Number of tokens V."""
+    context_length: int
+    """Tokens of context the model is trained with; evaluation windows have this length."""
+
+
+class State(ABC):
+    """What a model remembers of the tokens read so far, for a batch of rows; opaque to callers.
+
+    A state is never changed in place by `forward`, `select` or `truncate` in a way that alters what an older
+    state object means, except that a key-value cache may share storage with the states made from it.
+    """
+
+    lengths: Tensor
+    """Tokens read by each row, int64 (B,)."""
+
+    @abstractmethod
+    def select(self, rows: Tensor) -> State:
+        """Returns the state of the given rows (int64 (N,), repeats allowed), for beam search and sampling."""
+
+    @abstractmethod
+    def truncate(self, lengths: Tensor) -> State:
+        """Returns the state as it was when row b had read only lengths[b] tokens (int64 (B,)).
+
+        Raises:
+            ValueError: When a length exceeds what the row has read.
+        """
+
+
+class LanguageModel(nn.Module, ABC):
+    """A distribution over the next token given the tokens before it.
+
+    Attributes:
+        architecture: Name in the registry.
+        trainable: False when the model is fitted by counting instead of gradients.
+        config: Shape of the model.
+    """
+
+    architecture: ClassVar[str]
+    trainable: ClassVar[bool] = True
+    config: ModelConfig
+
+    @abstractmethod
+    def initial_state(self, batch: int) -> State:
+        """Returns the state of `batch` rows that have read nothing."""
+
+    @abstractmethod
+    def forward(
+        self, ids: Tensor, state: State | None = None, lengths: Tensor | None = None
+    ) -> tuple[Tensor, State]:
+        """Predicts the token after each given one.
+
+        Args:
+            ids: Token ids, int64 (B, T), right-padded where `lengths` is given.
+            state: What was read before; None is the beginning.
+            lengths: Valid tokens of each row in this call, int64 (B,), 0 <= lengths[b] <= T; None means T.
+                Padding never influences the logits of valid positions nor the returned state.
+
+        Returns:
+            Logits float32 (B, T, V), where [:, t] predicts token t + 1 (those at padding are undefined), and the new
+            state. log_softmax of the logits is the model's distribution.
+        """
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of tokens V."""
+        return self.config.vocab_size
+
+    @property
+    def context_length(self) -> int:
+        """Tokens of context the model is trained and scored with."""
+        return self.config.context_length
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return next(iter([*self.parameters(), *self.buffers()])).device
+
+    def num_parameters(self) -> int:
+        """Number of distinct trainable numbers (tied ones counted once)."""
+        return sum(p.numel() for p in self.parameters())
+
+
+class NeuralLanguageModel(LanguageModel):
+    """A model trained by gradients: a hidden vector per position, and a linear output layer on it.
+
+    `forward` is `hidden` followed by the product with `output_weight`; training uses the two apart, so that
+    logits of a whole batch never exist at once.
+    """
+
+    @abstractmethod
+    def hidden(
+        self, ids: Tensor, state: State | None = None, lengths: Tensor | None = None, need_state: bool = True
+    ) -> tuple[Tensor, State | None]:
+        """Returns the last hidden vectors (B, T, D), in the compute dtype, and the new state (None unless needed)."""
+
+    @property
+    @abstractmethod
+    def output_weight(self) -> Tensor:
+        """Output matrix (V, D); the embedding itself when tied. The output layer has no bias."""
+
+    @abstractmethod
+    def matrices(self) -> list[nn.Parameter]:
+        """2-D hidden weights that Muon may optimise (no embeddings, no output layer, no vectors)."""
+
+    @abstractmethod
+    def flops_per_token(self, context: int) -> float:
+        """Floating-point operations of one forward pass per token at the given context length (matrix products only)."""
+
+    def forward(
+        self, ids: Tensor, state: State | None = None, lengths: Tensor | None = None
+    ) -> tuple[Tensor, State]:
+        """See `LanguageModel.forward`."""
+        hidden, new_state = self.hidden(ids, state, lengths, need_state=True)
+        assert new_state is not None
+        return (hidden @ self.output_weight.T).float(), new_state
