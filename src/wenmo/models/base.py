@@ -7,8 +7,10 @@ key-value cache and the recent text of an n-gram model are all a `State`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
@@ -82,6 +84,24 @@ class LanguageModel(nn.Module, ABC):
             state. log_softmax of the logits is the model's distribution.
         """
 
+    def token_nats(
+        self, ids: npt.NDArray[np.integer], context: int, adaptive: bool, eos_id: int = 0
+    ) -> npt.NDArray[np.float64] | None:
+        """Scores a token stream in a way of the family's own; called by `likelihood.score_stream` only.
+
+        Args:
+            ids: The stream (N,), N >= 1, without the eos that begins it: ids[0] is predicted from [eos_id] alone.
+            context: Each token is predicted from the current window only: the first window begins at [eos_id]; see
+                `likelihood.windows`. A model that remembers fewer tokens may ignore it.
+            adaptive: Also learn from each token after predicting it ("prequential"); False leaves the model frozen.
+            eos_id: The token that stands before the stream.
+
+        Returns:
+            Nats of every token, float64 (N,); None when the family has no way of its own and is to be scored by
+            windows through `forward`. Adaptive scoring must leave the model as it was.
+        """
+        return None
+
     @property
     def vocab_size(self) -> int:
         """Number of tokens V."""
@@ -100,6 +120,51 @@ class LanguageModel(nn.Module, ABC):
     def num_parameters(self) -> int:
         """Number of distinct trainable numbers (tied ones counted once)."""
         return sum(p.numel() for p in self.parameters())
+
+    # How a model is saved (`storage.py`): config.json holds `config_json()`, model.safetensors holds `tensors()`,
+    # members/NAME/ hold `members()`; `restore` gets the last two back. The defaults suit a model without members
+    # whose `state_dict` says everything.
+
+    def config_json(self) -> dict[str, Any]:
+        """Returns the content of config.json, for other programs; wenmo itself reads wenmo.json."""
+        return {"model_type": f"wenmo-{self.architecture}", **self.config.model_dump(mode="json")}
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Returns the tensors to save, by name, each of them once (a tied output layer is left out)."""
+        distinct: dict[str, Tensor] = {}
+        seen: set[int] = set()
+        for name, tensor in self.state_dict(keep_vars=True).items():
+            if id(tensor) not in seen:
+                seen.add(id(tensor))
+                distinct[name] = tensor.detach()
+        return distinct
+
+    def members(self) -> dict[str, LanguageModel]:
+        """Returns the models inside this one that are saved as models of their own, by folder name."""
+        return {}
+
+    @classmethod
+    def restore(
+        cls, config: ModelConfig, tensors: dict[str, Tensor], members: dict[str, LanguageModel]
+    ) -> Self:
+        """Builds the model whose `config`, `tensors()` and `members()` are given.
+
+        Raises:
+            ValueError: When a tensor is missing, unknown or of another shape.
+        """
+        model = cls(config)
+        own = model.tensors()
+        names = set(own) ^ set(tensors)
+        if names:
+            raise ValueError(f"tensor {min(names)} is {'unknown' if min(names) in tensors else 'missing'}")
+        with torch.no_grad():
+            for name, tensor in own.items():
+                if tensor.shape != tensors[name].shape:
+                    raise ValueError(
+                        f"tensor {name} has shape {tuple(tensors[name].shape)} instead of {tuple(tensor.shape)}"
+                    )
+                tensor.copy_(tensors[name])
+        return model
 
 
 class NeuralLanguageModel(LanguageModel):
