@@ -80,8 +80,8 @@ class LanguageModel(nn.Module, ABC):
                 Padding never influences the logits of valid positions nor the returned state.
 
         Returns:
-            Logits float32 (B, T, V), where [:, t] predicts token t + 1 (those at padding are undefined), and the new
-            state. log_softmax of the logits is the model's distribution.
+            Logits float32 (B, T, V), where [:, t] predicts token t + 1 (those at padding are undefined), and the
+            new state. log_softmax of the logits is the model's distribution.
         """
 
     def token_nats(
@@ -121,15 +121,15 @@ class LanguageModel(nn.Module, ABC):
         """Number of distinct trainable numbers (tied ones counted once)."""
         return sum(p.numel() for p in self.parameters())
 
-    # How a model is saved (`storage.py`): config.json holds `config_json()`, model.safetensors holds `tensors()`,
-    # members/NAME/ hold `members()`; `restore` gets the last two back. The defaults suit a model without members
-    # whose `state_dict` says everything.
+    # How a model is saved (`storage.py`): config.json holds `config_json()`, model.safetensors holds
+    # `saved_tensors()`, members/NAME/ hold `saved_members()`; `restore` gets the last two back. The defaults suit
+    # a model without members whose `state_dict` says everything.
 
     def config_json(self) -> dict[str, Any]:
         """Returns the content of config.json, for other programs; wenmo itself reads wenmo.json."""
         return {"model_type": f"wenmo-{self.architecture}", **self.config.model_dump(mode="json")}
 
-    def tensors(self) -> dict[str, Tensor]:
+    def saved_tensors(self) -> dict[str, Tensor]:
         """Returns the tensors to save, by name, each of them once (a tied output layer is left out)."""
         distinct: dict[str, Tensor] = {}
         seen: set[int] = set()
@@ -139,7 +139,7 @@ class LanguageModel(nn.Module, ABC):
                 distinct[name] = tensor.detach()
         return distinct
 
-    def members(self) -> dict[str, LanguageModel]:
+    def saved_members(self) -> dict[str, LanguageModel]:
         """Returns the models inside this one that are saved as models of their own, by folder name."""
         return {}
 
@@ -147,22 +147,21 @@ class LanguageModel(nn.Module, ABC):
     def restore(
         cls, config: ModelConfig, tensors: dict[str, Tensor], members: dict[str, LanguageModel]
     ) -> Self:
-        """Builds the model whose `config`, `tensors()` and `members()` are given.
+        """Builds the model whose `config`, `saved_tensors()` and `saved_members()` are given.
 
         Raises:
             ValueError: When a tensor is missing, unknown or of another shape.
         """
         model = cls(config)
-        own = model.tensors()
+        own = model.saved_tensors()
         names = set(own) ^ set(tensors)
         if names:
             raise ValueError(f"tensor {min(names)} is {'unknown' if min(names) in tensors else 'missing'}")
         with torch.no_grad():
             for name, tensor in own.items():
                 if tensor.shape != tensors[name].shape:
-                    raise ValueError(
-                        f"tensor {name} has shape {tuple(tensors[name].shape)} instead of {tuple(tensor.shape)}"
-                    )
+                    found, wanted = tuple(tensors[name].shape), tuple(tensor.shape)
+                    raise ValueError(f"tensor {name} has shape {found} instead of {wanted}")
                 tensor.copy_(tensors[name])
         return model
 
@@ -178,7 +177,7 @@ class NeuralLanguageModel(LanguageModel):
     def hidden(
         self, ids: Tensor, state: State | None = None, lengths: Tensor | None = None, need_state: bool = True
     ) -> tuple[Tensor, State | None]:
-        """Returns the last hidden vectors (B, T, D), in the compute dtype, and the new state (None unless needed)."""
+        """Returns the last hidden vectors (B, T, D), in the compute dtype, and the new state if needed."""
 
     @property
     @abstractmethod
@@ -191,7 +190,7 @@ class NeuralLanguageModel(LanguageModel):
 
     @abstractmethod
     def flops_per_token(self, context: int) -> float:
-        """Floating-point operations of one forward pass per token at the given context length (matrix products only)."""
+        """Returns the operations of one forward pass per token at the given context (matrix products only)."""
 
     def forward(
         self, ids: Tensor, state: State | None = None, lengths: Tensor | None = None
