@@ -1,0 +1,152 @@
+"""Batches from a token stream: every token of every document once per epoch, in a new order each epoch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A block of rows of one step.
+
+    Attributes:
+        inputs: Token ids, int64 (B, T).
+        targets: The token after each input, int64 (B, T).
+        weights: 1.0 where the target counts, 0.0 at padding, float32 (B, T); None when all count.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    weights: Tensor | None
+
+    @property
+    def tokens(self) -> int:
+        """Targets that count."""
+        return self.targets.numel() if self.weights is None else int(self.weights.sum().item())
+
+    def split(self, rows: int) -> list[Batch]:
+        """Cuts the batch into parts of at most `rows` rows (for gradient accumulation)."""
+        pieces = []
+        for start in range(0, self.inputs.shape[0], rows):
+            part = slice(start, start + rows)
+            weights = None if self.weights is None else self.weights[part]
+            pieces.append(Batch(self.inputs[part], self.targets[part], weights))
+        return pieces
+
+
+class PackedBatches:
+    """Endless batches over a stream of documents, packed so that nothing is dropped and nothing padded but the end.
+
+    Each epoch shuffles the documents, joins them (each keeps its end-of-text token, so the model sees where one
+    ends), turns the joined stream by a random offset, so that windows fall elsewhere every epoch, and cuts it into
+    rows of `context` targets, which are shuffled once more. The order is a pure function of (seed, epoch), and the
+    position is two numbers, so a run resumes exactly where it stopped.
+
+    Args:
+        ids: Tokens of all documents, each followed by the end-of-text token.
+        offsets: Start of each (non-empty) document in `ids`, and the end, int64 (documents + 1).
+        context: Tokens per row T.
+        rows: Rows per batch B.
+        seed: Seed of the order.
+    """
+
+    def __init__(
+        self,
+        ids: npt.NDArray[np.unsignedinteger[Any]],
+        offsets: npt.NDArray[np.int64],
+        *,
+        context: int,
+        rows: int,
+        seed: int,
+    ) -> None:
+        if len(ids) == 0:
+            raise ValueError("no tokens to train on")
+        self._ids = ids
+        self._offsets = offsets
+        self.context = min(context, len(ids))
+        self.rows = rows
+        self._seed = seed
+        self.epoch = 0
+        self.row = 0
+        self._load_epoch()
+
+    @property
+    def rows_per_epoch(self) -> int:
+        """Rows of one pass over the documents."""
+        return -(-len(self._ids) // self.context)
+
+    @property
+    def epochs_done(self) -> float:
+        """Passes over the documents so far."""
+        return self.epoch + self.row / self.rows_per_epoch
+
+    def state(self) -> dict[str, int]:
+        """Position, for a checkpoint."""
+        return {"epoch": self.epoch, "row": self.row}
+
+    def restore(self, state: dict[str, int]) -> None:
+        """Goes to a position that `state` returned."""
+        self.epoch, self.row = state["epoch"], state["row"]
+        self._load_epoch()
+
+    def _load_epoch(self) -> None:
+        generator = np.random.default_rng([self._seed, self.epoch])
+        self._order = generator.permutation(len(self._offsets) - 1)
+        lengths = np.diff(self._offsets)[self._order]
+        self._starts = np.concatenate([[0], np.cumsum(lengths)])
+        self._turn = int(generator.integers(len(self._ids)))
+        self._row_order = generator.permutation(self.rows_per_epoch)
+
+    def _read(self, start: int, count: int) -> npt.NDArray[np.int64]:
+        """Copies `count` tokens of this epoch's joined stream, which is endless: after its end it begins again."""
+        window = np.empty(count, dtype=np.int64)
+        filled = 0
+        position = start % len(self._ids)
+        document = int(np.searchsorted(self._starts, position, side="right")) - 1
+        while filled < count:
+            begin = int(self._offsets[self._order[document]]) + position - int(self._starts[document])
+            take = min(count - filled, int(self._starts[document + 1]) - position)
+            window[filled : filled + take] = self._ids[begin : begin + take]
+            filled += take
+            position += take
+            document += 1
+            if document == len(self._order):
+                position = document = 0
+        return window
+
+    def _row(self, index: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], int]:
+        """Inputs, targets and number of valid targets of one row.
+
+        The input before the stream's first token is its last one, which is an end-of-text token, as it should be.
+        """
+        start = index * self.context
+        window = self._read(self._turn + start - 1, self.context + 1)
+        return window[:-1], window[1:], min(self.context, len(self._ids) - start)
+
+    def next(self) -> Batch:
+        """Returns the next batch: always `rows` x `context`, the rest of an epoch being filled from the next one."""
+        inputs = np.empty((self.rows, self.context), dtype=np.int64)
+        targets = np.empty((self.rows, self.context), dtype=np.int64)
+        weights: npt.NDArray[np.float32] | None = None
+        for row in range(self.rows):
+            if self.row == self.rows_per_epoch:
+                self.epoch += 1
+                self.row = 0
+                self._load_epoch()
+            inputs[row], targets[row], valid = self._row(int(self._row_order[self.row]))
+            self.row += 1
+            if valid < self.context:
+                if weights is None:
+                    weights = np.ones((self.rows, self.context), dtype=np.float32)
+                weights[row, valid:] = 0.0
+        return Batch(
+            torch.from_numpy(inputs),
+            torch.from_numpy(targets),
+            None if weights is None else torch.from_numpy(weights),
+        )

@@ -1,0 +1,96 @@
+"""The training loss: cross-entropy without ever holding the logits of a whole batch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+CHUNK_ELEMENTS = 1 << 19
+"""Logits held at a time (2 MB in float32): they stay in cache, and are small beside the weights."""
+
+
+class _LinearCrossEntropy(torch.autograd.Function):
+    """Mean cross-entropy of softmax(hidden @ weight.T) by chunks of rows; gradients are made in the forward pass."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, row_weights: Tensor, smoothing: float
+    ) -> Tensor:
+        rows, vocab = hidden.shape[0], weight.shape[0]
+        chunk = max(1, min(rows, CHUNK_ELEMENTS // vocab))
+        need_hidden, need_weight = ctx.needs_input_grad[:2]
+        grad_hidden = torch.empty_like(hidden) if need_hidden else None
+        grad_weight = torch.zeros_like(weight) if need_weight else None
+        loss = torch.zeros((), dtype=torch.float32, device=hidden.device)
+        for start in range(0, rows, chunk):
+            part = hidden[start : start + chunk]
+            scale = row_weights[start : start + chunk]
+            index = targets[start : start + chunk, None]
+            logits = torch.mm(part, weight.T).float()
+            log_probs = torch.log_softmax(logits, dim=-1)
+            picked = log_probs.gather(1, index).squeeze(1)
+            nats = -picked * (1.0 - smoothing)
+            if smoothing:
+                nats = nats - log_probs.mean(dim=1) * smoothing
+            loss += torch.dot(nats, scale)
+            if grad_hidden is None and grad_weight is None:
+                continue
+            # d loss / d logits = probabilities - smoothed target, scaled by the row's weight.
+            grad = log_probs.exp_()
+            grad.scatter_add_(1, index, torch.full_like(picked, smoothing - 1.0)[:, None])
+            if smoothing:
+                grad -= smoothing / vocab
+            grad *= scale[:, None]
+            grad = grad.to(part.dtype)
+            if grad_hidden is not None:
+                torch.mm(grad, weight, out=grad_hidden[start : start + chunk])
+            if grad_weight is not None:
+                grad_weight.addmm_(grad.T, part)
+        ctx.save_for_backward(grad_hidden, grad_weight)
+        return loss
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
+        (upstream,) = grad_outputs
+        grad_hidden, grad_weight = ctx.saved_tensors
+        return (
+            None if grad_hidden is None else grad_hidden * upstream,
+            None if grad_weight is None else grad_weight * upstream,
+            None,
+            None,
+            None,
+        )
+
+
+def linear_cross_entropy(
+    hidden: Tensor,
+    weight: Tensor,
+    targets: Tensor,
+    weights: Tensor | None = None,
+    label_smoothing: float = 0.0,
+) -> Tensor:
+    """Mean cross-entropy of a linear output layer, in memory that does not grow with rows x vocabulary.
+
+    Args:
+        hidden: Last hidden vectors (..., D).
+        weight: Output matrix (V, D).
+        targets: Token ids, int64, the leading shape of `hidden`.
+        weights: Weight of each target (same shape as `targets`); None counts each once. Zero leaves one out.
+        label_smoothing: Share of the target probability spread evenly over the vocabulary (Szegedy et al. 2016).
+
+    Returns:
+        Scalar float32 loss in nats: the weighted sum divided by the sum of the weights.
+    """
+    flat = hidden.reshape(-1, hidden.shape[-1])
+    index = targets.reshape(-1)
+    if weights is None:
+        row_weights = torch.full((flat.shape[0],), 1.0 / flat.shape[0], device=flat.device)
+    else:
+        row_weights = weights.reshape(-1).float()
+        row_weights = row_weights / row_weights.sum().clamp_min(1e-9)
+    loss: Tensor = _LinearCrossEntropy.apply(
+        flat, weight.to(flat.dtype), index, row_weights, label_smoothing
+    )
+    return loss

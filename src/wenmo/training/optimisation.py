@@ -1,0 +1,214 @@
+"""Optimisers, parameter groups and learning-rate schedules."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from wenmo.models.base import NeuralLanguageModel
+
+NEWTON_SCHULZ = ((3.4445, -4.7750, 2.0315),) * 5
+"""Coefficients of the quintic iteration in Jordan et al. 2024, "Muon: An optimizer for hidden layers"."""
+MUON_TOKENS_PER_SIDE = 25
+"""Muon pays when a step has this many tokens for each unit of the smaller matrix side: its five iterations then
+cost at most a fifth of the forward and backward pass (5 m / B operations beside 1)."""
+
+
+def orthogonalise(updates: Tensor) -> Tensor:
+    """Replaces each matrix by (nearly) the nearest one with orthonormal rows or columns.
+
+    Newton-Schulz iteration on U S V^T -> U V^T (Jordan et al. 2024). It runs in float32 on CPUs, where bfloat16
+    products are slow, and in bfloat16 on CUDA.
+
+    Args:
+        updates: Matrices (N, rows, columns).
+
+    Returns:
+        A tensor of the same shape and dtype.
+    """
+    x = updates.bfloat16() if updates.is_cuda else updates.float()
+    tall = x.shape[-2] > x.shape[-1]
+    if tall:
+        x = x.mT
+    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+    for a, b, c in NEWTON_SCHULZ:
+        gram = x @ x.mT
+        poly = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+        x = torch.baddbmm(x, poly, x, beta=a)
+    if tall:
+        x = x.mT
+    return x.to(updates.dtype)
+
+
+class Muon(torch.optim.Optimizer):
+    """Momentum orthogonalised by Newton-Schulz, for hidden matrices (Jordan et al. 2024).
+
+    The same rule as `torch.optim.Muon` with its "original" learning-rate adjustment, and two differences: the
+    iteration keeps float32 on CPUs, and a parameter with the attribute `muon_split` (row sizes) is several matrices
+    stored as one, each orthogonalised alone. Matrices of one shape are iterated as a batch.
+
+    Args:
+        params: 2-D parameters or groups of them.
+        lr: Learning rate; an update has root-mean-square entries of about lr / sqrt(larger side).
+        momentum: Nesterov momentum.
+        weight_decay: Decoupled weight decay: weights shrink by lr * weight_decay a step.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[nn.Parameter] | Iterable[dict[str, Any]],
+        lr: float = 0.02,
+        momentum: float = 0.95,
+        weight_decay: float = 0.0,
+    ) -> None:
+        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        """Takes one step; see `torch.optim.Optimizer.step`."""
+        loss = closure() if closure is not None else None
+        for group in self.param_groups:
+            buckets: dict[tuple[int, int], list[tuple[Tensor, Tensor]]] = {}
+            for parameter in group["params"]:
+                if parameter.grad is None:
+                    continue
+                update = self._momentum(parameter, group["momentum"])
+                parameter.mul_(1.0 - group["lr"] * group["weight_decay"])
+                sizes = getattr(parameter, "muon_split", (parameter.shape[0],))
+                pieces = zip(parameter.split(list(sizes)), update.split(list(sizes)), strict=True)
+                for weight, piece in pieces:
+                    buckets.setdefault((piece.shape[0], piece.shape[1]), []).append((weight, piece))
+            for (rows, columns), pairs in buckets.items():
+                steps = orthogonalise(torch.stack([piece for _, piece in pairs]))
+                size = -group["lr"] * math.sqrt(max(1.0, rows / columns))
+                for (weight, _), direction in zip(pairs, steps, strict=True):
+                    weight.add_(direction, alpha=size)
+        return loss
+
+    def _momentum(self, parameter: nn.Parameter, momentum: float) -> Tensor:
+        state = self.state[parameter]
+        if not state:
+            state["momentum_buffer"] = torch.zeros_like(parameter)
+        buffer: Tensor = state["momentum_buffer"]
+        assert parameter.grad is not None
+        buffer.lerp_(parameter.grad, 1.0 - momentum)
+        return parameter.grad.lerp(buffer, momentum)
+
+
+def build_optimizers(
+    model: NeuralLanguageModel, optimizer: str, *, lr: float, muon_lr: float, weight_decay: float
+) -> list[torch.optim.Optimizer]:
+    """Builds the optimisers of a model.
+
+    Matrices are decayed; vectors (norms, biases) are not, nor are embeddings, whose rows are rarely used. Every
+    parameter stands in exactly one group, which is asserted.
+
+    Args:
+        model: The model.
+        optimizer: `muon` (hidden matrices by Muon, the rest by AdamW), `adamw` or `sgd`.
+        lr: Learning rate of AdamW or SGD.
+        muon_lr: Learning rate of Muon.
+        weight_decay: Decoupled weight decay; for SGD an L2 penalty.
+
+    Returns:
+        One or two optimisers; every group has the key `peak_lr`, from which `set_lr` scales.
+    """
+    hidden = {id(p): p for p in model.matrices() if p.requires_grad}
+    every = {id(p): p for p in model.parameters() if p.requires_grad}
+    rest = [p for key, p in every.items() if key not in hidden]
+    assert set(hidden) <= set(every), "a matrix for Muon is not a parameter of the model"
+    fused = next(iter(every.values())).device.type in ("cpu", "cuda")
+    matrices = list(hidden.values())
+    decayed = {"params": matrices, "weight_decay": weight_decay}
+    kept = {"params": rest, "weight_decay": 0.0}
+    optimizers: list[torch.optim.Optimizer]
+    if optimizer == "muon":
+        optimizers = [
+            Muon([{**decayed, "lr": muon_lr}]),
+            torch.optim.AdamW([kept], lr=lr, betas=(0.9, 0.95), eps=1e-10, fused=fused),
+        ]
+    elif optimizer == "adamw":
+        optimizers = [torch.optim.AdamW([decayed, kept], lr=lr, betas=(0.9, 0.95), fused=fused)]
+    elif optimizer == "sgd":
+        optimizers = [torch.optim.SGD([decayed, kept], lr=lr, momentum=0.9, nesterov=True, fused=fused)]
+    else:
+        raise ValueError(f"unknown optimizer {optimizer!r}")
+    grouped = [p for o in optimizers for g in o.param_groups for p in g["params"]]
+    assert len(grouped) == len(every) and {id(p) for p in grouped} == set(every)
+    for built in optimizers:
+        for group in built.param_groups:
+            group["peak_lr"] = group["lr"]
+    return optimizers
+
+
+def set_lr(optimizers: list[torch.optim.Optimizer], factor: float) -> None:
+    """Sets every learning rate to `factor` times its peak."""
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = group["peak_lr"] * factor
+
+
+def lr_factor(schedule: str, progress: float, *, warmup: float, decay: float) -> float:
+    """Share of the peak learning rate at a point of the training.
+
+    Args:
+        schedule: `wsd` (linear warm-up, constant, linear decay to zero: Hägele et al. 2024), `cosine` (to a tenth),
+            or `constant`.
+        progress: Share of the training done, 0 to 1.
+        warmup: Share of the training spent warming up.
+        decay: Share of the training spent decaying (wsd only).
+    """
+    progress = min(max(progress, 0.0), 1.0)
+    if progress < warmup:
+        return max(progress / warmup, 1e-3)
+    if schedule == "constant":
+        return 1.0
+    if schedule == "cosine":
+        share = (progress - warmup) / max(1.0 - warmup, 1e-9)
+        return 0.1 + 0.9 * 0.5 * (1.0 + math.cos(math.pi * share))
+    if schedule == "wsd":
+        start = max(1.0 - decay, warmup)
+        return 1.0 if progress <= start else max((1.0 - progress) / max(1.0 - start, 1e-9), 0.0)
+    raise ValueError(f"unknown schedule {schedule!r}")
+
+
+def prefers_muon(model: NeuralLanguageModel, batch_tokens: int) -> bool:
+    """Whether a step is large enough for Muon's iterations to be cheap beside it (see `MUON_TOKENS_PER_SIDE`)."""
+    sides = [min(size, p.shape[1]) for p in model.matrices() for size in getattr(p, "muon_split", (p.shape[0],))]
+    return bool(sides) and batch_tokens >= MUON_TOKENS_PER_SIDE * max(sides)
+
+
+class WeightAverage:
+    """Exponential moving average of a model's weights whose memory is a share of the steps taken.
+
+    After step t the average follows with rate 1 / (1 + share * t), so early weights are forgotten at any length of
+    training (the "power" form of Karras et al. 2024).
+
+    Args:
+        model: The model that is averaged; its floating-point parameters are copied.
+        share: Memory as a share of the steps so far.
+    """
+
+    def __init__(self, model: nn.Module, share: float) -> None:
+        self.share = share
+        self.steps = 0
+        self._live = [p for p in model.parameters()]
+        self.weights = [p.detach().clone() for p in self._live]
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Moves the average towards the live weights; call once after each step."""
+        self.steps += 1
+        torch._foreach_lerp_(self.weights, self._live, 1.0 / (1.0 + self.share * self.steps))
+
+    @torch.no_grad()
+    def swap(self) -> None:
+        """Exchanges the live weights and the average; call twice to restore."""
+        for average, live in zip(self.weights, self._live, strict=True):
+            kept = live.clone()
+            live.copy_(average)
+            average.copy_(kept)

@@ -1,0 +1,424 @@
+"""The training loop: one for every neural architecture, on CPU and CUDA."""
+
+from __future__ import annotations
+
+import json
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from wenmo.errors import TrainingError
+from wenmo.models.base import NeuralLanguageModel
+from wenmo.models.likelihood import score_stream
+from wenmo.progress import track
+from wenmo.training.batches import PackedBatches
+from wenmo.training.checkpoint import (
+    load_checkpoint,
+    optimizer_tensors,
+    restore_optimizers,
+    save_checkpoint,
+)
+from wenmo.training.objective import linear_cross_entropy
+from wenmo.training.optimisation import WeightAverage, build_optimizers, lr_factor, set_lr
+from wenmo.training.plan import TrainingPlan
+
+Stopped = Literal["budget", "steps", "early", "interrupted"]
+
+
+class Stream(Protocol):
+    """What the trainer needs of a `wenmo.tokenization.TokenStream`."""
+
+    ids: npt.NDArray[np.unsignedinteger[Any]]
+    offsets: npt.NDArray[np.int64]
+
+
+@dataclass
+class CurveRow:
+    """One evaluation: what stands in a line of metrics.jsonl.
+
+    Attributes:
+        step: Optimiser steps so far.
+        seconds: Training time so far, evaluations included.
+        tokens: Tokens trained on so far.
+        epochs: Passes over the training text so far.
+        train_loss: Mean training loss since the last row, nats per token (with dropout and smoothing as trained).
+        valid_loss: Held-out loss of the evaluated weights, nats per token.
+        train_bpb: `train_loss` as bits per byte of the training text.
+        valid_bpb: `valid_loss` as bits per byte of the held-out text.
+        lr: Share of the peak learning rate.
+    """
+
+    step: int
+    seconds: float
+    tokens: int
+    epochs: float
+    train_loss: float
+    valid_loss: float
+    train_bpb: float
+    valid_bpb: float
+    lr: float
+
+
+@dataclass
+class TrainingOutcome:
+    """How a run ended. The model holds the best weights.
+
+    Attributes:
+        stopped: `budget`, `steps`, `early` (held-out loss no longer fell) or `interrupted`.
+        steps: Optimiser steps taken.
+        seconds: Training time, evaluations included, over all resumed parts.
+        tokens: Tokens trained on.
+        epochs: Passes over the training text.
+        best_bpb: Held-out bits per byte of the best weights.
+        curve: All evaluations.
+    """
+
+    stopped: Stopped
+    steps: int
+    seconds: float
+    tokens: int
+    epochs: float
+    best_bpb: float
+    curve: list[CurveRow]
+
+
+@contextmanager
+def deferred_interrupt() -> Iterator[threading.Event]:
+    """Turns the first Ctrl-C into an event, so that a step is never torn apart; the second one interrupts at once.
+
+    Outside the main thread, where signals cannot be handled, Ctrl-C stays what it was.
+    """
+    event = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield event
+        return
+
+    def handle(number: int, frame: Any) -> None:
+        if event.is_set():
+            raise KeyboardInterrupt
+        event.set()
+
+    previous = signal.signal(signal.SIGINT, handle)
+    try:
+        yield event
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+@dataclass
+class _Progress:
+    """Counters that a checkpoint keeps."""
+
+    step: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+    evaluation_seconds: float = 0.0
+    evaluated: int = 0
+    bad: int = 0
+    best: float = math.inf
+    loss_sum: float = 0.0
+    loss_count: int = 0
+    curve: list[CurveRow] = field(default_factory=list)
+
+
+class Trainer:
+    """Trains a model on a token stream and leaves the weights with the lowest held-out loss in it.
+
+    Args:
+        model: The model, on the device where it is to be trained.
+        train: Training tokens.
+        valid: Held-out tokens; the first `plan.valid_tokens` are scored.
+        plan: The resolved numbers.
+        byte_lengths: UTF-8 bytes of each token (V,), for bits per byte.
+        eos_id: The end-of-text token.
+        directory: Where `checkpoint.safetensors` and `metrics.jsonl` are written.
+        show_progress: Whether a progress line is shown.
+        name: Name of the model in the progress line.
+    """
+
+    def __init__(
+        self,
+        model: NeuralLanguageModel,
+        train: Stream,
+        valid: Stream,
+        plan: TrainingPlan,
+        *,
+        byte_lengths: npt.NDArray[np.int64],
+        eos_id: int,
+        directory: Path,
+        show_progress: bool = True,
+        name: str = "training",
+    ) -> None:
+        self.model = model
+        self.plan = plan
+        self.name = name
+        self.directory = directory
+        self.checkpoint_path = directory / "checkpoint.safetensors"
+        self.metrics_path = directory / "metrics.jsonl"
+        self._show_progress = show_progress
+        self._eos_id = eos_id
+        self._device = model.device
+        self._batches = PackedBatches(
+            train.ids, train.offsets, context=plan.context, rows=plan.rows, seed=plan.seed
+        )
+        self._valid_ids = np.asarray(valid.ids[: plan.valid_tokens], dtype=np.int64)
+        self._valid_bytes = max(int(byte_lengths[self._valid_ids].sum()), 1)
+        sample = np.asarray(train.ids[: 1 << 20], dtype=np.int64)
+        self._train_bytes_per_token = max(float(byte_lengths[sample].mean()), 1e-9)
+        self._optimizers = build_optimizers(
+            model, plan.optimizer, lr=plan.lr, muon_lr=plan.muon_lr, weight_decay=plan.weight_decay
+        )
+        self._average = WeightAverage(model, plan.ema_share) if plan.averaging == "ema" else None
+        self._best = [p.detach().clone() for p in model.parameters()]
+        self._progress = _Progress()
+        self._hidden: Callable[..., Any] = (
+            torch.compile(model.hidden, dynamic=False) if plan.compile else model.hidden
+        )
+        torch.manual_seed(plan.seed)
+
+    # -- checkpoints ---------------------------------------------------------------------------------------------
+
+    def save(self) -> None:
+        """Writes a checkpoint from which `resume` goes on bitwise (on a CPU)."""
+        tensors: dict[str, Tensor] = {"rng.cpu": torch.get_rng_state()}
+        if self._device.type == "cuda":
+            tensors["rng.cuda"] = torch.cuda.get_rng_state(self._device)
+        for index, parameter in enumerate(self.model.parameters()):
+            tensors[f"model.{index}"] = parameter
+            tensors[f"best.{index}"] = self._best[index]
+            if self._average is not None:
+                tensors[f"average.{index}"] = self._average.weights[index]
+        tensors |= optimizer_tensors(self._optimizers)
+        progress = self._progress
+        state = {
+            **{k: v for k, v in vars(progress).items() if k != "curve"},
+            "best": None if math.isinf(progress.best) else progress.best,
+            "curve": [vars(row) for row in progress.curve],
+            "batches": self._batches.state(),
+            "average_steps": 0 if self._average is None else self._average.steps,
+            "plan": self.plan.model_dump(),
+        }
+        save_checkpoint(self.checkpoint_path, tensors, state)
+
+    def resume(self) -> None:
+        """Goes to the state of the last checkpoint in the directory.
+
+        Raises:
+            ModelError: When there is none or it is damaged.
+        """
+        tensors, state = load_checkpoint(self.checkpoint_path)
+        with torch.no_grad():
+            for index, parameter in enumerate(self.model.parameters()):
+                parameter.copy_(tensors[f"model.{index}"])
+                self._best[index].copy_(tensors[f"best.{index}"])
+                if self._average is not None:
+                    self._average.weights[index].copy_(tensors[f"average.{index}"])
+        if self._average is not None:
+            self._average.steps = state["average_steps"]
+        restore_optimizers(self._optimizers, tensors)
+        self._batches.restore(state["batches"])
+        torch.set_rng_state(tensors["rng.cpu"])
+        if "rng.cuda" in tensors and self._device.type == "cuda":
+            torch.cuda.set_rng_state(tensors["rng.cuda"], self._device)
+        curve = [CurveRow(**row) for row in state["curve"]]
+        best = math.inf if state["best"] is None else state["best"]
+        counters = {name: state[name] for name in vars(_Progress()) if name not in ("curve", "best")}
+        self._progress = _Progress(**counters, curve=curve, best=best)
+        self._write_metrics()
+
+    # -- the loop ------------------------------------------------------------------------------------------------
+
+    def run(self) -> TrainingOutcome:
+        """Trains until the budget, the steps or the patience end, or Ctrl-C.
+
+        Raises:
+            TrainingError: When the loss is not finite; the last good weights are in the checkpoint and the model.
+        """
+        progress = self._progress
+        before = progress.seconds
+        started = time.monotonic()
+        saved = started
+        stopped: Stopped | None = None
+        self.model.train()
+        with deferred_interrupt() as interrupt, track(self.name, 1.0, "of it", self._show_progress) as shown:
+            while stopped is None:
+                done = self._share_done()
+                self._step(lr_factor(self.plan.schedule, done, warmup=self.plan.warmup, decay=self.plan.decay))
+                progress.seconds = before + time.monotonic() - started
+                done = self._share_done()
+                if done >= 1.0 or done * self.plan.evaluations >= progress.evaluated + 1:
+                    self._evaluate(final=done >= 1.0)
+                    progress.seconds = before + time.monotonic() - started
+                if done >= 1.0:
+                    stopped = "steps" if self.plan.steps is not None else "budget"
+                elif progress.bad >= self.plan.patience:
+                    stopped = "early"
+                elif interrupt.is_set():
+                    stopped = "interrupted"
+                elif time.monotonic() - saved >= self.plan.checkpoint_seconds:
+                    self.save()
+                    saved = time.monotonic()
+                shown.update(min(done, 1.0), self._line())
+        self._finish(stopped)
+        return TrainingOutcome(
+            stopped=stopped,
+            steps=progress.step,
+            seconds=progress.seconds,
+            tokens=progress.tokens,
+            epochs=self._batches.epochs_done,
+            best_bpb=progress.best,
+            curve=progress.curve,
+        )
+
+    def _finish(self, stopped: Stopped) -> None:
+        """Leaves the best weights in the model; after an interruption a checkpoint is kept for resuming."""
+        if stopped == "interrupted":
+            self.save()
+        if math.isfinite(self._progress.best):
+            self._restore_best()
+        self.model.eval()
+
+    def _restore_best(self) -> None:
+        with torch.no_grad():
+            for parameter, best in zip(self.model.parameters(), self._best, strict=True):
+                parameter.copy_(best)
+
+    def _share_done(self) -> float:
+        if self.plan.steps is not None:
+            return self._progress.step / self.plan.steps
+        assert self.plan.seconds is not None
+        # The last evaluation belongs to the budget too: training ends early enough for it.
+        return self._progress.seconds / max(self.plan.seconds - self._progress.evaluation_seconds, 1e-9)
+
+    def _step(self, factor: float) -> None:
+        """One optimiser step; gradients of the micro-batches add up to those of the whole batch."""
+        plan, progress = self.plan, self._progress
+        set_lr(self._optimizers, factor)
+        batch = self._batches.next()
+        total = batch.tokens
+        loss = torch.zeros((), device=self._device)
+        for part in batch.split(plan.micro_rows):
+            loss += self._backward(part, part.tokens / total)
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), plan.clip if plan.clip else math.inf)
+        value = loss.item()
+        if not (math.isfinite(value) and math.isfinite(norm.item())):
+            self._fail(value)
+        for optimizer in self._optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        if self._average is not None:
+            self._average.update()
+        progress.step += 1
+        progress.tokens += total
+        progress.loss_sum += value
+        progress.loss_count += 1
+
+    def _backward(self, part: Any, share: float) -> Tensor:
+        """Back-propagates one micro-batch; returns its share of the loss (nats per token), detached."""
+        inputs = part.inputs.to(self._device, non_blocking=True)
+        targets = part.targets.to(self._device, non_blocking=True)
+        weights = None if part.weights is None else part.weights.to(self._device)
+        autocast = (
+            torch.autocast(self._device.type, dtype=torch.bfloat16)
+            if self.plan.precision == "bf16"
+            else nullcontext()
+        )
+        with autocast:
+            hidden, _ = self._hidden(inputs, need_state=False)
+            loss = linear_cross_entropy(
+                hidden, self.model.output_weight, targets, weights, self.plan.label_smoothing
+            )
+        (loss * share).backward()  # type: ignore[no-untyped-call]
+        return loss.detach() * share
+
+    def _fail(self, loss: float) -> None:
+        progress = self._progress
+        if math.isfinite(progress.best):
+            self._restore_best()
+        raise TrainingError(
+            f"the training loss became {loss} at step {progress.step + 1} (learning rate {self.plan.lr:g}"
+            f"{f', Muon {self.plan.muon_lr:g}' if self.plan.optimizer == 'muon' else ''}); "
+            f"train again with half of it (--training.lr {self.plan.lr / 2:g})"
+        )
+
+    # -- evaluation ----------------------------------------------------------------------------------------------
+
+    def _evaluate(self, final: bool) -> None:
+        """Scores the held-out text with the averaged weights (at the end also with the live ones), keeps the best."""
+        progress = self._progress
+        progress.evaluated = math.floor(self._share_done() * self.plan.evaluations)
+        started = time.monotonic()
+        loss = math.inf
+        if self._average is not None:
+            self._average.swap()
+            loss = self._valid_loss()
+            self._keep_if_best(loss)
+            self._average.swap()
+        if self._average is None or final:
+            live = self._valid_loss()
+            self._keep_if_best(live)
+            loss = min(loss, live)
+        else:
+            # The last evaluation scores two sets of weights.
+            progress.evaluation_seconds = 2.0 * (time.monotonic() - started)
+        bits = 1.0 / math.log(2.0)
+        per_byte = len(self._valid_ids) / self._valid_bytes
+        train_loss = progress.loss_sum / max(progress.loss_count, 1)
+        bpb = loss * bits * per_byte
+        progress.bad = 0 if bpb <= progress.best else progress.bad + 1
+        row = CurveRow(
+            step=progress.step,
+            seconds=round(progress.seconds, 3),
+            tokens=progress.tokens,
+            epochs=round(self._batches.epochs_done, 4),
+            train_loss=train_loss,
+            valid_loss=loss,
+            train_bpb=train_loss * bits / self._train_bytes_per_token,
+            valid_bpb=bpb,
+            lr=self._optimizers[0].param_groups[0]["lr"] / self._optimizers[0].param_groups[0]["peak_lr"],
+        )
+        progress.loss_sum, progress.loss_count = 0.0, 0
+        progress.curve.append(row)
+        self._write_metrics()
+
+    def _valid_loss(self) -> float:
+        """Held-out loss in nats per token, under the same protocol as the final score."""
+        self.model.eval()
+        nats = score_stream(self.model, self._valid_ids, eos_id=self._eos_id, context=self.plan.context)
+        self.model.train()
+        return float(nats.mean())
+
+    def _keep_if_best(self, loss: float) -> None:
+        bpb = loss / math.log(2.0) * len(self._valid_ids) / self._valid_bytes
+        if bpb < self._progress.best:
+            self._progress.best = bpb
+            with torch.no_grad():
+                for best, parameter in zip(self._best, self.model.parameters(), strict=True):
+                    best.copy_(parameter)
+
+    def _write_metrics(self) -> None:
+        """Rewrites metrics.jsonl from the curve, so that a resumed run never repeats or loses a line."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        lines = [json.dumps(vars(row)) for row in self._progress.curve]
+        self.metrics_path.write_text("\n".join(lines) + "\n" if lines else "", encoding="utf-8")
+
+    def _line(self) -> str:
+        progress = self._progress
+        rate = progress.tokens / max(progress.seconds, 1e-9)
+        parts = [f"{rate:,.0f} tokens/s", f"epoch {self._batches.epochs_done:.1f}"]
+        if progress.loss_count:
+            parts.insert(0, f"loss {progress.loss_sum / progress.loss_count:.3f}")
+        if progress.curve:
+            parts.append(f"held-out {progress.curve[-1].valid_bpb:.3f} bits/byte")
+        return "  ".join(parts)
