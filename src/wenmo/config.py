@@ -18,7 +18,9 @@ Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 class Settings(BaseModel):
     """Base of all settings: immutable, unknown fields refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", protected_namespaces=(), use_attribute_docstrings=True
+    )
 
 
 class CorpusSettings(Settings):
