@@ -25,8 +25,8 @@ GATES = {"rnn": 1, "lstm": 4, "gru": 3}
 class RecurrentConfig(ModelConfig):
     """Shape of a recurrent model.
 
-    With `tied` and different sizes, a projection (without bias) leads from the hidden state to the size of the
-    embedding; untied, the output layer reads the hidden state itself.
+    With `tied` and different sizes, a projection (without bias) leads from the hidden state to the embedding
+    size; untied, the output layer reads the hidden state itself.
     """
 
     architecture: Literal["rnn", "lstm", "gru"]
@@ -242,8 +242,8 @@ class RecurrentModel(NeuralLanguageModel):
             lengths: Valid tokens of each row, int64 (B,); None means T.
 
         Returns:
-            Outputs of the last layer, time-first (T, B, H), and the hidden and cell states after the last valid
-            token of each row.
+            Outputs of the last layer, time-first (T, B, H), and the hidden and cell states after the last
+            valid token of each row.
         """
         steps = ids.shape[1]
         if steps == 0 or ids.shape[0] == 0:
