@@ -1,7 +1,7 @@
 """The one way tokens are scored: sliding windows over one stream, the same for every architecture.
 
-The stream is [eos] followed by the ids of all documents, each with its eos. Windows of `context` tokens slide by
-half of it, so that every token is predicted from at least half a context, or from the beginning of the stream.
+The stream is [eos] followed by the ids of all documents, each with its eos. Windows of `context` tokens slide
+by half of it, so that every token is predicted from at least half a context, or from the stream's beginning.
 """
 
 from __future__ import annotations
@@ -25,17 +25,18 @@ LOGITS = 1 << 22
 def windows(num_tokens: int, context: int) -> npt.NDArray[np.int64]:
     """Lays windows over a stream.
 
-    Window i reads stream[start : start + width], where width = min(context, num_tokens) and stream[0] is the eos
-    before the first token, and predicts the token after each of these. Of its predictions those from `first` on
-    are scored; the earlier ones belong to the window before. The last window ends at the end of the stream, which
-    gives its tokens more context rather than fewer tokens to the window.
+    Window i reads stream[start : start + width], where width = min(context, num_tokens) and stream[0] is the
+    eos before the first token, and predicts the token after each of these. Of its predictions those from `first`
+    on are scored; the earlier ones belong to the window before. The last window ends at the end of the stream,
+    which gives its tokens more context rather than fewer tokens to the window.
 
     Args:
         num_tokens: Tokens N to score, at least 1.
         context: Tokens that a window reads, at least 1.
 
     Returns:
-        int64 (windows, 2): start and first of each window. The scored predictions cover every token once, in order.
+        int64 (windows, 2): start and first of each window. The scored predictions cover every token once, in
+        order.
     """
     stride = max(1, context // 2)
     width = min(context, num_tokens)
@@ -63,8 +64,8 @@ def score_stream(
         eos_id: The token that stands before the stream.
         context: Tokens that a window reads; the model's context length when not given.
         batch_tokens: Most tokens that a forward pass reads, unless one window is longer.
-        adaptive: Let a model that can do so learn from each token after predicting it ("prequential"). A model that
-            learns by gradients stays frozen either way.
+        adaptive: Let a model that can do so learn from each token after predicting it ("prequential"). A model
+            that learns by gradients stays frozen either way.
         progress: Told of every scored token.
 
     Returns:
@@ -81,7 +82,7 @@ def score_stream(
     training = model.training
     model.eval()
     try:
-        with torch.inference_mode():
+        with torch.no_grad():
             own = model.token_nats(ids, context, adaptive, eos_id)
             if own is None:
                 return _score_windows(model, ids, eos_id, context, batch_tokens, progress)
@@ -130,7 +131,7 @@ def _score_windows(
     for begin in range(0, len(layout), rows):
         batch = layout[begin : begin + rows]
         low, high = int(batch[0, 0]), int(batch[-1, 0]) + width
-        # stream[low : high + 1], where stream is [eos] + ids: the inputs of these windows and the last target.
+        # [eos] + ids from low to high: the inputs of these windows and the last target.
         piece = np.empty(high - low + 1, np.int64)
         piece[max(0, 1 - low) :] = ids[max(0, low - 1) : high]
         if low == 0:
@@ -161,11 +162,14 @@ def _score_hidden(model: LanguageModel, inputs: Tensor, targets: Tensor, scored:
 def _score_logits(model: LanguageModel, inputs: Tensor, targets: Tensor, scored: Tensor) -> Tensor:
     """Nats of the scored positions (M,) of a model known only by its logits, read with a state in pieces."""
     nats = torch.empty(targets.shape, device=targets.device)
-    for row, (row_inputs, row_targets) in enumerate(zip(inputs, targets, strict=True)):
+    width, most = inputs.shape[1], max(1, LOGITS // model.vocab_size)
+    for rows in _pieces(len(inputs), max(1, most // width)):
         state = None
-        for place in _pieces(len(row_inputs), max(1, LOGITS // model.vocab_size)):
-            logits, state = model(row_inputs[None, place], state)
-            nats[row, place] = _nats(logits[0], row_targets[place])
+        for columns in _pieces(width, most):
+            logits, state = model(inputs[rows, columns], state)
+            nats[rows, columns] = _nats(logits.flatten(0, 1), targets[rows, columns].flatten()).view(
+                logits.shape[:2]
+            )
     return nats[scored]
 
 
