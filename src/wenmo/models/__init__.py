@@ -1,0 +1,1 @@
+"""Model families under one contract: transformer, rnn, lstm, gru, ngram, mixture."""

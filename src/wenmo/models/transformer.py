@@ -1,0 +1,282 @@
+"""The Transformer (Vaswani et al., 2017), in the layouts of Qwen3, Llama and GPT-2.
+
+| layout | norm | positions | queries and keys | feed-forward | biases |
+|---|---|---|---|---|---|
+| qwen3 | RMSNorm | rotary | RMSNorm per head | SwiGLU | no |
+| llama | RMSNorm | rotary | as they are | SwiGLU | no |
+| gpt2 | LayerNorm | learned | as they are | GELU (tanh) | yes |
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, ClassVar, Literal, Self
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from wenmo.errors import ModelError
+from wenmo.models.base import ModelConfig, NeuralLanguageModel, State
+from wenmo.models.cache import CacheState, Reading
+from wenmo.models.rotary import RotaryTable, rotate
+
+Positive = Annotated[int, Field(ge=1)]
+
+
+class TransformerConfig(ModelConfig):
+    """Shape of a Transformer."""
+
+    architecture: Literal["transformer"] = "transformer"
+    layout: Literal["qwen3", "llama", "gpt2"] = "qwen3"
+    """Which of the three layouts."""
+    layers: Positive
+    """Number of layers."""
+    width: Positive
+    """Size of the residual stream."""
+    heads: Positive
+    """Query heads."""
+    kv_heads: Positive
+    """Key-value heads; divides `heads`, equals it for gpt2."""
+    head_size: Positive
+    """Size of a head; even for rotary positions, width / heads for gpt2."""
+    ffn: Positive
+    """Hidden size of the feed-forward network."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Dropout of the embedding and of what attention and feed-forward add to the residual stream."""
+    tied: bool = True
+    """Whether the output layer is the embedding."""
+    rope_theta: float = 10000.0
+    """Base of the rotary wavelengths."""
+    norm_epsilon: float = 1e-6
+    """Added to the variance in the norms."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.heads % self.kv_heads:
+            raise ValueError(f"kv_heads ({self.kv_heads}) must divide heads ({self.heads})")
+        if self.layout == "gpt2":
+            if self.kv_heads != self.heads or self.head_size * self.heads != self.width:
+                raise ValueError("gpt2 needs kv_heads = heads and width = heads x head_size")
+        elif self.head_size % 2:
+            raise ValueError(f"head_size ({self.head_size}) must be even for rotary positions")
+        return self
+
+
+class RMSNorm(nn.Module):
+    """Root-mean-square norm of the last dimension (Zhang & Sennrich, 2019, https://arxiv.org/abs/1910.07467)."""
+
+    def __init__(self, size: int, epsilon: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(size))
+        self.epsilon = epsilon
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Returns x / rms(x) * weight."""
+        return F.rms_norm(x, self.weight.shape, self.weight, self.epsilon)
+
+
+def _norm(config: TransformerConfig) -> nn.Module:
+    if config.layout == "gpt2":
+        return nn.LayerNorm(config.width, eps=config.norm_epsilon)
+    return RMSNorm(config.width, config.norm_epsilon)
+
+
+class Attention(nn.Module):
+    """Causal self-attention with grouped queries (Ainslie et al., 2023, https://arxiv.org/abs/2305.13245)."""
+
+    def __init__(self, config: TransformerConfig, layer: int) -> None:
+        super().__init__()
+        self.layer = layer
+        self.heads, self.kv_heads, self.head_size = config.heads, config.kv_heads, config.head_size
+        bias = config.layout == "gpt2"
+        sizes = (self.heads * self.head_size, self.kv_heads * self.head_size, self.kv_heads * self.head_size)
+        self.qkv = nn.Linear(config.width, sum(sizes), bias=bias)
+        self.qkv.weight.muon_split = sizes
+        self.out = nn.Linear(sizes[0], config.width, bias=bias)
+        self.query_norm: RMSNorm | None = None
+        self.key_norm: RMSNorm | None = None
+        if config.layout == "qwen3":
+            self.query_norm = RMSNorm(self.head_size, config.norm_epsilon)
+            self.key_norm = RMSNorm(self.head_size, config.norm_epsilon)
+
+    def forward(self, x: Tensor, angles: tuple[Tensor, Tensor] | None, reading: Reading) -> Tensor:
+        """Returns what attention adds to x (B, T, width); `angles` are the rotary cosines and sines."""
+        batch, tokens, _ = x.shape
+        heads = self.qkv(x).view(batch, tokens, -1, self.head_size)
+        query, key, value = heads.split((self.heads, self.kv_heads, self.kv_heads), dim=2)
+        if self.query_norm is not None and self.key_norm is not None:
+            query, key = self.query_norm(query), self.key_norm(key)
+        if angles is not None:
+            query, key = rotate(query, *angles), rotate(key, *angles)
+        query, key, value = query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2)
+        key, value = reading.extend(self.layer, key, value)
+        mixed = F.scaled_dot_product_attention(
+            query,
+            key,
+            value,
+            attn_mask=reading.mask,
+            is_causal=reading.first and tokens > 1,
+            enable_gqa=self.heads != self.kv_heads,
+        )
+        added: Tensor = self.out(mixed.transpose(1, 2).reshape(batch, tokens, -1))
+        return added
+
+
+class FeedForward(nn.Module):
+    """SwiGLU (Shazeer, 2020, https://arxiv.org/abs/2002.05202), or GELU in the gpt2 layout."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.gated = config.layout != "gpt2"
+        rows = (config.ffn, config.ffn) if self.gated else (config.ffn,)
+        self.up = nn.Linear(config.width, sum(rows), bias=not self.gated)  # gate rows first, then up rows
+        self.up.weight.muon_split = rows
+        self.down = nn.Linear(config.ffn, config.width, bias=not self.gated)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Returns what the feed-forward network adds to x (B, T, width)."""
+        hidden = self.up(x)
+        if self.gated:
+            gate, up = hidden.chunk(2, -1)
+            hidden = F.silu(gate) * up
+        else:
+            hidden = F.gelu(hidden, approximate="tanh")
+        added: Tensor = self.down(hidden)
+        return added
+
+
+class Block(nn.Module):
+    """One layer: x + attention(norm(x)), then x + feed_forward(norm(x))."""
+
+    def __init__(self, config: TransformerConfig, layer: int) -> None:
+        super().__init__()
+        self.attention_norm = _norm(config)
+        self.attention = Attention(config, layer)
+        self.ffn_norm = _norm(config)
+        self.ffn = FeedForward(config)
+        self.dropout = config.dropout
+
+    def forward(self, x: Tensor, angles: tuple[Tensor, Tensor] | None, reading: Reading) -> Tensor:
+        """Returns the residual stream (B, T, width) after the layer."""
+        x = x + self._drop(self.attention(self.attention_norm(x), angles, reading))
+        return x + self._drop(self.ffn(self.ffn_norm(x)))
+
+    def _drop(self, x: Tensor) -> Tensor:
+        return F.dropout(x, self.dropout, self.training) if self.dropout else x
+
+
+class TransformerModel(NeuralLanguageModel):
+    """A decoder-only Transformer.
+
+    Initialisation (d = width, L = layers; biases 0, norm weights 1):
+
+    | parameter | distribution |
+    |---|---|
+    | embedding, learned positions, output layer | normal, 0.02 |
+    | query, key, value, gate, up | normal, 1 / sqrt(d) |
+    | attention output, feed-forward down | normal, 0.02 / sqrt(2 L), as GPT-2 |
+
+    Args:
+        config: Shape.
+    """
+
+    architecture: ClassVar[str] = "transformer"
+    config: TransformerConfig
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embedding = nn.Embedding(config.vocab_size, config.width)
+        self.position: nn.Embedding | None = None
+        self.rotary: RotaryTable | None = None
+        if config.layout == "gpt2":
+            self.position = nn.Embedding(config.context_length, config.width)
+        else:
+            self.rotary = RotaryTable(config.head_size, config.rope_theta, config.context_length)
+        self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.layers))
+        self.final_norm = _norm(config)
+        self.output: nn.Linear | None = None
+        if not config.tied:
+            self.output = nn.Linear(config.width, config.vocab_size, bias=False)
+        self._initialise()
+
+    def _initialise(self) -> None:
+        residual = 0.02 / math.sqrt(2 * self.config.layers)
+        for name, parameter in self.named_parameters():
+            if parameter.dim() < 2:
+                if name.endswith("bias"):
+                    nn.init.zeros_(parameter)
+            elif name.endswith(("attention.out.weight", "ffn.down.weight")):
+                nn.init.normal_(parameter, std=residual)
+            elif name.startswith("blocks"):
+                nn.init.normal_(parameter, std=self.config.width**-0.5)
+            else:
+                nn.init.normal_(parameter, std=0.02)
+
+    @property
+    def max_positions(self) -> int | None:
+        """Most tokens a state can hold: learned positions end (gpt2), rotary ones do not (None)."""
+        return None if self.position is None else self.position.num_embeddings
+
+    @property
+    def output_weight(self) -> Tensor:
+        """See `NeuralLanguageModel.output_weight`."""
+        return self.embedding.weight if self.output is None else self.output.weight
+
+    def matrices(self) -> list[nn.Parameter]:
+        """See `NeuralLanguageModel.matrices`.
+
+        A parameter that stacks several matrices has the attribute `muon_split`, the rows of each of them.
+        """
+        return [p for p in self.blocks.parameters() if p.dim() == 2]
+
+    def flops_per_token(self, context: int) -> float:
+        """See `NeuralLanguageModel.flops_per_token`; a token attends to half of the context on average."""
+        c = self.config
+        weights = sum(p.numel() for p in self.matrices()) + c.vocab_size * c.width
+        return 2.0 * weights + 2.0 * c.layers * c.heads * c.head_size * context
+
+    def initial_state(self, batch: int) -> CacheState:
+        """See `LanguageModel.initial_state`."""
+        return CacheState.empty(batch, self.device)
+
+    def hidden(
+        self, ids: Tensor, state: State | None = None, lengths: Tensor | None = None, need_state: bool = True
+    ) -> tuple[Tensor, CacheState | None]:
+        """See `NeuralLanguageModel.hidden`.
+
+        Raises:
+            ModelError: When learned positions (gpt2) end before the text does.
+        """
+        assert state is None or isinstance(state, CacheState)
+        shape = (ids.shape[0], ids.shape[1])
+        reading = Reading.begin(state, shape, ids.device, keep=need_state)
+        end = reading.longest + shape[1]
+        x = self.embedding(ids)
+        angles = None
+        if self.position is not None:
+            x = x + self.position(self._learned(reading, end, state, lengths))
+        elif self.rotary is not None:
+            angles = self.rotary(reading.positions, end)
+        if self.config.dropout:
+            x = F.dropout(x, self.config.dropout, self.training)
+        for block in self.blocks:
+            x = block(x, angles, reading)
+        x = self.final_norm(x)
+        return x, reading.state(state, shape, lengths) if need_state else None
+
+    def _learned(
+        self, reading: Reading, end: int, state: CacheState | None, lengths: Tensor | None
+    ) -> Tensor:
+        limit = self.config.context_length
+        if end <= limit:
+            return reading.positions
+        if lengths is not None:
+            longest = lengths if state is None else state.lengths + lengths
+            if int(longest.max()) <= limit:
+                return reading.positions.clamp(max=limit - 1)  # only padding lies beyond
+        raise ModelError(
+            f"this gpt2 model has {limit} positions and cannot read {end} tokens; give it at most {limit}"
+        )
