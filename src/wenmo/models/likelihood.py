@@ -25,10 +25,10 @@ LOGITS = 1 << 22
 def windows(num_tokens: int, context: int) -> npt.NDArray[np.int64]:
     """Lays windows over a stream.
 
-    Window i reads stream[start : start + width], where width = min(context, num_tokens) and stream[0] is the
-    eos before the first token, and predicts the token after each of these. Of its predictions those from `first`
-    on are scored; the earlier ones belong to the window before. The last window ends at the end of the stream,
-    which gives its tokens more context rather than fewer tokens to the window.
+    Window i reads stream[start : start + width], where width = min(context, num_tokens) and stream[0] is
+    the eos before the first token, and predicts the token after each of these. Its predictions from `first`
+    on are scored; the earlier ones belong to the window before. The last window ends with the stream, which
+    gives its tokens more context rather than fewer tokens to the window.
 
     Args:
         num_tokens: Tokens N to score, at least 1.
@@ -64,8 +64,8 @@ def score_stream(
         eos_id: The token that stands before the stream.
         context: Tokens that a window reads; the model's context length when not given.
         batch_tokens: Most tokens that a forward pass reads, unless one window is longer.
-        adaptive: Let a model that can do so learn from each token after predicting it ("prequential"). A model
-            that learns by gradients stays frozen either way.
+        adaptive: Let a model that can do so learn from each token after predicting it ("prequential"). A
+            model that learns by gradients stays frozen either way.
         progress: Told of every scored token.
 
     Returns:

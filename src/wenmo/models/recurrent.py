@@ -7,7 +7,7 @@ Elman (1990), Finding structure in time; Hochreiter & Schmidhuber (1997), Long s
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -86,11 +86,9 @@ class RecurrentLayer(nn.Module):
         self.bias_hh = nn.Parameter(torch.empty(rows))
         self.recurrent_dropout = config.recurrent_dropout
         self.lstm = config.architecture == "lstm"
-        self.kernel: Callable[..., tuple[Tensor, ...]]
-        if config.architecture == "rnn":
-            self.kernel = torch.rnn_tanh if config.nonlinearity == "tanh" else torch.rnn_relu
-        else:
-            self.kernel = torch.lstm if self.lstm else torch.gru
+        kind = f"rnn_{config.nonlinearity}" if config.architecture == "rnn" else config.architecture
+        self.kernel: Callable[..., tuple[Tensor, ...]] = getattr(torch, kind)
+        self.cell: Callable[..., Any] = getattr(torch, f"{kind}_cell")
 
     def forward(
         self, inputs: Tensor, h: Tensor, c: Tensor | None, batch_sizes: Tensor | None
@@ -113,6 +111,11 @@ class RecurrentLayer(nn.Module):
         weights = [self.weight_ih, recurrent, self.bias_ih, self.bias_hh]
         # Without dropout inside the kernel, its training flag only says whether a backward pass may follow.
         train = self.training or torch.is_grad_enabled()
+        if batch_sizes is None and len(inputs) == 1:
+            # A single step (generation): the sequence kernel would first lay out the weights anew.
+            after = self.cell(inputs[0], h if c is None else (h, c), *weights)
+            last = after[0] if self.lstm else after
+            return last.unsqueeze(0), last, after[1] if self.lstm else None
         before = (h.unsqueeze(0), c.unsqueeze(0)) if c is not None else h.unsqueeze(0)
         if batch_sizes is None:
             out = self.kernel(inputs, before, weights, True, 1, 0.0, train, False, False)
