@@ -64,6 +64,20 @@ class TransformerConfig(ModelConfig):
         return self
 
 
+def count_parameters(config: TransformerConfig) -> int:
+    """Returns the number of parameters that `TransformerModel(config)` has, without building it."""
+    c = config
+    queries, keys = c.heads * c.head_size, c.kv_heads * c.head_size
+    layer = c.width * (2 * queries + 2 * keys) + 2 * c.width
+    total = c.vocab_size * c.width * (1 if c.tied else 2) + c.width
+    if c.layout == "gpt2":
+        layer += 2 * c.width * c.ffn + queries + 2 * keys + c.width + c.ffn + c.width + 2 * c.width
+        total += c.context_length * c.width + c.width
+    else:
+        layer += 3 * c.width * c.ffn + (2 * c.head_size if c.layout == "qwen3" else 0)
+    return total + c.layers * layer
+
+
 class RMSNorm(nn.Module):
     """Root-mean-square norm of the last dimension (Zhang & Sennrich, 2019, https://arxiv.org/abs/1910.07467)."""
 
