@@ -1,0 +1,94 @@
+"""The street door: `wenmo VERB ...`.
+
+A verb parses its options, calls one function of the house and prints the result: a short table, or with `--json`
+one object on standard output. Progress and messages go to standard error. Nothing heavy is imported before a verb
+runs, so that `wenmo --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TextIO
+
+INTERRUPTED = 130
+STDIN = "\x00"
+"""Stands for `-` (standard input) while options are parsed; no argument of a process can hold a NUL."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command line.
+
+    Args:
+        arguments: Words after `wenmo`; those of the process when None.
+
+    Returns:
+        The exit status: 0; 2 for a mistake of the user; 130 after Ctrl-C.
+    """
+    _use_utf8()
+    words = sys.argv[1:] if arguments is None else arguments
+    words = [STDIN if word == "-" else _as_text(word) for word in words]
+    debug = "--debug" in words
+    try:
+        status = _run(words)
+        sys.stdout.flush()
+        return status
+    except KeyboardInterrupt as interrupt:
+        if debug:
+            raise
+        message = str(interrupt) or "nothing half-written was left behind; run the same command again"
+        return _fail(f"interrupted: {message}", words, INTERRUPTED)
+    except BrokenPipeError:
+        # The reader (such as head) has closed; a second failure while Python exits must not show either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        from wenmo.errors import WenmoError
+
+        if debug or not isinstance(error, WenmoError):
+            raise
+        return _fail(str(error), words, error.exit_code)
+
+
+def _run(words: list[str]) -> int:
+    from cyclopts import CycloptsError
+
+    from wenmo.cli.app import build_app
+    from wenmo.errors import OptionError
+
+    try:
+        status = build_app()(
+            words or ["--help"], exit_on_error=False, print_error=False, result_action="return_value"
+        )
+    except CycloptsError as error:
+        from wenmo.cli.options import option_sentence
+
+        raise OptionError(option_sentence(error)) from error
+    return status if isinstance(status, int) else 0
+
+
+def _fail(message: str, words: list[str], status: int) -> int:
+    print(f"wenmo: {message}", file=sys.stderr)
+    if "--json" in words:
+        from wenmo.cli.output import print_json
+
+        print_json({"error": message, "exit_code": status})
+    return status
+
+
+def _use_utf8() -> None:
+    """Text is UTF-8 whatever the locale says; LANG=C must not turn Chinese into question marks or a traceback."""
+    for stream, errors in ((sys.stdout, "strict"), (sys.stderr, "backslashreplace"), (sys.stdin, "strict")):
+        if hasattr(stream, "reconfigure"):
+            _reconfigure(stream, errors)
+
+
+def _reconfigure(stream: TextIO, errors: str) -> None:
+    stream.reconfigure(encoding="utf-8", errors=errors)  # type: ignore[attr-defined]
+
+
+def _as_text(word: str) -> str:
+    """Undoes the locale's decoding of an argument that is really UTF-8."""
+    if word.isascii():
+        return word
+    return os.fsencode(word).decode("utf-8", errors="surrogateescape")

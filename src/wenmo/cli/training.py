@@ -1,0 +1,79 @@
+"""The verb `train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+from pydantic import Field
+
+from wenmo.cli import INTERRUPTED
+from wenmo.cli.options import Common, paths_given, recipe_of
+from wenmo.config import Architecture, Recipe
+
+if TYPE_CHECKING:
+    from wenmo.workflow import TrainResult
+
+
+@Parameter(name="*")
+class TrainOptions(Recipe):
+    """The recipe as options; `--arch` is short for `--architecture`."""
+
+    architecture: Annotated[Architecture, Parameter(name=("--arch", "--architecture"))] = Field(
+        default=Recipe.model_fields["architecture"].default,
+        description=Recipe.model_fields["architecture"].description,
+    )
+
+
+def train(
+    paths: Annotated[list[str] | None, Parameter(negative=())] = None,
+    /,
+    *,
+    output: Annotated[Path | None, Parameter(name=("--output", "-o"))] = None,
+    config: Path | None = None,
+    resume: Path | None = None,
+    options: TrainOptions | None = None,
+    common: Common = Common(),  # noqa: B008 - frozen
+) -> int:
+    """Train a language model on your text.
+
+    Args:
+        paths: Files, folders, globs, a prepared corpus, or - for standard input.
+        output: Folder of the model; a new one under runs/ when not given.
+        config: YAML file with fields of the recipe; options given here go before it.
+        resume: Folder of an interrupted run to go on with.
+        options: Fields of the recipe.
+        common: Options of every verb.
+    """
+    from wenmo.cli.output import print_json
+    from wenmo.errors import OptionError
+    from wenmo.workflow import train as run
+
+    if not paths and resume is None:
+        raise OptionError("train needs text: name files or folders, or - for standard input")
+    result = run(
+        paths_given(paths or []), output, recipe_of(config, options), resume=resume, progress=not common.quiet
+    )
+    if common.json:
+        print_json(result)
+    else:
+        _print(result)
+    return INTERRUPTED if result.stopped == "interrupted" else 0
+
+
+def _print(result: TrainResult) -> None:
+    from wenmo.cli.output import print_scores
+    from wenmo.progress import duration
+
+    print()
+    name = "mixture" if len(result.members) > 1 else "this model"
+    baselines = {f"baseline {key}": value for key, value in result.baselines.items()}
+    members = result.members if len(result.members) > 1 else {}
+    print_scores({name: result.bits_per_byte, **members, **baselines})
+    print(f"\n{result.verdict}")
+    for sample in result.samples:
+        print(f"\n--- sample ---\n{sample}")
+    print(f"\nModel   {result.model}  ({duration(result.seconds)})")
+    print(f"Report  {result.report}")
+    print(f"Write   wenmo generate {result.model} 'your prompt'")
