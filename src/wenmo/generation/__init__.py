@@ -1,0 +1,1 @@
+"""Writing text with a language model: sampling, beam search, streaming, and a runtime for fast decoding."""

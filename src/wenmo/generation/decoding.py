@@ -1,0 +1,253 @@
+"""From a prompt to completions: step-by-step sampling of several rows at once.
+
+Everything here knows a model only by its contract, so that a recurrent network, a Transformer, an n-gram model and
+a mixture of them write in the same way. Every context begins with the end-of-text token, as in training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from wenmo.config import GenerationSettings
+from wenmo.generation.sampling import build_sampler, random_generators
+from wenmo.generation.streaming import TextStream
+from wenmo.models.base import LanguageModel, NeuralLanguageModel, State
+
+Ids = npt.NDArray[np.int64]
+Logits = npt.NDArray[np.float32]
+FinishReason = Literal["stop", "length"]
+
+_PREFILL_LOGITS = 1 << 24
+"""Most logits computed at once while a model without a hidden layer reads the prompt: 64 MB."""
+
+
+class Vocabulary(Protocol):
+    """What decoding needs of a tokenizer."""
+
+    token_bytes: Sequence[bytes]
+    eos_id: int
+
+
+@dataclass(frozen=True)
+class Completion:
+    """One continuation of a prompt.
+
+    Attributes:
+        text: The new text, without the prompt and without the stop string.
+        tokens: Every id drawn, the end-of-text token and those of a stop string included.
+        logprobs: Natural log-probability of each token under the model, before any sampler.
+        finish_reason: "stop" at the end of a document or at a stop string, "length" at `max_tokens`.
+        notes: What the reader should know, such as a prompt that was cut.
+    """
+
+    text: str
+    tokens: list[int]
+    logprobs: list[float]
+    finish_reason: FinishReason
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Step:
+    """One token of one sample.
+
+    Attributes:
+        row: Number of the sample.
+        token: The id drawn.
+        logprob: Its natural log-probability under the model.
+        text: Text that may be shown now; "" while a character or a possible stop string is incomplete.
+        finish_reason: None unless this is the sample's last step.
+    """
+
+    row: int
+    token: int
+    logprob: float
+    text: str
+    finish_reason: FinishReason | None
+
+
+class Reader:
+    """Rows of text that a model reads in step; holds its state and its prediction of the next token.
+
+    A model with an attribute `max_positions` (not None) reads no further than that: at the end of its window it
+    reads the last half of it again, without the end-of-text token, and goes on.
+
+    Args:
+        model: Any language model, in evaluation mode.
+        prompt: Ids, (T,), without the leading end-of-text token.
+        eos_id: The end-of-text token, which begins the context.
+
+    Attributes:
+        logits: Of the next token, float32 (B, V); one row at first.
+        history: Every id read, int64 (B, T).
+        notes: "" or what was left out of the prompt.
+    """
+
+    def __init__(self, model: LanguageModel, prompt: Ids, eos_id: int) -> None:
+        self._model = model
+        self._window: int | None = getattr(model, "max_positions", None)
+        context = np.concatenate([[eos_id], prompt]).astype(np.int64)
+        self.notes: tuple[str, ...] = ()
+        if self._window is not None and len(context) > self._window:
+            self.notes = (
+                f"the prompt has {len(prompt)} tokens; the model reads {self._window}: only the last were used",
+            )
+        self._buffer = context[None].copy()
+        self._length = len(context)
+        self._state: State | None = None
+        self._read = 0
+        self.logits = self._predict(context[None] if self._window is None else context[None, -self._window :])
+
+    @property
+    def history(self) -> Ids:
+        """Every id read, int64 (B, T); a view."""
+        return self._buffer[:, : self._length]
+
+    def advance(self, parents: Sequence[int], tokens: Sequence[int]) -> None:
+        """Continues row parents[i] with tokens[i]; the rows are then as many as `parents`."""
+        index = np.asarray(parents, dtype=np.int64)
+        same = len(index) == len(self._buffer) and bool((index == np.arange(len(index))).all())
+        if not same:
+            self._buffer = self._buffer[index]
+        if self._length == self._buffer.shape[1]:
+            self._buffer = np.concatenate([self._buffer, np.zeros_like(self._buffer)], axis=1)
+        self._buffer[:, self._length] = tokens
+        self._length += 1
+        if self._window is not None and self._read + 1 > self._window:
+            self._state, self._read = None, 0
+            self.logits = self._predict(self.history[:, -max(self._window // 2, 1) :])
+            return
+        if not same and self._state is not None:
+            with torch.inference_mode():
+                self._state = self._state.select(torch.from_numpy(index).to(self._model.device))
+        self.logits = self._predict(self.history[:, -1:])
+
+    def _predict(self, ids: Ids) -> Logits:
+        with torch.inference_mode():
+            tensor = torch.from_numpy(np.ascontiguousarray(ids)).to(self._model.device)
+            logits, self._state = last_logits(self._model, tensor, self._state)
+            self._read += ids.shape[1]
+            return np.asarray(logits.float().cpu().numpy())
+
+
+def last_logits(
+    model: LanguageModel, ids: torch.Tensor, state: State | None
+) -> tuple[torch.Tensor, State | None]:
+    """Reads ids (B, T) and returns the logits after the last one, (B, V), and the state, in bounded memory."""
+    if ids.shape[1] > 1 and isinstance(model, NeuralLanguageModel):
+        hidden, state = model.hidden(ids, state)
+        return (hidden[:, -1] @ model.output_weight.T).float(), state
+    piece = max(1, _PREFILL_LOGITS // (len(ids) * model.vocab_size))
+    for start in range(0, ids.shape[1], piece):
+        logits, state = model(ids[:, start : start + piece], state)
+    return logits[:, -1], state
+
+
+def generate_steps(
+    model: LanguageModel, vocabulary: Vocabulary, prompt: Ids, settings: GenerationSettings
+) -> Iterator[Step]:
+    """Samples `settings.n` continuations token by token, all rows in step.
+
+    The prompt is read once. Sample i of a seed is the same whatever `n` is.
+
+    Args:
+        model: Any language model, in evaluation mode.
+        vocabulary: Its tokenizer.
+        prompt: Ids of the prompt; empty is the beginning of a document.
+        settings: How to sample and when to stop.
+
+    Yields:
+        A step for every token of every sample, in the order in which they are drawn.
+
+    Raises:
+        OptionError: When an option is wrong or would do nothing.
+    """
+    return _steps(Reader(model, prompt, vocabulary.eos_id), vocabulary, settings)
+
+
+def _steps(reader: Reader, vocabulary: Vocabulary, settings: GenerationSettings) -> Iterator[Step]:
+    eos = vocabulary.eos_id
+    sampler = build_sampler(settings, vocabulary, banned=[eos] if settings.ignore_eos else [])
+    generators = random_generators(settings.seed, settings.n)
+    streams = [TextStream(vocabulary.token_bytes, settings.stop) for _ in range(settings.n)]
+    live = list(range(settings.n))
+    place = [0] * settings.n  # row of the reader that holds each live sample
+    for count in range(1, settings.max_tokens + 1):
+        going: list[int] = []
+        tokens: list[int] = []
+        parents: list[int] = []
+        for sample, row in zip(live, place, strict=True):
+            token = sampler.draw(reader.logits[row], reader.history[row], generators[sample])
+            stream = streams[sample]
+            text = stream.feed(token)
+            reason: FinishReason | None = None
+            if token == eos or stream.stopped:
+                reason = "stop"
+            elif count == settings.max_tokens:
+                reason = "length"
+            else:
+                going.append(sample)
+                tokens.append(token)
+                parents.append(row)
+            if reason is not None:
+                text += stream.close(cut=reason == "length")
+                reason = "stop" if stream.stopped else reason
+            yield Step(sample, token, log_probability(reader.logits[row], token), text, reason)
+        if not going:
+            return
+        reader.advance(parents, tokens)
+        live, place = going, list(range(len(going)))
+
+
+def log_probability(logits: Logits, token: int) -> float:
+    """Returns log_softmax(logits)[token] in nats."""
+    top = logits.max()
+    return float(logits[token] - top) - float(np.log(np.exp(logits - top).sum()))
+
+
+@dataclass
+class _Sample:
+    text: list[str] = field(default_factory=list)
+    tokens: list[int] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
+    reason: FinishReason = "length"
+
+
+def collect(steps: Iterable[Step], n: int, notes: tuple[str, ...] = ()) -> list[Completion]:
+    """Returns the completions, (n), that steps make up."""
+    samples = [_Sample() for _ in range(n)]
+    for step in steps:
+        sample = samples[step.row]
+        sample.text.append(step.text)
+        sample.tokens.append(step.token)
+        sample.logprobs.append(step.logprob)
+        sample.reason = step.finish_reason or "length"
+    return [Completion("".join(s.text), s.tokens, s.logprobs, s.reason, notes) for s in samples]
+
+
+def complete(
+    model: LanguageModel, vocabulary: Vocabulary, prompt: Ids, settings: GenerationSettings
+) -> list[Completion]:
+    """Returns `settings.n` completions: by beam search when `settings.beams` > 1, else by sampling.
+
+    Args:
+        model: Any language model, in evaluation mode.
+        vocabulary: Its tokenizer.
+        prompt: Ids of the prompt; empty is the beginning of a document.
+        settings: How to decode and when to stop.
+
+    Raises:
+        OptionError: When an option is wrong or would do nothing.
+    """
+    reader = Reader(model, prompt, vocabulary.eos_id)
+    if settings.beams > 1:
+        from wenmo.generation.beam import beam_search
+
+        return beam_search(reader, vocabulary, settings)
+    return collect(_steps(reader, vocabulary, settings), settings.n, reader.notes)
