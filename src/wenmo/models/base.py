@@ -122,8 +122,8 @@ class LanguageModel(nn.Module, ABC):
         return sum(p.numel() for p in self.parameters())
 
     # How a model is saved (`storage.py`): config.json holds `config_json()`, model.safetensors holds
-    # `saved_tensors()`, members/NAME/ hold `saved_members()`; `restore` gets the last two back. The defaults suit
-    # a model without members whose `state_dict` says everything.
+    # `saved_tensors()`, members/NAME/ hold `saved_members()`; `restore` gets the last two back. The defaults
+    # suit a model without members whose `state_dict` says everything.
 
     def config_json(self) -> dict[str, Any]:
         """Returns the content of config.json, for other programs; wenmo itself reads wenmo.json."""
@@ -153,7 +153,12 @@ class LanguageModel(nn.Module, ABC):
             ValueError: When a tensor is missing, unknown or of another shape.
         """
         model = cls(config)
-        own = model.saved_tensors()
+        model._load(tensors)
+        return model
+
+    def _load(self, tensors: dict[str, Tensor]) -> None:
+        """Copies tensors, named as in `state_dict` (each once), into this model; raises as `restore` does."""
+        own = LanguageModel.saved_tensors(self)
         names = set(own) ^ set(tensors)
         if names:
             raise ValueError(f"tensor {min(names)} is {'unknown' if min(names) in tensors else 'missing'}")
@@ -163,7 +168,6 @@ class LanguageModel(nn.Module, ABC):
                     found, wanted = tuple(tensors[name].shape), tuple(tensor.shape)
                     raise ValueError(f"tensor {name} has shape {found} instead of {wanted}")
                 tensor.copy_(tensors[name])
-        return model
 
 
 class NeuralLanguageModel(LanguageModel):

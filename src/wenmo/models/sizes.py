@@ -1,9 +1,9 @@
 """From one number, the parameters wanted, to the shape of a model.
 
-Embeddings count. The shape is the one that comes within 5 % of the request and is closest to the proportions
-that are known to train well: a Transformer about 64 times as wide as it has layers (32 when it is small, 96 when
-it is large) with a SwiGLU of 8/3 of the width; two recurrent layers (three when large) with an embedding as wide
-as they are.
+Embeddings count. The shape is the one that comes within 5 % of the request and is closest to the
+proportions that are known to train well: a Transformer about 64 times as wide as it has layers (32 when it is small, 96
+when it is large) with a SwiGLU of 8/3 of the width; two recurrent layers (three when large) with an embedding
+as wide as they are.
 """
 
 from __future__ import annotations

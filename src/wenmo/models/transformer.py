@@ -10,72 +10,20 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Any, ClassVar, Self
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from wenmo.errors import ModelError
-from wenmo.models.base import ModelConfig, NeuralLanguageModel, State
+from wenmo.models.base import LanguageModel, ModelConfig, NeuralLanguageModel, State
 from wenmo.models.cache import CacheState, Reading
+from wenmo.models.layouts import config_to_hugging_face, from_hugging_face, to_hugging_face
 from wenmo.models.rotary import RotaryTable, rotate
+from wenmo.models.transformer_config import TransformerConfig, count_parameters
 
-Positive = Annotated[int, Field(ge=1)]
-
-
-class TransformerConfig(ModelConfig):
-    """Shape of a Transformer."""
-
-    architecture: Literal["transformer"] = "transformer"
-    layout: Literal["qwen3", "llama", "gpt2"] = "qwen3"
-    """Which of the three layouts."""
-    layers: Positive
-    """Number of layers."""
-    width: Positive
-    """Size of the residual stream."""
-    heads: Positive
-    """Query heads."""
-    kv_heads: Positive
-    """Key-value heads; divides `heads`, equals it for gpt2."""
-    head_size: Positive
-    """Size of a head; even for rotary positions, width / heads for gpt2."""
-    ffn: Positive
-    """Hidden size of the feed-forward network."""
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Dropout of the embedding and of what attention and feed-forward add to the residual stream."""
-    tied: bool = True
-    """Whether the output layer is the embedding."""
-    rope_theta: float = 10000.0
-    """Base of the rotary wavelengths."""
-    norm_epsilon: float = 1e-6
-    """Added to the variance in the norms."""
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if self.heads % self.kv_heads:
-            raise ValueError(f"kv_heads ({self.kv_heads}) must divide heads ({self.heads})")
-        if self.layout == "gpt2":
-            if self.kv_heads != self.heads or self.head_size * self.heads != self.width:
-                raise ValueError("gpt2 needs kv_heads = heads and width = heads x head_size")
-        elif self.head_size % 2:
-            raise ValueError(f"head_size ({self.head_size}) must be even for rotary positions")
-        return self
-
-
-def count_parameters(config: TransformerConfig) -> int:
-    """Returns the number of parameters that `TransformerModel(config)` has, without building it."""
-    c = config
-    queries, keys = c.heads * c.head_size, c.kv_heads * c.head_size
-    layer = c.width * (2 * queries + 2 * keys) + 2 * c.width
-    total = c.vocab_size * c.width * (1 if c.tied else 2) + c.width
-    if c.layout == "gpt2":
-        layer += 2 * c.width * c.ffn + queries + 2 * keys + c.width + c.ffn + c.width + 2 * c.width
-        total += c.context_length * c.width + c.width
-    else:
-        layer += 3 * c.width * c.ffn + (2 * c.head_size if c.layout == "qwen3" else 0)
-    return total + c.layers * layer
+__all__ = ["TransformerConfig", "TransformerModel", "count_parameters"]
 
 
 class RMSNorm(nn.Module):
@@ -107,7 +55,7 @@ class Attention(nn.Module):
         bias = config.layout == "gpt2"
         sizes = (self.heads * self.head_size, self.kv_heads * self.head_size, self.kv_heads * self.head_size)
         self.qkv = nn.Linear(config.width, sum(sizes), bias=bias)
-        self.qkv.weight.muon_split = sizes
+        self.qkv.weight.muon_split = sizes  # type: ignore[attr-defined]
         self.out = nn.Linear(sizes[0], config.width, bias=bias)
         self.query_norm: RMSNorm | None = None
         self.key_norm: RMSNorm | None = None
@@ -146,7 +94,7 @@ class FeedForward(nn.Module):
         self.gated = config.layout != "gpt2"
         rows = (config.ffn, config.ffn) if self.gated else (config.ffn,)
         self.up = nn.Linear(config.width, sum(rows), bias=not self.gated)  # gate rows first, then up rows
-        self.up.weight.muon_split = rows
+        self.up.weight.muon_split = rows  # type: ignore[attr-defined]
         self.down = nn.Linear(config.ffn, config.width, bias=not self.gated)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -251,6 +199,24 @@ class TransformerModel(NeuralLanguageModel):
         c = self.config
         weights = sum(p.numel() for p in self.matrices()) + c.vocab_size * c.width
         return 2.0 * weights + 2.0 * c.layers * c.heads * c.head_size * context
+
+    def config_json(self) -> dict[str, Any]:
+        """See `LanguageModel.config_json`: what `transformers` reads."""
+        return config_to_hugging_face(self.config)
+
+    def saved_tensors(self) -> dict[str, Tensor]:
+        """See `LanguageModel.saved_tensors`: under the names of `transformers`."""
+        return to_hugging_face(self.config, super().saved_tensors())
+
+    @classmethod
+    def restore(
+        cls, config: ModelConfig, tensors: dict[str, Tensor], members: dict[str, LanguageModel]
+    ) -> Self:
+        """See `LanguageModel.restore`."""
+        assert isinstance(config, TransformerConfig)
+        model = cls(config)
+        model._load(from_hugging_face(config, tensors))
+        return model
 
     def initial_state(self, batch: int) -> CacheState:
         """See `LanguageModel.initial_state`."""
