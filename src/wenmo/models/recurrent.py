@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from .base import ModelConfig, NeuralLanguageModel, State
 from .recurrent_state import RecurrentState
@@ -253,45 +253,51 @@ class RecurrentModel(NeuralLanguageModel):
             return h.new_zeros(steps, ids.shape[0], self.config.hidden_size), h, c
         if lengths is not None and bool((lengths == steps).all()):
             lengths = None
-        outputs = self.dropout(self.embedding(ids.T))
-        batch_sizes = order = restore = None
-        if lengths is not None:
-            # Packed sequences end each row at its own length, in every layer. They cannot be empty: an empty
-            # row reads one token here, and gets its state back below.
-            packed = pack_padded_sequence(outputs, lengths.clamp(min=1).cpu(), enforce_sorted=False)
-            outputs, batch_sizes = packed.data, packed.batch_sizes
-            order, restore = packed.sorted_indices, packed.unsorted_indices
-        hs, cs = [], []
-        for index, layer in enumerate(self.recurrent_layers()):
-            h_layer, c_layer = h[index], None if c is None else c[index]
-            if order is not None:
-                h_layer, c_layer = h_layer[order], None if c_layer is None else c_layer[order]
-            if index and batch_sizes is None:
-                outputs = self.dropout(outputs)
-            elif index:
-                outputs = self._packed_dropout(outputs, batch_sizes)
-            outputs, h_layer, c_layer = layer(outputs, h_layer, c_layer, batch_sizes)
-            hs.append(h_layer)
-            cs.append(c_layer)
-        new_h = torch.stack(hs)
-        new_c = None if c is None else torch.stack([cell for cell in cs if cell is not None])
-        if lengths is not None:
-            outputs = pad_packed_sequence(
-                nn.utils.rnn.PackedSequence(outputs, batch_sizes, order, restore), total_length=steps
-            )[0]
-            empty = (lengths == 0)[None, :, None]
-            new_h = torch.where(empty, h, new_h[:, restore])
-            new_c = None if new_c is None or c is None else torch.where(empty, c, new_c[:, restore])
-        return outputs, new_h, new_c
+        inputs = self.dropout(self.embedding(ids.T))
+        if lengths is None:
+            return self._stack(inputs, h, c)
+        # Packed sequences end each row at its own length, in every layer. They cannot be empty: an empty row
+        # reads one token here, and gets its state back below.
+        packed = pack_padded_sequence(inputs, lengths.clamp(min=1).cpu(), enforce_sorted=False)
+        order, restore = packed.sorted_indices, packed.unsorted_indices
+        ordered_c = None if c is None else c[:, order]
+        outputs, new_h, new_c = self._stack(packed.data, h[:, order], ordered_c, packed)
+        padded, _ = pad_packed_sequence(packed._replace(data=outputs), total_length=steps)
+        empty = (lengths == 0)[None, :, None]
+        new_h = torch.where(empty, h, new_h[:, restore])
+        if c is not None and new_c is not None:
+            new_c = torch.where(empty, c, new_c[:, restore])
+        return padded, new_h, new_c
 
-    def _packed_dropout(self, outputs: Tensor, batch_sizes: Tensor | None) -> Tensor:
-        """Locked dropout of packed outputs (tokens, H): one mask per row, as for unpacked ones."""
-        if not self.training or not self.config.dropout:
+    def _stack(
+        self, outputs: Tensor, h: Tensor, c: Tensor | None, packed: PackedSequence | None = None
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Runs the layers over (T, B, E), or over the data of `packed` with states in its order."""
+        hs: list[Tensor] = []
+        cs: list[Tensor] = []
+        for index, layer in enumerate(self.recurrent_layers()):
+            if index:
+                outputs = self.dropout(outputs) if packed is None else self._packed_dropout(outputs, packed)
+            outputs, h_layer, c_layer = layer(
+                outputs,
+                h[index],
+                None if c is None else c[index],
+                None if packed is None else packed.batch_sizes,
+            )
+            hs.append(h_layer)
+            if c_layer is not None:
+                cs.append(c_layer)
+        return outputs, torch.stack(hs), torch.stack(cs) if cs else None
+
+    def _packed_dropout(self, outputs: Tensor, packed: PackedSequence) -> Tensor:
+        """Locked dropout of packed outputs (tokens, H), with the mask that unpacked ones would get."""
+        order = packed.sorted_indices
+        if not self.training or not self.config.dropout or order is None:
             return outputs
-        assert batch_sizes is not None
-        padded, _ = pad_packed_sequence(nn.utils.rnn.PackedSequence(outputs, batch_sizes))
-        lengths = (batch_sizes[:, None] > torch.arange(int(batch_sizes[0]))).sum(0)
-        return pack_padded_sequence(self.dropout(padded), lengths).data
+        rows = (packed.batch_sizes[:, None] > torch.arange(len(order))).nonzero()[:, 1].to(outputs.device)
+        mask: Tensor = self.dropout(outputs.new_ones(1, len(order), outputs.shape[1]))[0]
+        dropped: Tensor = outputs * mask[order][rows]
+        return dropped
 
     @property
     def output_weight(self) -> Tensor:
