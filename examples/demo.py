@@ -73,7 +73,7 @@ def read_members(archive: Path, pattern: str) -> Iterator[tuple[str, str]]:
 
 
 def plain_chinese(tagged: str, limit: int) -> str:
-    """Takes the marks off `word/class  word/class`, up to `limit` bytes of UTF-8; a title begins a paragraph."""
+    """Takes the marks off `word/class  word/class`, up to `limit` bytes; a title begins a new paragraph."""
     lines: list[str] = []
     size = 0
     for line in tagged.splitlines():

@@ -1,8 +1,8 @@
 """The street door: `wenmo VERB ...`.
 
-A verb parses its options, calls one function of the house and prints the result: a short table, or with `--json`
-one object on standard output. Progress and messages go to standard error. Nothing heavy is imported before a verb
-runs, so that `wenmo --help` answers at once.
+A verb parses its options, calls one function of the house and prints the result: a short table, or with
+`--json` one object on standard output. Progress and messages go to standard error. Nothing heavy is imported
+before a verb runs, so that `wenmo --help` answers at once.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def _fail(message: str, words: list[str], status: int) -> int:
 
 
 def _use_utf8() -> None:
-    """Text is UTF-8 whatever the locale says; LANG=C must not turn Chinese into question marks or a traceback."""
+    """Text is UTF-8 whatever the locale says; LANG=C must not turn Chinese into question marks."""
     for stream, errors in ((sys.stdout, "strict"), (sys.stderr, "backslashreplace"), (sys.stdin, "strict")):
         if hasattr(stream, "reconfigure"):
             _reconfigure(stream, errors)

@@ -6,23 +6,14 @@ from cyclopts import App, Parameter
 
 VERBS = {
     "prepare": ("wenmo.cli.data:prepare", "Read raw text, clean it, split it: a corpus ready to train on."),
-    "train": ("wenmo.cli.model:train", "Train a language model on your text: one command, one time budget."),
-    "generate": ("wenmo.cli.model:generate", "Write text with a model, or with several mixed."),
-    "evaluate": (
-        "wenmo.cli.model:evaluate",
-        "Score a model on a text: bits per byte beside strong baselines.",
-    ),
-    "doctor": (
-        "wenmo.cli.machine:doctor",
-        "Tell what this machine has, how fast it is and what it can train.",
-    ),
+    "train": ("wenmo.cli.training:train", "Train a language model on your text in the time you give it."),
+    "generate": ("wenmo.cli.using:generate", "Write text with a model, or with several mixed."),
+    "evaluate": ("wenmo.cli.using:evaluate", "Score a model on text: bits per byte beside strong baselines."),
+    "doctor": ("wenmo.cli.machine:doctor", "Tell what this machine has and what it can train."),
 }
 TOKENIZER_VERBS = {
     "train": ("wenmo.cli.data:tokenizer_train", "Train a tokenizer on text."),
-    "inspect": (
-        "wenmo.cli.data:tokenizer_inspect",
-        "Show how a tokenizer cuts text, and what that costs by script.",
-    ),
+    "inspect": ("wenmo.cli.data:tokenizer_inspect", "Show how a tokenizer cuts text, and what it costs."),
 }
 
 
@@ -38,7 +29,7 @@ def build_app() -> App:
         name="wenmo",
         help="Your text in, the best language model that text and your minutes can buy out, with the proof.",
         version=_version,
-        help_epilogue="wenmo VERB --help shows a verb's options. Every verb takes --json, --quiet and --debug.",
+        help_epilogue="wenmo VERB --help shows its options. Every verb takes --json, --quiet and --debug.",
         default_parameter=Parameter(negative_iterable=(), negative_none=()),
     )
     tokenizer = App(name="tokenizer", help="Train or inspect a tokenizer.")

@@ -29,6 +29,8 @@ def _print(report: DoctorReport) -> None:
     speed = report.speed
     gpus = ", ".join(f"{gpu.name} ({quantity(gpu.memory, 'B')})" for gpu in report.gpus) or "none"
     font = report.chinese_font or "none"
+    transformer = f"Transformer of {speed.transformer_parameters / 1e6:.2f} M parameters"
+    lstm = f"LSTM of {speed.lstm_parameters / 1e6:.2f} M parameters"
     print_table(
         [
             ("wenmo", report.version),
@@ -40,16 +42,10 @@ def _print(report: DoctorReport) -> None:
             ("GPU", f"{gpus} (torch built for CUDA {report.cuda})" if report.cuda else gpus),
             ("torch", f"{report.torch}, {report.threads} threads, {report.blas}"),
             ("text", f"UTF-8 {'yes' if report.utf8 else 'no'}, locale {report.locale}, Chinese font: {font}"),
-            (
-                "matrix products",
-                f"{speed.fp32_gflops:.0f} GFLOP/s fp32, {speed.bf16_gflops:.0f} GFLOP/s bf16",
-            ),
+            ("matrix products", f"{speed.fp32_gflops:.0f} fp32, {speed.bf16_gflops:.0f} bf16 GFLOP/s"),
             ("memory speed", f"{speed.memory_gb_per_second:.1f} GB/s"),
-            (
-                "training",
-                _training(speed.transformer_tokens_per_second, speed.transformer_parameters, "Transformer"),
-            ),
-            ("", _training(speed.lstm_tokens_per_second, speed.lstm_parameters, "LSTM")),
+            ("training", f"{speed.transformer_tokens_per_second:,.0f} tokens/s, {transformer}"),
+            ("", f"{speed.lstm_tokens_per_second:,.0f} tokens/s, {lstm}"),
         ],
         header=("", f"measured on {speed.device}"),
     )
@@ -70,7 +66,3 @@ def _print(report: DoctorReport) -> None:
             print(f"  {package.name}: for {package.purpose}; pip install 'wenmo[{package.extra}]'")
     for problem in report.problems:
         print(f"\nNote: {problem}.")
-
-
-def _training(tokens_per_second: float, parameters: int, name: str) -> str:
-    return f"{tokens_per_second:,.0f} tokens/s, {name} of {parameters / 1e6:.2f} M parameters"

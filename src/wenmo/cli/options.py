@@ -85,7 +85,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         return {}
     if not isinstance(content, dict):
         raise OptionError(f"--config: {path} must hold fields of the recipe, such as 'budget: 10m'")
-    return _underscored(content)
+    return {str(name).replace("-", "_"): _underscored(item) for name, item in content.items()}
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -137,8 +137,8 @@ def option_sentence(error: CycloptsError) -> str:
 
 def _suggestion(location: Sequence[str], kind: type[BaseModel] | None) -> str:
     for group in location[:-1]:
-        field = kind.model_fields.get(group) if kind else None
-        kind = field.annotation if field else None
+        annotation = kind.model_fields[group].annotation if kind and group in kind.model_fields else None
+        kind = annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
     names = list(kind.model_fields) if kind else []
     close = difflib.get_close_matches(location[-1], names, n=1)
     return f"; did you mean {close[0]}?" if close else ""
@@ -156,7 +156,7 @@ def _restore(value: Any, name: str = "") -> Any:
         return {key: _restore(item, key) for key, item in value.items()}
     if isinstance(value, tuple):
         items = [_restore(item) for item in value]
-        return (
-            tuple(part for item in items for part in item.split(",")) if name in NAME_LISTS else tuple(items)
-        )
+        if name in NAME_LISTS:
+            return tuple(part.strip() for item in items for part in item.split(","))
+        return tuple(items)
     return "-" if value == STDIN else value
