@@ -1,0 +1,61 @@
+"""One small model of every architecture and layout, for the battery that all of them pass."""
+
+from collections.abc import Callable
+from functools import cache
+
+import numpy as np
+import torch
+
+from wenmo.models.base import LanguageModel
+from wenmo.models.registry import build_model, config_class
+
+VOCAB = 17
+CONTEXT = 40
+
+
+def transformer(**fields):
+    shape = {"width": 16, "heads": 4, "kv_heads": 4, "head_size": 4, "ffn": 24, "layers": 2}
+    return neural("transformer", **{**shape, **fields})
+
+
+def recurrent(architecture, **fields):
+    return neural(architecture, **{"embedding_size": 12, "hidden_size": 12, "layers": 2, **fields})
+
+
+def neural(architecture, **fields):
+    config = config_class(architecture)(
+        **{"architecture": architecture, "vocab_size": VOCAB, "context_length": CONTEXT, **fields}
+    )
+    model = build_model(config)
+    with torch.no_grad():  # far from zero, so that a mistake in a state shows in the logits
+        for weight in model.parameters():
+            weight.add_(0.3 * torch.randn_like(weight))
+    return model
+
+
+NEURAL: dict[str, Callable[..., LanguageModel]] = {
+    "transformer-qwen3": lambda **f: transformer(layout="qwen3", **f),
+    "transformer-qwen3-grouped": lambda **f: transformer(layout="qwen3", kv_heads=2, **f),
+    "transformer-llama": lambda **f: transformer(layout="llama", kv_heads=1, tied=False, **f),
+    "transformer-gpt2": lambda **f: transformer(layout="gpt2", **f),
+    "rnn": lambda **f: recurrent("rnn", **f),
+    "rnn-relu": lambda **f: recurrent("rnn", nonlinearity="relu", layers=1, **f),
+    "lstm": lambda **f: recurrent("lstm", **f),
+    "lstm-projected": lambda **f: recurrent("lstm", embedding_size=8, layers=3, **f),
+    "lstm-untied": lambda **f: recurrent("lstm", embedding_size=8, tied=False, **f),
+    "gru": lambda **f: recurrent("gru", **f),
+}
+COUNTED: dict[str, Callable[[], LanguageModel]] = {}
+ALL = {**NEURAL, **COUNTED}
+
+
+@cache
+def case(name: str) -> LanguageModel:
+    """The model of this name in evaluation mode; tests must not change it."""
+    torch.manual_seed(0)
+    return ALL[name]().eval()
+
+
+def tokens(rows: int, columns: int, seed: int = 0) -> torch.Tensor:
+    """Random token ids (rows, columns)."""
+    return torch.from_numpy(np.random.default_rng(seed).integers(0, VOCAB, (rows, columns)))
