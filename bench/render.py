@@ -11,8 +11,9 @@ from wenmo.files import write_text
 ROOT = Path(__file__).resolve().parent.parent
 HEADER = """# Benchmarks
 
-Made by `make bench` from `bench/results/*.json`; do not edit. Each script in `bench/` runs its peer in the same
-run, in turn with ours, repeats, and reports medians with their spread. Run one with `python bench/NAME.py`.
+Made by `make bench` from `bench/results/*.json`; do not edit. Each script in `bench/` runs its peer in the
+same run, in turn with ours, repeats, and reports medians with their spread. Run one with
+`python bench/NAME.py`.
 """
 SHOWN_APART = {"name", "claim", "date", "machine", "command", "versions", "rows", "verdict"}
 

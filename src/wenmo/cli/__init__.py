@@ -12,6 +12,7 @@ import sys
 from typing import TextIO
 
 INTERRUPTED = 130
+BUG = 1
 STDIN = "\x00"
 """Stands for `-` (standard input) while options are parsed; no argument of a process can hold a NUL."""
 
@@ -45,9 +46,14 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception as error:
         from wenmo.errors import WenmoError
 
-        if debug or not isinstance(error, WenmoError):
+        if debug:
             raise
-        return _fail(str(error), words, error.exit_code)
+        if isinstance(error, WenmoError):
+            return _fail(str(error), words, error.exit_code)
+        if isinstance(error, OSError) and error.filename:
+            return _fail(f"{error.filename}: {error.strerror}", words, WenmoError.exit_code)
+        kind = type(error).__name__
+        return _fail(f"a bug in wenmo ({kind}: {error}); run again with --debug and report it", words, BUG)
 
 
 def _run(words: list[str]) -> int:

@@ -40,9 +40,9 @@ def given(settings: Settings | None) -> dict[str, Any]:
     return {} if settings is None else _restore(settings.model_dump(exclude_unset=True))
 
 
-def plain(settings: AnySettings | None, kind: type[AnySettings]) -> AnySettings:
+def plain(settings: AnySettings | None, kind: type[AnySettings], prefix: str = "--") -> AnySettings:
     """Returns the settings given on the command line over the defaults of `kind`."""
-    return validate(kind, given(settings), "--")
+    return validate(kind, given(settings), prefix)
 
 
 def paths_given(paths: Sequence[str]) -> list[str]:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 from pydantic import Field
 
-from wenmo.cli import INTERRUPTED
 from wenmo.cli.options import Common, paths_given, recipe_of
 from wenmo.config import Architecture, Recipe
 
@@ -35,7 +34,7 @@ def train(
     resume: Path | None = None,
     options: TrainOptions | None = None,
     common: Common = Common(),  # noqa: B008 - frozen
-) -> int:
+) -> None:
     """Train a language model on your text.
 
     Args:
@@ -59,18 +58,19 @@ def train(
         print_json(result)
     else:
         _print(result)
-    return INTERRUPTED if result.stopped == "interrupted" else 0
 
 
 def _print(result: TrainResult) -> None:
     from wenmo.cli.output import print_scores
-    from wenmo.progress import duration
+    from wenmo.progress import duration, quantity
 
     print()
-    name = "mixture" if len(result.members) > 1 else "this model"
-    baselines = {f"baseline {key}": value for key, value in result.baselines.items()}
-    members = result.members if len(result.members) > 1 else {}
-    print_scores({name: result.bits_per_byte, **members, **baselines})
+    baselines = {f"baseline {name}": score for name, score in result.baselines.items()}
+    if len(result.members) > 1:
+        print_scores({"mixture": result.bits_per_byte, **result.members, **baselines})
+    else:
+        print_scores({**dict.fromkeys(result.members, result.bits_per_byte), **baselines})
+    print(f"on {quantity(result.bytes, 'B')} of test text, {result.protocol}")
     print(f"\n{result.verdict}")
     for sample in result.samples:
         print(f"\n--- sample ---\n{sample}")

@@ -1,0 +1,129 @@
+"""The verbs `prepare`, `tokenizer train` and `tokenizer inspect`."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from wenmo.cli.options import Common, paths_given, plain
+from wenmo.config import CorpusSettings, Recipe, TokenizerSettings
+from wenmo.errors import OptionError
+
+if TYPE_CHECKING:
+    from wenmo.corpus import Corpus
+
+Paths = Annotated[list[str], Parameter(negative=())]
+Output = Annotated[Path, Parameter(name=("--output", "-o"))]
+INSPECTED_CHARACTERS = 2_000_000
+
+
+def prepare(
+    paths: Paths,
+    /,
+    *,
+    output: Output,
+    force: Annotated[bool, Parameter(negative=())] = False,
+    settings: Annotated[CorpusSettings | None, Parameter(name="*")] = None,
+    common: Common = Common(),  # noqa: B008 - frozen
+) -> None:
+    """Read raw text, clean it and split it: a corpus ready to train on.
+
+    Args:
+        paths: Files, folders, globs, or - for standard input.
+        output: Folder of the corpus.
+        force: Prepare again even when neither inputs nor settings have changed.
+        settings: How raw files become a corpus.
+        common: Options of every verb.
+    """
+    from wenmo.corpus import prepare as run
+
+    started = time.monotonic()
+    corpus = run(
+        paths_given(paths), output, plain(settings, CorpusSettings), force=force, progress=not common.quiet
+    )
+    summary = summarise(corpus)
+    summary["seconds"] = round(time.monotonic() - started, 3)
+    if common.json:
+        from wenmo.cli.output import print_json
+
+        print_json(summary)
+    else:
+        _print_corpus(summary)
+
+
+def summarise(corpus: Corpus) -> dict[str, Any]:
+    """Returns what `prepare --json` prints, without the time taken."""
+    splits = ("train", "valid", "test")
+    return {
+        "corpus": str(corpus.path),
+        "fingerprint": corpus.fingerprint,
+        "documents": {split: corpus.count(split) for split in splits},
+        "bytes": {split: corpus.bytes(split) for split in splits},
+        "report": str(corpus.path / "report.html"),
+        "manifest": corpus.manifest.model_dump(mode="json"),
+    }
+
+
+def _print_corpus(summary: dict[str, Any]) -> None:
+    from wenmo.cli.output import print_table
+    from wenmo.progress import quantity
+
+    documents, sizes = summary["documents"], summary["bytes"]
+    rows = [(split, f"{documents[split]:,}", quantity(sizes[split], "B")) for split in documents]
+    print_table(rows, ("split", "documents", "text"), numeric=(1, 2))
+    print(f"\nCorpus  {summary['corpus']}\nReport  {summary['report']}")
+
+
+def tokenizer_train(
+    paths: Paths,
+    /,
+    *,
+    output: Output,
+    settings: Annotated[TokenizerSettings | None, Parameter(name="*")] = None,
+    corpus: CorpusSettings | None = None,
+    common: Common = Common(),  # noqa: B008 - frozen
+) -> None:
+    """Train a tokenizer on the training part of your text.
+
+    Args:
+        paths: Files, folders, globs, a prepared corpus, or - for standard input.
+        output: Folder of the tokenizer.
+        settings: Which tokenizer is trained.
+        corpus: How raw files become a corpus.
+        common: Options of every verb.
+    """
+    from wenmo.files import atomic_directory
+    from wenmo.tokenization.training import train_tokenizer
+    from wenmo.workflow.texts import open_corpus
+
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise OptionError(f"--output: {output} exists already; choose another folder, or delete it first")
+    started = time.monotonic()
+    recipe = Recipe(
+        corpus=plain(corpus, CorpusSettings, "--corpus."), tokenizer=plain(settings, TokenizerSettings)
+    )
+    with tempfile.TemporaryDirectory(prefix="wenmo.") as folder:
+        prepared = open_corpus(paths_given(paths), recipe, Path(folder) / "corpus", not common.quiet)
+        texts = (text for text, _ in prepared.parts("train"))
+        size = prepared.bytes("train")
+        tokenizer = train_tokenizer(texts, recipe.tokenizer, size, progress=not common.quiet)
+    with atomic_directory(output) as temporary:
+        tokenizer.save(temporary)
+    summary = {
+        "tokenizer": str(output),
+        "kind": tokenizer.kind,
+        "vocab_size": tokenizer.vocab_size,
+        "bytes": size,
+        "fingerprint": tokenizer.fingerprint,
+        "seconds": round(time.monotonic() - started, 3),
+    }
+    if common.json:
+        from wenmo.cli.output import print_json
+
+        print_json(summary)
+    else:
+        print(f"{tokenizer.kind} tokenizer of {tokenizer.vocab_size:,} tokens in {output}")
