@@ -1,0 +1,181 @@
+"""The tokenizer: a Hugging Face `tokenizers` object with exact bytes for every token."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import tokenizers
+from tokenizers import decoders, models
+
+from wenmo.errors import InputError, ModelError
+from wenmo.files import write_text
+
+from .pretokenization import CHARACTER, PATTERN, byte_alphabet, split_by
+
+END_OF_TEXT = "<|endoftext|>"
+"""The one special token, id 0: ends every document and stands before the first."""
+
+KINDS = ("bpe", "char", "byte")
+
+
+class Tokenizer:
+    """Text to token ids and back, without loss for every valid string.
+
+    All kinds are byte-level: `bpe` merges bytes inside the pieces of `pretokenization.PATTERN`, `char` has the
+    frequent characters of its corpus as tokens and spells the others in bytes, `byte` has the 256 bytes. Id 0 is
+    `<|endoftext|>`, ids 1 to 256 are the bytes in order.
+
+    Args:
+        backend: A byte-level BPE of the `tokenizers` library, as `assemble` makes it.
+        kind: `bpe`, `char` or `byte`.
+        trained_bytes: UTF-8 bytes of the text it was trained on (a sample of a huge corpus).
+    """
+
+    eos_id = 0
+
+    def __init__(self, backend: tokenizers.Tokenizer, kind: str, trained_bytes: int = 0) -> None:
+        self.backend = backend
+        # A document that contains the special token's name is text like any other.
+        self.backend.encode_special_tokens = True
+        self.kind = kind
+        self.trained_bytes = trained_bytes
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of tokens, the special one included."""
+        return int(self.backend.get_vocab_size())
+
+    def encode(self, text: str) -> npt.NDArray[np.int64]:
+        """Returns the token ids of `text`, int64 (T,), without any special token.
+
+        Raises:
+            InputError: When `text` holds half of a surrogate pair, which is no character.
+        """
+        return self.encode_batch([text])[0]
+
+    def encode_batch(self, texts: list[str]) -> list[npt.NDArray[np.int64]]:
+        """Encodes each text as `encode` does, in parallel.
+
+        Raises:
+            InputError: See `encode`.
+        """
+        try:
+            encodings = self.backend.encode_batch_fast(texts, add_special_tokens=False)
+        except (TypeError, UnicodeEncodeError) as error:
+            raise InputError(
+                "the text holds half of a surrogate pair, which is no character; decode it as UTF-8 or remove it"
+            ) from error
+        return [np.asarray(encoding.ids, dtype=np.int64) for encoding in encodings]
+
+    def decode(self, ids: Iterable[int] | npt.NDArray[np.integer]) -> str:
+        """Returns the text of token ids; bytes that are no UTF-8 become U+FFFD, eos becomes nothing.
+
+        Raises:
+            IndexError: When an id is not in the vocabulary.
+        """
+        return self.decode_bytes(ids).decode("utf-8", errors="replace")
+
+    def decode_bytes(self, ids: Iterable[int] | npt.NDArray[np.integer]) -> bytes:
+        """Returns the bytes of token ids joined; exact also where a character is cut."""
+        token_bytes = self.token_bytes
+        values = ids.tolist() if isinstance(ids, np.ndarray) else [int(index) for index in ids]
+        if values and min(values) < 0:
+            raise IndexError(f"token id {min(values)} is negative")
+        return b"".join([token_bytes[index] for index in values])
+
+    @cached_property
+    def token_bytes(self) -> list[bytes]:
+        """The bytes that each id stands for; eos stands for none."""
+        byte_of = {character: byte for byte, character in enumerate(byte_alphabet())}
+        tokens = (self.backend.id_to_token(index) for index in range(1, self.vocab_size))
+        return [b"", *(bytes(byte_of[character] for character in token) for token in tokens)]
+
+    @cached_property
+    def byte_lengths(self) -> npt.NDArray[np.int64]:
+        """Number of bytes of each token, int64 (V,); 0 for eos."""
+        return np.array([len(token) for token in self.token_bytes], dtype=np.int64)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of everything that decides the ids, in hexadecimal digits."""
+        content = json.dumps(json.loads(self.backend.to_str()), sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()
+
+    def save(self, directory: Path) -> None:
+        """Writes tokenizer.json and tokenizer_config.json, which `transformers.AutoTokenizer` opens.
+
+        Raises:
+            ResourceError: When the disk is full or the folder is not writable.
+        """
+        directory = Path(directory)
+        config = {
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "eos_token": END_OF_TEXT,
+            "bos_token": END_OF_TEXT,
+            "pad_token": END_OF_TEXT,
+            "clean_up_tokenization_spaces": False,
+            "split_special_tokens": True,
+            "wenmo": {"kind": self.kind, "trained_bytes": self.trained_bytes},
+        }
+        write_text(directory / "tokenizer.json", self.backend.to_str(pretty=True))
+        write_text(
+            directory / "tokenizer_config.json", json.dumps(config, indent=2, ensure_ascii=False) + "\n"
+        )
+
+    @classmethod
+    def load(cls, directory: Path) -> Tokenizer:
+        """Opens what `save` wrote.
+
+        Raises:
+            ModelError: When a file is missing, damaged, or not a tokenizer of this kind.
+        """
+        directory = Path(directory)
+        try:
+            config = json.loads((directory / "tokenizer_config.json").read_text(encoding="utf-8"))
+            content = (directory / "tokenizer.json").read_text(encoding="utf-8")
+        except FileNotFoundError as error:
+            raise ModelError(
+                f"{error.filename} is missing; give a directory that holds a tokenizer"
+            ) from error
+        except ValueError as error:
+            raise ModelError(
+                f"{directory}/tokenizer_config.json is damaged ({error}); save it again"
+            ) from error
+        except OSError as error:
+            raise ModelError(f"{directory} cannot be read as a tokenizer: {error.strerror}") from error
+        facts = config.get("wenmo") if isinstance(config, dict) else None
+        if not isinstance(facts, dict) or facts.get("kind") not in KINDS:
+            raise ModelError(f"{directory}/tokenizer_config.json is not from wenmo; train a tokenizer first")
+        try:
+            backend = tokenizers.Tokenizer.from_str(content)
+        except Exception as error:  # the library raises bare Exception for any damage
+            raise ModelError(f"{directory}/tokenizer.json is damaged ({error}); save it again") from error
+        if backend.token_to_id(END_OF_TEXT) != cls.eos_id:
+            raise ModelError(f"{directory}/tokenizer.json does not have {END_OF_TEXT} as token 0")
+        return cls(backend, facts["kind"], int(facts.get("trained_bytes", 0)))
+
+
+def assemble(kind: str, characters: Iterable[str] = ()) -> tokenizers.Tokenizer:
+    """Returns the backend of a kind with the 256 bytes as its vocabulary, and no merges yet.
+
+    Args:
+        kind: `bpe`, `char` or `byte`.
+        characters: For `char`, the characters that become tokens of their own.
+    """
+    alphabet = byte_alphabet()
+    vocabulary = {END_OF_TEXT: Tokenizer.eos_id}
+    for symbol in (*alphabet, *("".join(alphabet[byte] for byte in text.encode()) for text in characters)):
+        vocabulary.setdefault(symbol, len(vocabulary))
+    # Without merges, `ignore_merges` makes a token of every piece that is in the vocabulary as a whole: a piece is
+    # one character, and one that is not there is spelled in bytes.
+    backend = tokenizers.Tokenizer(models.BPE(vocab=vocabulary, merges=[], ignore_merges=kind == "char"))
+    backend.pre_tokenizer = split_by({"bpe": PATTERN, "char": CHARACTER, "byte": None}[kind])
+    backend.decoder = decoders.ByteLevel()
+    backend.add_special_tokens([END_OF_TEXT])
+    return backend

@@ -1,0 +1,153 @@
+"""Chooses and trains the tokenizer of a corpus."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from itertools import chain
+
+import tokenizers
+from tokenizers import trainers
+
+from wenmo.config import TokenizerSettings
+from wenmo.errors import InputError, OptionError
+from wenmo.progress import Progress, track
+from wenmo.text.scripts import han_share
+
+from .pretokenization import byte_alphabet
+from .tokenizer import END_OF_TEXT, Tokenizer, assemble
+
+SAMPLE_BYTES = 16_000_000
+"""A larger corpus is sampled evenly down to this. Training takes about 85 bytes of memory and 1.2 us per byte of
+Chinese (1.4 GB and 20 s for all of this), less of English; the merges of more text hardly differ."""
+PEEK_CHARACTERS = 1_000_000
+"""Text read from the beginning to learn the share of Chinese."""
+MIN_CHARACTER_COUNT = 3
+"""A rarer character is spelled in bytes: its embedding would be learned from one or two examples."""
+MAX_TOKEN_BYTES = 24
+"""Longest BPE token: eight Han characters, or a long English word; longer ones are memorised boilerplate."""
+LARGEST = 65_536
+SPECIALS_AND_BYTES = 257
+
+
+def choose_tokenizer(
+    total_bytes: int, chinese: float, settings: TokenizerSettings = TokenizerSettings()
+) -> tuple[str, int]:
+    """Decides kind and vocabulary size from the size of the corpus.
+
+    The law for BPE is 4096 * sqrt(bytes / 5e6) tokens: 1,900 at 1.1 MB, 4096 at 5 MB, 8192 at 20 MB, 18,000 at
+    100 MB, within 512 and 65,536. Chinese needs a token for each frequent character, so the part of the text
+    that is Chinese asks for at least min(bytes / 500, 4096). `docs/lab.md` holds the experiments behind it.
+
+    Args:
+        total_bytes: UTF-8 bytes of the training text.
+        chinese: Share of Han characters among its letters, 0 to 1.
+        settings: What the user fixed.
+
+    Returns:
+        Kind (`bpe`, `char` or `byte`) and vocabulary size. For `char` the size is a limit: every character that is
+        frequent enough becomes a token.
+
+    Raises:
+        OptionError: When the byte tokenizer is given a vocabulary size other than its own.
+    """
+    kind = "bpe" if settings.kind == "auto" else settings.kind
+    if kind == "byte":
+        if settings.vocab_size not in (None, SPECIALS_AND_BYTES):
+            raise OptionError(
+                f"a byte tokenizer has {SPECIALS_AND_BYTES} tokens; leave out --tokenizer.vocab-size {settings.vocab_size}"
+            )
+        return kind, SPECIALS_AND_BYTES
+    if settings.vocab_size is not None:
+        return kind, settings.vocab_size
+    if kind == "char":
+        return kind, LARGEST
+    law = 4096 * (total_bytes / 5e6) ** 0.5
+    characters = chinese * min(total_bytes / 500, 4096)
+    return kind, max(512, min(LARGEST, round(max(law, characters) / 64) * 64))
+
+
+def train_tokenizer(
+    texts: Iterable[str], settings: TokenizerSettings, total_bytes: int, *, progress: bool = True
+) -> Tokenizer:
+    """Trains a tokenizer in one pass; the same texts give the same tokenizer.
+
+    Args:
+        texts: Documents, streamed.
+        settings: Kind and vocabulary size; see `choose_tokenizer` for those left out.
+        total_bytes: UTF-8 bytes of all texts; above `SAMPLE_BYTES` an even sample of the documents is used.
+        progress: Show a progress line on stderr.
+
+    Returns:
+        The tokenizer. A small corpus may support fewer tokens than asked for.
+
+    Raises:
+        InputError: When there is no text.
+        OptionError: See `choose_tokenizer`.
+    """
+    source = iter(texts)
+    head: list[str] = []
+    read = 0
+    for text in source:
+        head.append(text)
+        read += len(text)
+        if read >= PEEK_CHARACTERS:
+            break
+    if not read:
+        raise InputError("there is no text to train a tokenizer on; give files that contain text")
+    kind, vocab_size = choose_tokenizer(
+        total_bytes, han_share("".join(text[:PEEK_CHARACTERS] for text in head)), settings
+    )
+    if kind == "byte":
+        return Tokenizer(assemble("byte"), "byte")
+    with track("training the tokenizer", min(total_bytes, SAMPLE_BYTES), "B", progress) as bar:
+        sample = _Sample(chain(head, source), SAMPLE_BYTES / max(total_bytes, 1), bar)
+        if kind == "char":
+            return _train_characters(sample, vocab_size)
+        return _train_bpe(sample, vocab_size)
+
+
+class _Sample:
+    """Every document, or an evenly spread share of them; counts the bytes it gave out."""
+
+    def __init__(self, texts: Iterable[str], share: float, bar: Progress) -> None:
+        self.texts = texts
+        self.share = share
+        self.bar = bar
+        self.bytes = 0
+
+    def __iter__(self) -> Iterator[str]:
+        owed = 0.0
+        for text in self.texts:
+            size = len(text.encode("utf-8", "replace"))
+            owed += size * self.share
+            if self.share >= 1 or owed >= self.bytes + size / 2:
+                self.bytes += size
+                self.bar.update(self.bytes)
+                yield text
+
+
+def _train_characters(sample: _Sample, vocab_size: int) -> Tokenizer:
+    counts: Counter[str] = Counter()
+    for text in sample:
+        counts.update(text)
+    frequent = [c for c, n in counts.items() if n >= MIN_CHARACTER_COUNT and not c.isascii()]
+    frequent.sort(key=lambda character: (-counts[character], character))
+    return Tokenizer(assemble("char", frequent[: vocab_size - SPECIALS_AND_BYTES]), "char", sample.bytes)
+
+
+def _train_bpe(sample: _Sample, vocab_size: int) -> Tokenizer:
+    backend = assemble("bpe")
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        min_frequency=2,
+        # Listed as special only to get ids 1 to 256 in order; the mark is taken off again below.
+        special_tokens=[END_OF_TEXT, *byte_alphabet()],
+        max_token_length=MAX_TOKEN_BYTES,
+        show_progress=False,
+    )
+    backend.train_from_iterator(sample, trainer)
+    content = json.loads(backend.to_str())
+    content["added_tokens"] = [token for token in content["added_tokens"] if token["content"] == END_OF_TEXT]
+    return Tokenizer(tokenizers.Tokenizer.from_str(json.dumps(content)), "bpe", sample.bytes)
