@@ -1,1 +1,1 @@
-"""Text to token ids and back: byte-level BPE, characters or bytes, all lossless and all Hugging Face files."""
+"""Text to token ids and back: byte-level BPE, characters or bytes, all lossless, as Hugging Face files."""

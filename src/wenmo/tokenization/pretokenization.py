@@ -25,15 +25,15 @@ PATTERN = "|".join(
         r"\s+",
     )
 )
-"""Pieces for BPE. The usual patterns cut at `\\p{L}+`, which makes one "word" of a whole Chinese clause and of the
-Latin letters beside it; here Han runs stand apart, and so does the punctuation after them."""
+"""Pieces for BPE. The usual patterns cut at `\\p{L}+`, which makes one "word" of a whole Chinese clause and of
+the Latin letters beside it; here Han runs stand apart, and so does the punctuation after them."""
 
 CHARACTER = r"[\s\S]"
 """One character (code point), line ends included."""
 
 
 def split_by(pattern: str | None) -> pre_tokenizers.PreTokenizer:
-    """Returns a pre-tokenizer that cuts at `pattern` (not at all for None) and writes bytes as visible characters."""
+    """Returns a pre-tokenizer that cuts at `pattern` (None: nowhere) and writes bytes as visible characters."""
     as_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     if pattern is None:
         return as_bytes

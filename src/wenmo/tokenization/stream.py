@@ -120,7 +120,7 @@ class TokenStream:
         Args:
             path: The folder.
             tokenizer: When given, a stream made by another tokenizer is refused.
-            corpus_fingerprint: When given, a stream of another corpus (or of an older state of it) is refused.
+            corpus_fingerprint: When given, a stream of another corpus, or an older state of it, is refused.
 
         Raises:
             InputError: When the folder is missing, truncated, of another version, or stale.

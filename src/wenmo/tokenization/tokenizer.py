@@ -27,9 +27,9 @@ KINDS = ("bpe", "char", "byte")
 class Tokenizer:
     """Text to token ids and back, without loss for every valid string.
 
-    All kinds are byte-level: `bpe` merges bytes inside the pieces of `pretokenization.PATTERN`, `char` has the
-    frequent characters of its corpus as tokens and spells the others in bytes, `byte` has the 256 bytes. Id 0 is
-    `<|endoftext|>`, ids 1 to 256 are the bytes in order.
+    All kinds are byte-level: `bpe` merges bytes inside the pieces of `pretokenization.PATTERN`, `char` has
+    the frequent characters of its corpus as tokens and spells the others in bytes, `byte` has the 256 bytes.
+    Id 0 is `<|endoftext|>`, ids 1 to 256 are the bytes in order.
 
     Args:
         backend: A byte-level BPE of the `tokenizers` library, as `assemble` makes it.
@@ -69,7 +69,7 @@ class Tokenizer:
             encodings = self.backend.encode_batch_fast(texts, add_special_tokens=False)
         except (TypeError, UnicodeEncodeError) as error:
             raise InputError(
-                "the text holds half of a surrogate pair, which is no character; decode it as UTF-8 or remove it"
+                "the text holds half of a surrogate pair, which is no character; decode it as UTF-8"
             ) from error
         return [np.asarray(encoding.ids, dtype=np.int64) for encoding in encodings]
 
@@ -172,8 +172,8 @@ def assemble(kind: str, characters: Iterable[str] = ()) -> tokenizers.Tokenizer:
     vocabulary = {END_OF_TEXT: Tokenizer.eos_id}
     for symbol in (*alphabet, *("".join(alphabet[byte] for byte in text.encode()) for text in characters)):
         vocabulary.setdefault(symbol, len(vocabulary))
-    # Without merges, `ignore_merges` makes a token of every piece that is in the vocabulary as a whole: a piece is
-    # one character, and one that is not there is spelled in bytes.
+    # Without merges, `ignore_merges` makes a token of every piece that is in the vocabulary as a whole: a piece
+    # is one character, and one that is not there is spelled in bytes.
     backend = tokenizers.Tokenizer(models.BPE(vocab=vocabulary, merges=[], ignore_merges=kind == "char"))
     backend.pre_tokenizer = split_by({"bpe": PATTERN, "char": CHARACTER, "byte": None}[kind])
     backend.decoder = decoders.ByteLevel()

@@ -19,8 +19,8 @@ from .pretokenization import byte_alphabet
 from .tokenizer import END_OF_TEXT, Tokenizer, assemble
 
 SAMPLE_BYTES = 16_000_000
-"""A larger corpus is sampled evenly down to this. Training takes about 85 bytes of memory and 1.2 us per byte of
-Chinese (1.4 GB and 20 s for all of this), less of English; the merges of more text hardly differ."""
+"""A larger corpus is sampled evenly down to this. Training takes about 85 bytes of memory and 1.2 us per byte
+of Chinese (1.4 GB and 20 s for all of this), less of English; the merges of more text hardly differ."""
 PEEK_CHARACTERS = 1_000_000
 """Text read from the beginning to learn the share of Chinese."""
 MIN_CHARACTER_COUNT = 3
@@ -32,13 +32,14 @@ SPECIALS_AND_BYTES = 257
 
 
 def choose_tokenizer(
-    total_bytes: int, chinese: float, settings: TokenizerSettings = TokenizerSettings()
+    total_bytes: int, chinese: float, settings: TokenizerSettings | None = None
 ) -> tuple[str, int]:
     """Decides kind and vocabulary size from the size of the corpus.
 
-    The law for BPE is 4096 * sqrt(bytes / 5e6) tokens: 1,900 at 1.1 MB, 4096 at 5 MB, 8192 at 20 MB, 18,000 at
-    100 MB, within 512 and 65,536. Chinese needs a token for each frequent character, so the part of the text
-    that is Chinese asks for at least min(bytes / 500, 4096). `docs/lab.md` holds the experiments behind it.
+    The law for BPE is 4096 * sqrt(bytes / 5e6) tokens: 1,900 at 1.1 MB, 4096 at 5 MB, 8192 at 20 MB, 18,000
+    at 100 MB, within 512 and 65,536. Chinese needs a token for each frequent character, so the part of the
+    text that is Chinese asks for at least min(bytes / 500, 4096). A rule of thumb, to be refined by the
+    experiments in `docs/lab.md`.
 
     Args:
         total_bytes: UTF-8 bytes of the training text.
@@ -46,17 +47,18 @@ def choose_tokenizer(
         settings: What the user fixed.
 
     Returns:
-        Kind (`bpe`, `char` or `byte`) and vocabulary size. For `char` the size is a limit: every character that is
-        frequent enough becomes a token.
+        Kind (`bpe`, `char` or `byte`) and vocabulary size. For `char` the size is a limit: every character
+        that is frequent enough becomes a token.
 
     Raises:
         OptionError: When the byte tokenizer is given a vocabulary size other than its own.
     """
+    settings = settings or TokenizerSettings()
     kind = "bpe" if settings.kind == "auto" else settings.kind
     if kind == "byte":
         if settings.vocab_size not in (None, SPECIALS_AND_BYTES):
             raise OptionError(
-                f"a byte tokenizer has {SPECIALS_AND_BYTES} tokens; leave out --tokenizer.vocab-size {settings.vocab_size}"
+                f"a byte tokenizer has {SPECIALS_AND_BYTES} tokens; leave out --tokenizer.vocab-size"
             )
         return kind, SPECIALS_AND_BYTES
     if settings.vocab_size is not None:
