@@ -1,9 +1,9 @@
 """From one number, the parameters wanted, to the shape of a model.
 
 Embeddings count. The shape is the one that comes within 5 % of the request and is closest to the
-proportions that are known to train well: a Transformer about 64 times as wide as it has layers (32 when it is small, 96
-when it is large) with a SwiGLU of 8/3 of the width; two recurrent layers (three when large) with an embedding
-as wide as they are.
+proportions that are known to train well: a Transformer about 64 times as wide as it has layers (32 when it is
+small, 96 when it is large) with a SwiGLU of 8/3 of the width; two recurrent layers (three when large) with an
+embedding as wide as they are.
 """
 
 from __future__ import annotations
@@ -95,8 +95,8 @@ def _unmet(vocab_size: int, settings: ModelSettings, parameters: int) -> str:
         least = "at the smallest width of " if settings.width is None else "at a width of "
         return (
             f"{_readable(parameters)} parameters are too few for a vocabulary of {vocab_size:,} tokens: its "
-            f"embedding alone takes {_readable(embedding)} {least}{width}; ask for a larger --size or a smaller "
-            "--tokenizer.vocab_size"
+            f"embedding alone takes {_readable(embedding)} {least}{width}; ask for a larger --size or a "
+            "smaller --tokenizer.vocab_size"
         )
     asked = {name: getattr(settings, name) for name in ("layers", "width", "heads")}
     given = [f"{name} {value}" for name, value in asked.items() if value]
@@ -237,7 +237,7 @@ def _recurrent_shapes(
             per_unit = (small - smaller) / 4
             exact = 8 + round((parameters - small) / per_unit / 8) * 8
             for embedding in {hidden, exact}:
-                if not 8 <= embedding <= hidden:
+                if not SMALLEST_WIDTH <= embedding <= hidden:
                     continue
                 error = abs(count(hidden, embedding, layers) / parameters - 1)
                 if error > TOLERANCE:
