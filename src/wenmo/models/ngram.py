@@ -1,0 +1,289 @@
+"""An n-gram model by context mixing: it learns in one pass, in seconds, and may go on learning while it predicts.
+
+See `context_mixing` for how it predicts. The contexts are characters and words of the text before the token, so
+the model works alike for any tokenizer and for Chinese as for English.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from typing import Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from wenmo.progress import Progress
+
+from . import context_mixing, token_tree
+from .base import LanguageModel, ModelConfig, State
+from .context_mixing import Tables
+
+MAX_SLOT_BITS = 28
+"""A table never exceeds 2**28 slots, 1 GB."""
+CHUNK = 1 << 14
+"""Tokens read between two progress reports, and between two changes of the learning rate."""
+RATE, EXTRA_RATE, RATE_TOKENS = 0.002, 0.012, 50_000
+"""The mixers learn at RATE + EXTRA_RATE / (1 + tokens read / RATE_TOKENS)."""
+
+
+class NgramConfig(ModelConfig):
+    """Shape of an n-gram model."""
+
+    architecture: Literal["ngram"] = "ngram"
+    context_length: int = 256
+    orders: tuple[int, ...] = (0, 1, 2, 3, 4, 5, 6, 8)
+    """Characters of each context, ascending, at most `context_mixing.CHARS`."""
+    slot_bits: int | None = Field(default=None, ge=10, le=MAX_SLOT_BITS)
+    """Binary logarithm of the number of slots; derived from the training text when None."""
+
+
+class NgramState(State):
+    """The ids that each row has read; the contexts follow from them.
+
+    Attributes:
+        lengths: int64 (B,).
+        history: Ids, int64 (B, width), on the CPU; row b holds lengths[b] of them, the rest is padding.
+        recent: Vector of recent text of each row, uint64 (B, context_mixing.RECENT).
+    """
+
+    def __init__(
+        self, lengths: Tensor, history: Tensor, recent: npt.NDArray[np.uint64], tree: token_tree.Tree
+    ) -> None:
+        self.lengths = lengths
+        self.history = history
+        self.recent = recent
+        self.tree = tree
+
+    def select(self, rows: Tensor) -> NgramState:
+        """See `State.select`."""
+        rows = rows.cpu()
+        return NgramState(self.lengths[rows], self.history[rows], self.recent[rows.numpy()], self.tree)
+
+    def truncate(self, lengths: Tensor) -> NgramState:
+        """See `State.truncate`.
+
+        Raises:
+            ValueError: When a length exceeds what the row has read, or is negative.
+        """
+        lengths = lengths.cpu()
+        if bool((lengths > self.lengths).any()) or bool((lengths < 0).any()):
+            raise ValueError("cannot truncate to more tokens than were read")
+        width = int(lengths.max()) if len(lengths) else 0
+        recent = np.zeros_like(self.recent)
+        for row, length in enumerate(lengths.tolist()):
+            context_mixing.read(self.history[row, :length].numpy(), recent[row], self.tree)
+        return NgramState(lengths, self.history[:, :width], recent, self.tree)
+
+
+class NgramModel(LanguageModel):
+    """Context mixing over a binary tree of the vocabulary. Lives on the CPU; fitted by `fit`, not by gradients."""
+
+    architecture = "ngram"
+    trainable = False
+    config: NgramConfig
+
+    def __init__(self, config: NgramConfig) -> None:
+        super().__init__()
+        if list(config.orders) != sorted(set(config.orders)) or not 0 <= config.orders[0]:
+            raise ValueError("orders must ascend")
+        if config.orders[-1] > context_mixing.CHARS:
+            raise ValueError(f"orders must not exceed {context_mixing.CHARS}")
+        self.config = config
+        self.tokens_seen = 0
+        self._orders = np.array(config.orders, np.int64)
+        self._place([b""] * config.vocab_size, token_tree.shape([b""] * config.vocab_size, None))
+        self._tables = context_mixing.new_tables(len(config.orders), config.slot_bits or 10)
+
+    @property
+    def device(self) -> torch.device:
+        """Always the CPU."""
+        return torch.device("cpu")
+
+    def fit(
+        self, ids: npt.NDArray[np.integer], token_bytes: list[bytes], *, progress: Progress | None = None
+    ) -> None:
+        """Learns from a token stream in one pass in order; called again, it goes on learning.
+
+        Args:
+            ids: Token ids (N,): documents joined, each followed by eos. May be memory-mapped.
+            token_bytes: Bytes of each token; eos has none. The first call decides the tree of tokens.
+            progress: Told of every token read.
+
+        Raises:
+            ValueError: When the number of tokens is not that of the configuration, or an id is out of range.
+        """
+        if len(token_bytes) != self.vocab_size:
+            raise ValueError(f"the tokenizer has {len(token_bytes)} tokens, the model {self.vocab_size}")
+        if self.tokens_seen == 0:
+            self._begin(ids, token_bytes)
+        recent = self._beginning(token_bytes.index(b"") if b"" in token_bytes else None)
+        for start in range(0, len(ids), CHUNK):
+            chunk = np.asarray(ids[start : start + CHUNK], np.int64)
+            self._check(chunk)
+            self._run(self._tables, chunk, recent, self.tokens_seen)
+            self.tokens_seen += len(chunk)
+            if progress is not None:
+                progress.advance(len(chunk))
+
+    def learn(self, ids: npt.NDArray[np.integer], eos_id: int = 0) -> None:
+        """Learns from the tokens of one more document, such as a prompt; see `adaptive_copy`."""
+        chunk = np.asarray(ids, np.int64)
+        self._check(chunk)
+        self._run(self._tables, chunk, self._beginning(eos_id), self.tokens_seen)
+        self.tokens_seen += len(chunk)
+
+    def adaptive_copy(self) -> NgramModel:
+        """Returns a model that may `learn` without changing this one."""
+        copy = NgramModel(self.config)
+        copy._tree, copy.tokens_seen = self._tree, self.tokens_seen
+        copy._tables = context_mixing.copy_tables(self._tables)
+        return copy
+
+    def initial_state(self, batch: int) -> NgramState:
+        """See `LanguageModel.initial_state`."""
+        recent = np.zeros((batch, context_mixing.RECENT), np.uint64)
+        empty = torch.zeros(batch, 0, dtype=torch.int64)
+        return NgramState(torch.zeros(batch, dtype=torch.int64), empty, recent, self._tree)
+
+    def forward(
+        self, ids: Tensor, state: State | None = None, lengths: Tensor | None = None
+    ) -> tuple[Tensor, NgramState]:
+        """See `LanguageModel.forward`. The tables stay as they are."""
+        before = self.initial_state(len(ids)) if state is None else state
+        assert isinstance(before, NgramState)
+        given = ids.detach().cpu()
+        read = torch.full((len(ids),), ids.shape[1]) if lengths is None else lengths.cpu()
+        logits = np.zeros((*ids.shape, self.vocab_size), np.float32)
+        recent = before.recent.copy()
+        after = before.lengths + read
+        history = torch.zeros(len(ids), int(after.max()) if len(ids) else 0, dtype=torch.int64)
+        for row, (old, new) in enumerate(zip(before.lengths.tolist(), read.tolist(), strict=True)):
+            history[row, :old] = before.history[row, :old]
+            history[row, old : old + new] = given[row, :new]
+            tokens = given[row, :new].numpy()
+            self._check(tokens)
+            context_mixing.read_and_predict(
+                tokens, recent[row], self._orders, self._tree, self._tables, logits[row]
+            )
+        return torch.from_numpy(logits).to(ids.device), NgramState(after, history, recent, self._tree)
+
+    def token_nats(
+        self, ids: npt.NDArray[np.integer], context: int, adaptive: bool, eos_id: int = 0
+    ) -> npt.NDArray[np.float64]:
+        """Scores a stream in one pass; see `LanguageModel.token_nats`. `context` is of no concern to it."""
+        return self.scan(ids, adaptive, eos_id)[0]
+
+    def scan(
+        self, ids: npt.NDArray[np.integer], adaptive: bool, eos_id: int = 0
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+        """Returns the nats of every token, float64 (N,), and how many contexts were known before it, int64 (N,)."""
+        tokens = np.asarray(ids, np.int64)
+        self._check(tokens)
+        recent = self._beginning(eos_id)
+        if not adaptive:
+            return context_mixing.run(tokens, recent, self._orders, self._tree, self._tables, False, 0.0)
+        return self._run(context_mixing.copy_tables(self._tables), tokens, recent, self.tokens_seen)
+
+    def num_parameters(self) -> int:
+        """Number of slots in use."""
+        return int(np.count_nonzero(self._tables.slots))
+
+    def saved_tensors(self) -> dict[str, Tensor]:
+        """See `LanguageModel.saved_tensors`: of the slots only those in use, and a bit for each telling where."""
+        t = self._tables
+        arrays = {
+            "slots": t.slots[t.slots != 0],
+            "slots_used": np.packbits(t.slots != 0),
+            "calibration": t.calibration,
+            "mixers": t.mixers,
+            "final": t.final,
+            "refinement": t.refinement,
+            "children": self._tree.children,
+            "token_bytes": self._tree.bytes,
+            "byte_offsets": self._tree.byte_offsets,
+            "tokens_seen": np.array([self.tokens_seen], np.int64),
+        }
+        return {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
+
+    @classmethod
+    def restore(
+        cls, config: ModelConfig, tensors: dict[str, Tensor], members: dict[str, LanguageModel]
+    ) -> Self:
+        """See `LanguageModel.restore`."""
+        assert isinstance(config, NgramConfig)
+        model = cls(config)
+        wanted = set(model.saved_tensors())
+        if wanted != set(tensors):
+            name = min(wanted ^ set(tensors))
+            raise ValueError(f"tensor {name} is {'missing' if name in wanted else 'unknown'}")
+        arrays = {name: tensor.cpu().numpy() for name, tensor in tensors.items()}
+        used = np.unpackbits(arrays["slots_used"]).astype(bool)
+        bounds = arrays["byte_offsets"]
+        joined = arrays["token_bytes"].tobytes()
+        if used.sum() != len(arrays["slots"]) or len(bounds) != config.vocab_size + 1:
+            raise ValueError("tensor slots or byte_offsets has a wrong length")
+        slots = np.zeros(len(used), np.uint32)
+        slots[used] = arrays["slots"]
+        learned = {name: arrays[name].copy() for name in Tables._fields if name != "slots"}
+        for name, array in learned.items():
+            own = getattr(model._tables, name)
+            if own.shape != array.shape:
+                raise ValueError(f"tensor {name} has shape {array.shape} instead of {own.shape}")
+        token_bytes = [joined[a:b] for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+        model._place(token_bytes, arrays["children"].copy())
+        model._tables = Tables(slots=slots, **learned)
+        model.tokens_seen = int(arrays["tokens_seen"][0])
+        return model
+
+    def _begin(self, ids: npt.NDArray[np.integer], token_bytes: list[bytes]) -> None:
+        """Shapes the tree and the table after the first text."""
+        counts = np.zeros(self.vocab_size, np.int64)
+        for start in range(0, len(ids), 1 << 20):
+            chunk = np.asarray(ids[start : start + (1 << 20)], np.int64)
+            self._check(chunk)
+            counts += np.bincount(chunk, minlength=self.vocab_size)
+        self._place(token_bytes, token_tree.shape(token_bytes, counts))
+        bits = self.config.slot_bits
+        if bits is None:
+            decisions = float(counts @ np.diff(self._tree.path_offsets))
+            bits = slot_bits(decisions)
+            self.config = self.config.model_copy(update={"slot_bits": bits})
+        self._tables = context_mixing.new_tables(len(self._orders), bits)
+
+    def _place(self, token_bytes: list[bytes], children: npt.NDArray[np.int32]) -> None:
+        self._tree = token_tree.build(token_bytes, children)
+
+    def _beginning(self, eos_id: int | None) -> npt.NDArray[np.uint64]:
+        """Vector of recent text after the token that stands before a stream."""
+        recent = np.zeros(context_mixing.RECENT, np.uint64)
+        if eos_id is not None:
+            context_mixing.push(recent, eos_id, self._tree)
+        return recent
+
+    def _run(
+        self, tables: Tables, ids: npt.NDArray[np.int64], recent: npt.NDArray[np.uint64], seen: int
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+        """Learns from `ids`, at a rate that falls with the tokens `seen` before."""
+        parts = []
+        for start in range(0, max(len(ids), 1), CHUNK):
+            rate = RATE + EXTRA_RATE / (1 + (seen + start) / RATE_TOKENS)
+            chunk = ids[start : start + CHUNK]
+            parts.append(context_mixing.run(chunk, recent, self._orders, self._tree, tables, True, rate))
+        nats, known = zip(*parts, strict=True)
+        return np.concatenate(nats), np.concatenate(known)
+
+    def _check(self, ids: npt.NDArray[np.int64]) -> None:
+        if len(ids) and not 0 <= ids.min() <= ids.max() < self.vocab_size:
+            raise ValueError(f"a token id is outside 0 to {self.vocab_size - 1}")
+
+
+def slot_bits(decisions: float) -> int:
+    """Size of the table for a text: about 3 slots a decision, 1 GB and an eighth of the memory at most."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    most = min(MAX_SLOT_BITS, int(math.log2(memory / 8 / 4)))
+    return min(max(10, math.ceil(math.log2(max(decisions, 1.0) * 3))), most)
+

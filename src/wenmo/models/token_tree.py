@@ -1,0 +1,102 @@
+"""A binary tree over a vocabulary in the order of the tokens' bytes, with frequent tokens near the root."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+BAND = 3
+"""Levels of nodes whose slots share a cache line."""
+
+
+class Tree(NamedTuple):
+    """V leaves and V - 1 nodes; parents are numbered before their children."""
+
+    children: npt.NDArray[np.int32]
+    """Node, or -1 - token, after a 0 and after a 1 (V - 1, 2)."""
+    depth: npt.NDArray[np.int32]
+    """Decisions above each node (V - 1,)."""
+    group: npt.NDArray[np.int32]
+    """Ancestor whose cache line holds the node's slots (V - 1,)."""
+    rank: npt.NDArray[np.int32]
+    """Place of each node when sorted by how often it is passed (V - 1,)."""
+    path: npt.NDArray[np.int32]
+    """2 * node + bit along the paths of all tokens, joined."""
+    path_offsets: npt.NDArray[np.int64]
+    """Beginning of each token's path (V + 1,)."""
+    bytes: npt.NDArray[np.uint8]
+    """Bytes of all tokens, joined."""
+    byte_offsets: npt.NDArray[np.int64]
+    """Beginning of each token's bytes (V + 1,)."""
+
+
+def shape(token_bytes: list[bytes], counts: npt.NDArray[np.int64] | None) -> npt.NDArray[np.int32]:
+    """Shapes the tree: tokens sorted by bytes, each stretch of them cut where its halves weigh most nearly the same.
+
+    The depth of a token is within 2 of its ideal code length (Mehlhorn, "Nearly optimal binary search trees",
+    1975), while similar tokens stay together.
+
+    Args:
+        token_bytes: Bytes of each token.
+        counts: How often each token occurs (V,); equally often when None.
+
+    Returns:
+        Children of the nodes, int32 (V - 1, 2), parents first.
+    """
+    order = np.array(sorted(range(len(token_bytes)), key=lambda token: token_bytes[token]), np.int64)
+    frequency = np.ones(len(order)) if counts is None else counts[order] + 0.05
+    weights = np.concatenate([[0.0], np.cumsum(frequency)])
+    children = np.zeros((max(len(order) - 1, 0), 2), np.int32)
+    pending = [(0, len(order), -1, 0)]
+    made = 0
+    for low, high, parent, bit in pending:  # grows while it is read
+        if high - low == 1:
+            if parent >= 0:
+                children[parent, bit] = -1 - order[low]
+            continue
+        if parent >= 0:
+            children[parent, bit] = made
+        middle = (weights[low] + weights[high]) / 2
+        cut = int(np.searchsorted(weights, middle))
+        if cut > low + 1 and middle - weights[cut - 1] <= weights[min(cut, high)] - middle:
+            cut -= 1
+        cut = min(max(cut, low + 1), high - 1)
+        pending.append((low, cut, made, 0))
+        pending.append((cut, high, made, 1))
+        made += 1
+    return children
+
+
+def build(token_bytes: list[bytes], children: npt.NDArray[np.int32]) -> Tree:
+    """Derives from the shape what the kernels need."""
+    nodes, vocab_size = len(children), len(token_bytes)
+    depth = np.zeros(nodes, np.int32)
+    group = np.zeros(nodes, np.int32)
+    paths: list[list[int]] = [[] for _ in range(vocab_size)]
+    above: list[list[int]] = [[] for _ in range(nodes)]
+    for node in range(nodes):
+        level = depth[node]
+        if level % BAND == 0:
+            group[node] = node
+        for bit in range(2):
+            child = int(children[node, bit])
+            path = [*above[node], 2 * node + bit]
+            if child < 0:
+                paths[-1 - child] = path
+            else:
+                above[child] = path
+                depth[child] = level + 1
+                group[child] = group[node]
+    lengths = [len(path) for path in paths]
+    return Tree(
+        children,
+        depth,
+        group,
+        np.arange(nodes, dtype=np.int32),
+        np.array([step for path in paths for step in path], np.int32),
+        np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        np.frombuffer(b"".join(token_bytes), np.uint8).copy(),
+        np.concatenate([[0], np.cumsum([len(b) for b in token_bytes])]).astype(np.int64),
+    )
