@@ -47,3 +47,9 @@ class MissingExtra(WenmoError):
 
     def __init__(self, package: str, extra: str) -> None:
         super().__init__(f"{package} is not installed; run: pip install 'wenmo[{extra}]'")
+
+
+class Interrupted(WenmoError):
+    """Ctrl-C during work that was saved; the message says how to go on."""
+
+    exit_code = 130

@@ -285,8 +285,7 @@ class Trainer:
         """Leaves the best weights in the model; after an interruption a checkpoint is kept for resuming."""
         if stopped == "interrupted":
             self.save()
-        if math.isfinite(self._progress.best):
-            self._restore_best()
+        self._restore_best()
         self.model.eval()
 
     def _restore_best(self) -> None:
@@ -343,11 +342,9 @@ class Trainer:
         return loss.detach() * share
 
     def _fail(self, loss: float) -> None:
-        progress = self._progress
-        if math.isfinite(progress.best):
-            self._restore_best()
+        self._restore_best()
         raise TrainingError(
-            f"the training loss became {loss} at step {progress.step + 1} (learning rate {self.plan.lr:g}"
+            f"the training loss became {loss} at step {self._progress.step + 1} (learning rate {self.plan.lr:g}"
             f"{f', Muon {self.plan.muon_lr:g}' if self.plan.optimizer == 'muon' else ''}); "
             f"train again with half of it (--training.lr {self.plan.lr / 2:g})"
         )

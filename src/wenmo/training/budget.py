@@ -1,0 +1,255 @@
+"""The dial: from minutes and text to the numbers of a training run.
+
+The laws here were fitted on this project's own experiments (docs/lab.md): each constant names what it stands for.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import statistics
+import time
+from dataclasses import dataclass
+from math import log2
+from pathlib import Path
+
+import torch
+
+from wenmo.config import ModelSettings, TrainingSettings
+from wenmo.errors import OptionError
+from wenmo.models.base import NeuralLanguageModel
+from wenmo.training.objective import linear_cross_entropy
+from wenmo.training.optimisation import build_optimizers, prefers_muon
+from wenmo.training.plan import TrainingPlan
+
+_UNITS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def parse_duration(text: str) -> float:
+    """Reads `90s`, `10m`, `1h30m` or `2.5h` as seconds.
+
+    Raises:
+        OptionError: When it is not a duration above zero.
+    """
+    parts = re.findall(r"(\d+(?:\.\d+)?)\s*(s|min|m|h|d)", text.strip().lower())
+    if not parts or "".join(n + u for n, u in parts) != re.sub(r"\s+", "", text.strip().lower()):
+        raise OptionError(f"--budget {text!r} is not a time; write it like 90s, 10m or 1h30m")
+    seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
+    if seconds <= 0:
+        raise OptionError(f"--budget {text!r} must be more than zero")
+    return seconds
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What this machine can do, measured in a second.
+
+    Attributes:
+        device: `cpu` or `cuda`.
+        flops: Multiply-adds counted twice per second in float32 matrix products of a small model's shape.
+        bf16_ratio: Speed of bfloat16 products relative to float32.
+    """
+
+    device: str
+    flops: float
+    bf16_ratio: float
+
+
+def measure_machine(device: str, seconds: float = 0.25) -> Machine:
+    """Times matrix products of a small model's shape on a device."""
+
+    def rate(dtype: torch.dtype) -> float:
+        a = torch.randn(2048, 256, device=device, dtype=dtype)
+        b = torch.randn(256, 1024, device=device, dtype=dtype)
+        times: list[float] = []
+        started = time.perf_counter()
+        while len(times) < 4 or time.perf_counter() - started < seconds:
+            begin = time.perf_counter()
+            a @ b
+            if device == "cuda":
+                torch.cuda.synchronize()
+            times.append(time.perf_counter() - begin)
+            if len(times) >= 2 and time.perf_counter() - started > 4 * seconds:
+                break
+        return 2.0 * 2048 * 256 * 1024 / statistics.median(times[1:])
+
+    fp32, bf16 = rate(torch.float32), rate(torch.bfloat16)
+    return Machine(device, fp32, bf16 / fp32)
+
+
+def choose_device(wanted: str) -> str:
+    """Resolves `auto`, and refuses a device that is not there.
+
+    Raises:
+        OptionError: When CUDA was asked for and cannot be used.
+    """
+    available = torch.cuda.is_available()
+    if wanted == "auto":
+        return "cuda" if available else "cpu"
+    if wanted == "cuda" and not available:
+        raise OptionError("--training.device cuda: no CUDA GPU can be used here; leave it out to train on the CPU")
+    return wanted
+
+
+EFFICIENCY = {"transformer": 0.5, "lstm": 0.45, "gru": 0.4, "rnn": 0.4}
+"""Share of the bare matrix-product rate that a training step reaches, before it is measured."""
+TOKENS_PER_PARAMETER = {"transformer": 4.0, "lstm": 6.0, "gru": 6.0, "rnn": 6.0}
+"""Tokens trained on per parameter at which the held-out loss after a fixed time was lowest."""
+LARGEST_EPOCHS = 30.0
+"""More passes than this over fixed text overfit at any size; a larger model spends the time better."""
+SMALLEST_PARAMETERS, LARGEST_PARAMETERS = 200_000, 1_000_000_000
+
+
+def choose_parameters(architecture: str, flops: float, seconds: float, train_tokens: int) -> int:
+    """Number of parameters that spends the time best.
+
+    A step costs about 6 operations per parameter and token (Kaplan et al. 2020), so N parameters see
+    flops * seconds / 6 N tokens; N is chosen so that this is a fixed multiple of N, or, when that would repeat a
+    small text too often, so that the text is seen at most `LARGEST_EPOCHS` times.
+
+    Args:
+        architecture: transformer, lstm, gru or rnn.
+        flops: Rate of bare matrix products, operations per second.
+        seconds: Training time.
+        train_tokens: Tokens of the training text.
+    """
+    operations = flops * EFFICIENCY[architecture] * seconds
+    balanced = (operations / (6.0 * TOKENS_PER_PARAMETER[architecture])) ** 0.5
+    repeated = operations / (6.0 * LARGEST_EPOCHS * max(train_tokens, 1))
+    # Beyond the balance a larger model still learns more per token, but slower: go half of the way.
+    wanted = balanced if repeated <= balanced else (balanced * repeated) ** 0.5
+    return int(min(max(wanted, SMALLEST_PARAMETERS), LARGEST_PARAMETERS))
+
+
+def choose_context(train_tokens: int, bytes_per_token: float, seconds: float, settings: ModelSettings) -> int:
+    """Context length in tokens: longer with more time, never longer than a sixteenth of the text."""
+    if settings.context is not None:
+        return settings.context
+    wanted = 128 if seconds < 180 else 256 if seconds < 3600 else 512
+    if bytes_per_token < 1.5:
+        wanted *= 2
+    while wanted > 16 and wanted > train_tokens // 16:
+        wanted //= 2
+    return wanted
+
+
+def choose_batch_tokens(parameters: int, train_tokens: int, seconds: float) -> int:
+    """Tokens per step: enough steps in the time first, then the larger the better for the hardware."""
+    wanted = 1024 if seconds < 30 else 2048 if seconds < 240 else 4096 if seconds < 1800 else 8192
+    if parameters > 20_000_000:
+        wanted *= 4
+    return max(64, min(wanted, train_tokens))
+
+
+def regularisation(epochs: float, architecture: str) -> tuple[float, float]:
+    """Dropout and weight decay from the number of passes over the text.
+
+    Text seen once or twice cannot be memorised, and dropout only slows learning; from there both grow with the
+    logarithm of the passes.
+    """
+    strength = max(0.0, min(log2(max(epochs, 1.0) / 2.0) / 4.0, 1.0))
+    most = 0.3 if architecture == "transformer" else 0.5
+    return round(most * strength, 2), 0.1 + 0.9 * strength
+
+
+def available_memory(device: str) -> float:
+    """Free memory in bytes of a device (`cpu`: of the machine)."""
+    if device == "cuda":
+        return float(torch.cuda.mem_get_info()[0])
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        return 1024.0 * next(float(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
+    except (OSError, StopIteration):
+        return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+
+
+def training_memory(model: NeuralLanguageModel, plan: TrainingPlan) -> float:
+    """Estimates the bytes that training needs.
+
+    Weights, gradients, two optimiser moments, the average and the best weights are six float32 numbers per
+    parameter; activations are about 24 vectors of the model's width per layer and token for each forward pass.
+    """
+    states = 4.0 * 6.0 * model.num_parameters()
+    layers = getattr(model.config, "layers", 1)
+    activations = 4.0 * 24.0 * layers * model.output_weight.shape[1] * plan.micro_rows * plan.context
+    return states + activations + 64e6
+
+
+def measure_speed(model: NeuralLanguageModel, plan: TrainingPlan, steps: int = 3) -> float:
+    """Trains a throwaway model for a few steps and returns its speed in tokens per second (the median step's)."""
+    optimizers = build_optimizers(
+        model, plan.optimizer, lr=plan.lr * 1e-3, muon_lr=plan.muon_lr * 1e-3, weight_decay=0.0
+    )
+    ids = torch.randint(model.vocab_size, (plan.micro_rows, plan.context + 1), device=model.device)
+    times: list[float] = []
+    model.train()
+    for _ in range(steps + 1):
+        started = time.perf_counter()
+        for _ in range(max(1, plan.rows // plan.micro_rows)):
+            hidden, _ = model.hidden(ids[:, :-1], need_state=False)
+            loss = linear_cross_entropy(hidden, model.output_weight, ids[:, 1:])
+            loss.backward()  # type: ignore[no-untyped-call]
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
+        if model.device.type == "cuda":
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - started)
+    return plan.rows * plan.context / statistics.median(times[1:])
+
+
+def resolve_plan(
+    model: NeuralLanguageModel,
+    settings: TrainingSettings,
+    *,
+    context: int,
+    batch_tokens: int,
+    weight_decay: float,
+    seconds: float | None,
+    steps: int | None,
+    valid_tokens: int,
+    machine: Machine,
+) -> TrainingPlan:
+    """Fills in everything the settings leave open.
+
+    Raises:
+        OptionError: When the settings contradict each other.
+    """
+    batch = settings.batch_tokens or batch_tokens
+    if settings.micro_batch_tokens is not None and settings.micro_batch_tokens > batch:
+        raise OptionError(
+            f"--training.micro-batch-tokens {settings.micro_batch_tokens} exceeds the batch of {batch} tokens"
+        )
+    rows = max(1, round(batch / context))
+    micro = max(1, (settings.micro_batch_tokens or batch) // context)
+    optimizer = settings.optimizer
+    if optimizer == "auto":
+        optimizer = "muon" if prefers_muon(model, rows * context) else "adamw"
+    recurrent = model.architecture != "transformer"
+    default_lr = {"adamw": 3e-3, "muon": 4e-3, "sgd": 1.0}[optimizer]
+    bf16 = settings.precision == "bf16" or (settings.precision == "auto" and machine.bf16_ratio > 1.2)
+    return TrainingPlan(
+        optimizer=optimizer,
+        lr=settings.lr or default_lr,
+        muon_lr=settings.muon_lr or (0.02 if not recurrent else 0.02),
+        weight_decay=weight_decay if settings.weight_decay is None else settings.weight_decay,
+        schedule=settings.schedule,
+        warmup=settings.warmup,
+        decay=settings.decay,
+        context=context,
+        rows=rows,
+        micro_rows=min(micro, rows),
+        label_smoothing=settings.label_smoothing,
+        clip=settings.clip,
+        averaging=settings.averaging,
+        ema_share=settings.ema_share,
+        seconds=None if steps is not None else seconds,
+        steps=steps,
+        evaluations=settings.evaluations,
+        patience=settings.patience,
+        valid_tokens=valid_tokens,
+        checkpoint_seconds=settings.checkpoint_seconds,
+        precision="bf16" if bf16 else "fp32",
+        compile=settings.compile == "on" or (settings.compile == "auto" and machine.device == "cuda"),
+        seed=settings.seed,
+    )

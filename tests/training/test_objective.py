@@ -1,0 +1,48 @@
+import pytest
+import torch
+import torch.nn.functional as F
+
+from wenmo.training import objective
+from wenmo.training.objective import linear_cross_entropy
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("chunk", [64, 1 << 20])
+def test_equals_torch_cross_entropy_and_its_gradients(
+    smoothing: float, weighted: bool, chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(objective, "CHUNK_ELEMENTS", chunk)
+    torch.manual_seed(0)
+    hidden = torch.randn(3, 7, 5, requires_grad=True)
+    weight = torch.randn(11, 5, requires_grad=True)
+    targets = torch.randint(11, (3, 7))
+    weights = torch.rand(3, 7) if weighted else None
+    losses = F.cross_entropy(
+        (hidden @ weight.T).reshape(-1, 11), targets.reshape(-1), reduction="none", label_smoothing=smoothing
+    )
+    scale = torch.ones(21) if weights is None else weights.reshape(-1)
+    expected = (losses * scale).sum() / scale.sum()
+    wanted = torch.autograd.grad(expected * 2.0, [hidden, weight])
+    loss = linear_cross_entropy(hidden, weight, targets, weights, smoothing)
+    found = torch.autograd.grad(loss * 2.0, [hidden, weight])
+    torch.testing.assert_close(loss, expected)
+    for ours, theirs in zip(found, wanted, strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_zero_weight_leaves_a_target_out() -> None:
+    torch.manual_seed(0)
+    hidden, weight = torch.randn(4, 5), torch.randn(11, 5)
+    targets = torch.tensor([1, 2, 3, 4])
+    masked = linear_cross_entropy(hidden, weight, targets, torch.tensor([1.0, 1.0, 0.0, 0.0]))
+    torch.testing.assert_close(masked, linear_cross_entropy(hidden[:2], weight, targets[:2]))
+
+
+def test_frozen_weight_and_no_grad() -> None:
+    hidden = torch.randn(4, 5, requires_grad=True)
+    weight = torch.randn(11, 5)
+    linear_cross_entropy(hidden, weight, torch.tensor([1, 2, 3, 4])).backward()
+    assert hidden.grad is not None and weight.grad is None
+    with torch.no_grad():
+        assert linear_cross_entropy(hidden, weight, torch.tensor([1, 2, 3, 4])).ndim == 0
