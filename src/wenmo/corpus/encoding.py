@@ -1,0 +1,354 @@
+"""Which encoding a file is in: proven for UTF-8 and byte order marks, scored for the rest, never guessed silently.
+
+Every candidate must decode the whole file strictly. Among those that do, the text decides: how common its Chinese
+characters are, or whether its accented letters stand where Western languages put them. A file whose score stays
+low, or drops in some stretch, is refused with the place where it goes wrong.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+CHUNK = 1 << 20
+SAMPLE = 1 << 18
+WINDOW = 1 << 16
+
+_MARKS = (
+    (b"\xff\xfe\x00\x00", "utf-32"),
+    (b"\x00\x00\xfe\xff", "utf-32"),
+    (b"\xef\xbb\xbf", "utf-8-sig"),
+    (b"\xff\xfe", "utf-16"),
+    (b"\xfe\xff", "utf-16"),
+    (b"\x84\x31\x95\x33", "gb18030"),
+)
+_BINARY_MAGIC = (
+    b"\x89PNG",
+    b"\xff\xd8\xff",
+    b"GIF8",
+    b"%PDF-",
+    b"PK\x03\x04",
+    b"\x1f\x8b",
+    b"\x28\xb5\x2f\xfd",
+    b"\x7fELF",
+    b"BM\x00",
+    b"RIFF",
+    b"7z\xbc\xaf",
+    b"\xd0\xcf\x11\xe0",
+    b"SQLite format 3",
+    b"PAR1",
+    b"OggS",
+    b"ID3",
+)
+_UTF8_HAN = re.compile(rb"[\xe3-\xe9][\x80-\xbf]{2}")
+_UTF8_ANY = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
+_HIGH = re.compile(rb"[\x80-\xff]+")
+_FREQUENT = (
+    "的一是不了在人有我他这个们中来上大为和国地到以说时要就出会可也你对生能而子那得于着下自之年过发后作里用道行所然家种事成方多经么去法学"
+    "如都同现当没动面起看定天分还进好小部其些主样理心她本前开但因只从想实日军者意无力它与长把机十民第公此已工使情明性知全三又关点正业外将两高间"
+    "由问很最重并物手应战向头文体政美相见被利什二等产或新己制身果加西斯月话合回特代内信表化老给世位次度门任常先海通教儿原东声提立及比员解水名真论处走"
+    "這個們來為國說時會對於過發後裡種經麼學現當沒動還進樣實軍無與長機體戰應間關點業將兩見頭問產員東門論處給開話氣書電車愛聽讓誰難覺認識歡請謝"
+    "曰云兮乎矣吾汝君臣山水風花春秋夜白青红紅雨江人心"
+)
+_PUNCTUATION = "，。、；：？！“”‘’（）《》〈〉「」『』【】—…·　"
+_WESTERN_LETTERS = "àâäáãåæçéèêëíìîïñóòôöõøœúùûüýÿßÀÂÄÁÇÉÈÊÍÑÓÖÔÚÜŒ"
+_WESTERN_SIGNS = "‘’“”–—…«»¡¿£€§°©®™·•½¼¾²³×±\u00a0ºª"
+
+
+@dataclass(frozen=True)
+class Detection:
+    """What was found out about a file's bytes.
+
+    Attributes:
+        encoding: Name of a Python codec, or None when the file is refused.
+        reason: Why it is refused: binary, undecodable, or mixed encodings.
+        detail: The place and the evidence, for the user.
+        note: A remark on how the encoding was found, or "".
+    """
+
+    encoding: str | None
+    reason: str = ""
+    detail: str = ""
+    note: str = ""
+
+
+def _characters(codec: str, first: range, second: range) -> str:
+    data = b"".join(bytes([a, b]) for a in first for b in second)
+    return data.decode(codec, "ignore")
+
+
+@cache
+def _weights() -> npt.NDArray[np.float32]:
+    """Score of every code point of the basic plane in Chinese text, float32 (65536,)."""
+    table = np.full(0x10000, -3.0, np.float32)
+    table[:0x80] = 0.0
+    table[0x3000:0x3030] = 0.0
+    table[0xFF00:0xFF5F] = 0.0
+    table[0x3400:0xA000] = -1.5
+
+    def give(characters: str, weight: float) -> None:
+        for character in characters:
+            if ord(character) < 0x10000:
+                table[ord(character)] = weight
+
+    low = range(0x40, 0x7F)
+    high = range(0xA1, 0xFF)
+    give(_characters("big5", range(0xA4, 0xC7), low) + _characters("big5", range(0xA4, 0xC7), high), 0.4)
+    give(_characters("gb2312", range(0xB0, 0xD8), high), 1.0)
+    give(_characters("big5", range(0xA4, 0xAB), low) + _characters("big5", range(0xA4, 0xAB), high), 1.0)
+    give(_WESTERN_SIGNS, 0.0)
+    give(_FREQUENT, 3.0)
+    give(_PUNCTUATION, 3.0)
+    return table
+
+
+def _codes(text: str) -> npt.NDArray[np.uint32]:
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+
+
+def chinese_score(text: str) -> float:
+    """Mean score per non-ASCII character: near 2 for Chinese text, below 0 for Chinese read in a wrong encoding."""
+    codes = _codes(text)
+    codes = codes[codes >= 0x80]
+    if not codes.size:
+        return 0.0
+    return float(_weights()[np.minimum(codes, 0xFFFF)].mean())
+
+
+_WESTERN_RUN = re.compile("[\x80-\U0010ffff]+")
+_MISREAD = re.compile("[ÂÃâ][\x80-\xbf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]")
+
+
+def western_score(text: str) -> float:
+    """Mean score per non-ASCII character: near 2 for Western European text, below 0 for anything else read so."""
+    total = 0.0
+    count = 0
+    for match in _WESTERN_RUN.finditer(text):
+        run = match.group()
+        count += len(run)
+        before = text[match.start() - 1 : match.start()]
+        after = text[match.end() : match.end() + 1]
+        beside = (before.isalpha() and before.isascii()) or (after.isalpha() and after.isascii())
+        for character in run:
+            if character in _WESTERN_LETTERS:
+                lower_in_word = character.islower() or not before or not before.islower()
+                total += (2.0 if beside and lower_in_word else -0.5) if len(run) <= 2 else -2.0
+            elif character in _WESTERN_SIGNS:
+                total += 1.5 if len(run) <= 3 else -1.0
+            else:
+                total -= 3.0
+    if count and _MISREAD.search(text):
+        return -3.0
+    return total / count if count else 0.0
+
+
+def _strict(data: bytes, encoding: str) -> str | None:
+    decoder = codecs.getincrementaldecoder(encoding)("strict")
+    try:
+        return decoder.decode(data)  # an unfinished character at the end of the sample is no error
+    except (UnicodeDecodeError, UnicodeError):
+        return None
+
+
+def _candidates(sample: bytes) -> list[tuple[float, str]]:
+    scored: list[tuple[float, str]] = []
+    for encoding in ("gb18030", "big5", "big5hkscs"):
+        text = _strict(sample, encoding)
+        if text is not None:
+            scored.append((chinese_score(text), encoding))
+    for encoding in ("cp1252", "latin-1"):
+        text = _strict(sample, encoding)
+        if text is not None:
+            scored.append((western_score(text), encoding))
+            break
+    return sorted(scored, key=lambda item: -item[0])
+
+
+def _utf16(sample: bytes) -> str | None:
+    """Names the byte order of UTF-16 without a mark, or None when the sample is something else."""
+    sample = sample[: len(sample) & ~1]
+    best: tuple[float, str] | None = None
+    for encoding in ("utf-16-le", "utf-16-be"):
+        text = _strict(sample, encoding)
+        if not text or "\x00" in text:
+            continue
+        codes = _codes(text)
+        ascii_share = float(((codes >= 0x20) & (codes < 0x7F) | np.isin(codes, (9, 10, 13))).mean())
+        high = codes[codes >= 0x80]
+        weights = _weights()[np.minimum(high, 0xFFFF)]
+        latin = (high < 0x250).mean() if high.size else 0.0
+        score = 2.0 * ascii_share + (1.0 - ascii_share) * max(
+            float(weights.mean()) if high.size else 0.0, 2.0 * float(latin) - 0.5
+        )
+        if best is None or score > best[0]:
+            best = (score, encoding)
+    return best[1] if best and best[0] > 0.9 else None
+
+
+@dataclass
+class _Scan:
+    """State of one pass of strict decoding over a file."""
+
+    failed_at: int = -1
+    line: int = 1
+    low_at: int = -1
+    low_line: int = 0
+
+
+def _chunks(stream: BinaryIO) -> Iterator[bytes]:
+    while data := stream.read(CHUNK):
+        yield data
+
+
+def _scan(stream: BinaryIO, encoding: str, scored: bool) -> _Scan:
+    """Decodes the whole stream strictly; with `scored`, also looks for windows that are no Chinese text."""
+    state = _Scan()
+    decoder = codecs.getincrementaldecoder(encoding)("strict")
+    position = 0
+    newline = "\n".encode(encoding.removesuffix("-sig")) if not encoding.startswith("utf-32") else b"\n"
+    newline = b"\n" if encoding in ("utf-16", "utf-8-sig") else newline
+    for data in _chunks(stream):
+        pending = len(decoder.getstate()[0])
+        try:
+            text = decoder.decode(data)
+        except UnicodeDecodeError as error:
+            state.failed_at = position - pending + error.start
+            state.line += data[: max(error.start - pending, 0)].count(newline)
+            return state
+        if scored and state.low_at < 0:
+            state.low_at = _low_window(text, data, position)
+            if state.low_at >= 0:
+                state.low_line = state.line + data[: state.low_at - position].count(newline)
+        state.line += data.count(newline)
+        position += len(data)
+    try:
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        state.failed_at = position - len(decoder.getstate()[0])
+    return state
+
+
+def _low_window(text: str, data: bytes, position: int) -> int:
+    """Byte position of the first stretch whose characters are those of a wrong encoding, or -1."""
+    step = WINDOW // 16
+    for start in range(0, len(text), step):
+        window = text[start : start + step]
+        codes = _codes(window)
+        high = codes[codes >= 0x80]
+        if high.size >= 24 and float(_weights()[np.minimum(high, 0xFFFF)].mean()) < -0.4:
+            return position + len(data) * start // max(len(text), 1)
+    return -1
+
+
+def _mixed_with_utf8(sample: bytes) -> bool:
+    high = sum(len(run) for run in _HIGH.findall(sample))
+    han = 3 * len(_UTF8_HAN.findall(sample))
+    anywhere = sum(len(sequence) for sequence in _UTF8_ANY.findall(sample))
+    return bool(high) and (han >= 0.3 * high or anywhere >= 0.9 * high)
+
+
+def detect(stream: BinaryIO) -> Detection:
+    """Finds the encoding of a seekable or reopenable byte stream.
+
+    Args:
+        stream: Bytes of the file; read from the start, several times.
+
+    Returns:
+        The encoding, or why the file is refused.
+    """
+    head = stream.read(SAMPLE)
+    for mark, encoding in _MARKS:
+        if head.startswith(mark):
+            stream.seek(0)
+            scan = _scan(stream, encoding, scored=False)
+            return _verdict(encoding, scan, "", f"byte order mark of {encoding}")
+    if head.startswith(_BINARY_MAGIC):
+        return Detection(None, "binary", "starts with the mark of a binary format")
+    if b"\x00" in head:
+        utf16 = _utf16(head)
+        if utf16 is None:
+            return Detection(None, "binary", f"zero byte at byte {head.index(0)}")
+        stream.seek(0)
+        return _verdict(utf16, _scan(stream, utf16, scored=False), "UTF-16 without byte order mark", utf16)
+    stream.seek(0)
+    scan = _scan(stream, "utf-8", scored=False)
+    if scan.failed_at < 0:
+        return Detection("utf-8")
+    return _legacy(stream, scan, head)
+
+
+def _legacy(stream: BinaryIO, scan: _Scan, head: bytes) -> Detection:
+    place = f"byte {scan.failed_at} (line {scan.line})"
+    stream.seek(max(scan.failed_at - SAMPLE // 2, 0) if scan.failed_at > SAMPLE // 2 else 0)
+    sample = stream.read(SAMPLE)
+    if scan.failed_at > SAMPLE // 2:
+        sample = sample[sample.find(b"\n") + 1 :]
+    utf16 = _utf16(sample) if scan.failed_at < SAMPLE // 2 else None
+    candidates = _candidates(sample)
+    if utf16 is not None and (not candidates or candidates[0][0] < 1.0):
+        stream.seek(0)
+        return _verdict(utf16, _scan(stream, utf16, scored=False), "UTF-16 without byte order mark", utf16)
+    if b"\x00" in sample:
+        return Detection(None, "binary", f"zero byte near {place}")
+    if _mixed_with_utf8(sample):
+        return Detection(None, "mixed encodings", f"UTF-8 until {place}, then something else")
+    if candidates and candidates[0][0] >= 0.6:
+        score, encoding = candidates[0]
+        rivals = [
+            other for value, other in candidates[1:] if value > score - 0.25 and other[:4] != encoding[:4]
+        ]
+        if rivals:
+            return Detection(
+                None,
+                "undecodable",
+                f"could be {encoding} or {rivals[0]} from {place}; name it with --corpus.encoding",
+            )
+        stream.seek(0)
+        return _verdict(
+            encoding, _scan(stream, encoding, scored=encoding.startswith(("gb", "big"))), "", encoding
+        )
+    return _other_encoding(stream, sample, place)
+
+
+def _other_encoding(stream: BinaryIO, sample: bytes, place: str) -> Detection:
+    from charset_normalizer import from_bytes
+
+    best = from_bytes(sample[: 1 << 16], cp_exclusion=["utf_7"]).best()
+    known = {"gb18030", "gbk", "gb2312", "big5", "big5hkscs", "cp950", "cp1252", "latin_1", "utf_8", "ascii"}
+    if best is not None and best.encoding not in known and best.chaos <= 0.05 and best.coherence >= 0.4:
+        stream.seek(0)
+        scan = _scan(stream, best.encoding, scored=False)
+        if scan.failed_at < 0:
+            return Detection(
+                best.encoding, note=f"encoding {best.encoding} found by statistics of {best.language}"
+            )
+    return Detection(
+        None,
+        "undecodable",
+        f"not UTF-8 from {place}, and no other encoding reads well; name it with --corpus.encoding",
+    )
+
+
+def _verdict(encoding: str, scan: _Scan, note: str, evidence: str) -> Detection:
+    if scan.failed_at >= 0:
+        detail = f"{evidence} until byte {scan.failed_at} (line {scan.line}), then bytes that are not"
+        return Detection(None, "mixed encodings", detail)
+    if scan.low_at >= 0:
+        detail = f"read as {evidence}, the text near byte {scan.low_at} (line {scan.low_line}) is no Chinese"
+        return Detection(None, "mixed encodings", detail)
+    return Detection(encoding, note=note)
+
+
+def check(stream: BinaryIO, encoding: str) -> Detection:
+    """Tests that a stream decodes strictly in an encoding the user named."""
+    scan = _scan(stream, encoding, scored=False)
+    if scan.failed_at >= 0:
+        return Detection(None, "undecodable", f"not {encoding} at byte {scan.failed_at} (line {scan.line})")
+    return Detection(encoding)

@@ -1,0 +1,182 @@
+"""From the paths a user names to the files in them, and from a file to its bytes."""
+
+from __future__ import annotations
+
+import glob
+import gzip
+import io
+import shutil
+import sys
+import zipfile
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from wenmo.errors import InputError
+
+KINDS = {
+    ".txt": "text",
+    ".text": "text",
+    ".md": "text",
+    ".markdown": "text",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".parquet": "parquet",
+    ".html": "html",
+    ".htm": "html",
+}
+COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
+
+
+@dataclass(frozen=True)
+class Source:
+    """One readable file: on disk, compressed, or a member of a zip archive.
+
+    Attributes:
+        path: File on disk.
+        kind: How documents are found in it: text, html, jsonl, csv, tsv or parquet.
+        label: Name shown to the user.
+        compression: "", "gzip" or "zstd".
+        member: Name inside a zip archive, or "".
+    """
+
+    path: Path
+    kind: str
+    label: str
+    compression: str = ""
+    member: str = ""
+
+    def open(self) -> BinaryIO:
+        """Opens the file's bytes, decompressed.
+
+        Raises:
+            OSError: When the file cannot be read or is damaged (also while reading).
+        """
+        if self.member:
+            return cast(BinaryIO, zipfile.ZipFile(self.path).open(self.member))
+        if self.compression == "gzip":
+            return cast(BinaryIO, gzip.open(self.path, "rb"))
+        if self.compression == "zstd":
+            import zstandard
+
+            reader = zstandard.ZstdDecompressor().stream_reader(
+                self.path.open("rb"), read_across_frames=True, closefd=True
+            )
+            return cast(BinaryIO, io.BufferedReader(reader, 1 << 20))
+        return self.path.open("rb")
+
+
+@dataclass
+class Inputs:
+    """What was found under the paths.
+
+    Attributes:
+        sources: Files to read, in order.
+        skipped: Files in folders and archives that are no text, counted by suffix.
+        unreadable: Files that could not be opened, with the reason.
+    """
+
+    sources: list[Source] = field(default_factory=list)
+    skipped: Counter[str] = field(default_factory=Counter)
+    unreadable: list[tuple[str, str]] = field(default_factory=list)
+
+
+def _kind(name: str) -> tuple[str | None, str]:
+    suffixes = [suffix.lower() for suffix in Path(name).suffixes]
+    compression = COMPRESSIONS.get(suffixes[-1], "") if suffixes else ""
+    if compression:
+        suffixes.pop()
+    return (KINDS.get(suffixes[-1]) if suffixes else None), compression
+
+
+def _add_zip(found: Inputs, path: Path) -> None:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = sorted(entry.filename for entry in archive.infolist() if not entry.is_dir())
+    except (zipfile.BadZipFile, OSError) as error:
+        found.unreadable.append((str(path), f"damaged archive: {error}"))
+        return
+    for member in members:
+        kind, compression = _kind(member)
+        if kind is None or compression or kind == "parquet" or member.startswith("__MACOSX/"):
+            found.skipped[Path(member).suffix.lower() or "(none)"] += 1
+        else:
+            found.sources.append(Source(path, kind, f"{path}!/{member}", member=member))
+
+
+def _add_file(found: Inputs, path: Path, named: bool) -> None:
+    if path.suffix.lower() == ".zip":
+        _add_zip(found, path)
+        return
+    kind, compression = _kind(path.name)
+    if kind is None and not named:
+        found.skipped[path.suffix.lower() or "(none)"] += 1
+        return
+    found.sources.append(Source(path, kind or "text", str(path), compression))
+
+
+def _walk(folder: Path, found: Inputs) -> None:
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError as error:
+        found.unreadable.append((str(folder), error.strerror or str(error)))
+        return
+    for entry in entries:
+        if entry.name.startswith("."):
+            found.skipped["(hidden)"] += 1
+        elif entry.is_dir():
+            if not entry.is_symlink():
+                _walk(entry, found)
+        elif entry.is_file():
+            _add_file(found, entry, named=False)
+
+
+def find_inputs(paths: Sequence[str | Path], stdin_copy: Path) -> Inputs:
+    """Lists the files under files, folders (recursively), glob patterns and `-` (standard input).
+
+    In folders and archives only known suffixes count as text; a file that is named, or matched by a pattern, is
+    read as plain text whatever its suffix. A file reached twice is read once.
+
+    Args:
+        paths: What the user named.
+        stdin_copy: Where standard input is copied to if it is among the paths.
+
+    Raises:
+        InputError: When a path does not exist or a pattern matches nothing.
+    """
+    if not paths:
+        raise InputError("no input given; name a file, a folder, a pattern, or - for standard input")
+    found = Inputs()
+    for name in paths:
+        if str(name) == "-":
+            with stdin_copy.open("wb") as copy:
+                shutil.copyfileobj(sys.stdin.buffer, copy, 1 << 20)
+            found.sources.append(Source(stdin_copy, "text", "<stdin>"))
+            continue
+        path = Path(name).expanduser()
+        if path.is_dir():
+            _walk(path, found)
+        elif path.is_file():
+            _add_file(found, path, named=True)
+        elif glob.has_magic(str(path)):
+            matches = [Path(match) for match in sorted(glob.glob(str(path), recursive=True))]
+            if not matches:
+                raise InputError(f"no file matches {name}; check the pattern")
+            for match in matches:
+                if match.is_dir():
+                    if "**" not in str(path):
+                        _walk(match, found)
+                else:
+                    _add_file(found, match, named=True)
+        elif path.exists():
+            raise InputError(f"{name} is neither a file nor a folder; name a file, a folder, or - for stdin")
+        else:
+            raise InputError(f"{name} does not exist; check the path")
+    unique = {(source.path.resolve(), source.member): source for source in reversed(found.sources)}
+    kept = {id(source) for source in unique.values()}
+    found.sources = [source for source in found.sources if id(source) in kept]
+    return found

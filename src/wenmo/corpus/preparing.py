@@ -1,0 +1,291 @@
+"""`prepare`: the whole way from the paths a user names to an open corpus."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import wenmo
+from wenmo.config import CorpusSettings
+from wenmo.corpus.inputs import Inputs, Source, find_inputs
+from wenmo.corpus.reading import Plan, hash_file, plan_source
+from wenmo.corpus.splitting import assign, check_settings
+from wenmo.corpus.store import FORMAT, MANIFEST, REPORT, Corpus, FileRecord, Manifest
+from wenmo.errors import InputError, WenmoError
+from wenmo.files import atomic_directory, disk_errors
+from wenmo.progress import track
+
+
+def prepare(
+    paths: Sequence[str | Path],
+    output: str | Path,
+    settings: CorpusSettings = CorpusSettings(),  # noqa: B008
+    *,
+    force: bool = False,
+    progress: bool = True,
+) -> Corpus:
+    """Turns raw files into a corpus directory, or opens the one that is there when nothing changed.
+
+    Args:
+        paths: Files, folders (recursively), glob patterns, or `-` for standard input.
+        output: Directory of the corpus; replaced as a whole when it is rebuilt.
+        settings: How files are read, cleaned and split.
+        force: Rebuild even when inputs, settings and version are unchanged.
+        progress: Show progress on stderr.
+
+    Returns:
+        The open corpus.
+
+    Raises:
+        InputError: When nothing readable is found, too little text is left, or a named field is missing.
+        OptionError: When an option makes no sense.
+        ResourceError: When the disk is full or `output` cannot be written.
+    """
+    check_settings(settings)
+    output = Path(output)
+    if (
+        output.exists()
+        and not (output / MANIFEST).is_file()
+        and (not output.is_dir() or any(output.iterdir()))
+    ):
+        raise InputError(f"{output} exists and is no corpus; name another directory")
+    with disk_errors(output):
+        output.parent.mkdir(parents=True, exist_ok=True)
+        work = tempfile.TemporaryDirectory(prefix=f".{output.name}.work.", dir=output.parent)
+    with work as name:
+        inputs = find_inputs(paths, Path(name) / "stdin")
+        inputs.sources = [source for source in inputs.sources if not _inside(source.path, output)]
+        if not inputs.sources:
+            raise InputError(_nothing_found(inputs, paths))
+        if not force:
+            existing = _unchanged(output, inputs, settings, paths)
+            if existing is not None:
+                return existing
+        with disk_errors(output):
+            _build(inputs, paths, output, Path(name), settings, progress)
+    return Corpus.open(output)
+
+
+def _inside(path: Path, folder: Path) -> bool:
+    return folder.resolve() in path.resolve().parents
+
+
+def _nothing_found(inputs: Inputs, paths: Sequence[str | Path]) -> str:
+    where = ", ".join(map(str, paths))
+    if inputs.unreadable:
+        path, reason = inputs.unreadable[0]
+        return f"nothing could be read under {where}; {path}: {reason}"
+    kinds = ", ".join(f"{count} {suffix}" for suffix, count in inputs.skipped.most_common(5))
+    found = f" (found {kinds})" if kinds else ""
+    return f"no text files under {where}{found}; put .txt, .md, .html, .jsonl, .csv, .tsv or .parquet there"
+
+
+def _stamp(source: Source) -> tuple[int, int, int]:
+    status = source.path.stat()
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def _unchanged(
+    output: Path, inputs: Inputs, settings: CorpusSettings, paths: Sequence[str | Path]
+) -> Corpus | None:
+    """Opens the corpus at `output` if it was made from the same bytes with the same settings and version."""
+    try:
+        corpus = Corpus.open(output)
+    except InputError:
+        return None
+    manifest = corpus.manifest
+    if manifest.wenmo != wenmo.__version__ or manifest.settings != settings:
+        return None
+    if dict(inputs.skipped) != manifest.skipped:
+        return None
+    refused = [f"{path}: {reason}" for path, reason in inputs.unreadable]
+    records = [record for record in manifest.files if record.path]
+    if len(records) != len(inputs.sources) or refused != [r.source for r in manifest.files if not r.path]:
+        return None
+    hashes: dict[Path, str] = {}
+    for record, source in zip(records, inputs.sources, strict=True):
+        if record.source != source.label:
+            return None
+        try:
+            if source.label != "<stdin>" and _stamp(source) == (
+                record.size,
+                record.mtime_ns,
+                record.ctime_ns,
+            ):
+                continue
+            digest = hashes.get(source.path) or hash_file(source.path)
+        except OSError:
+            return None
+        hashes[source.path] = digest
+        if digest != record.sha256:
+            return None
+    return corpus
+
+
+def _plan(
+    inputs: Inputs, settings: CorpusSettings, progress: bool
+) -> tuple[list[Plan], list[tuple[int, int, int]]]:
+    plans: list[Plan] = []
+    stamps: list[tuple[int, int, int]] = []
+    hashes: dict[Path, str] = {}
+    total = sum(_size(source.path) for source in inputs.sources)
+    with track("looking at the files", total, "B", progress) as bar:
+        for source in inputs.sources:
+            try:
+                stamp = _stamp(source)
+                if source.path not in hashes:
+                    hashes[source.path] = hash_file(source.path)
+            except OSError as error:
+                plans.append(Plan(source, "", None, "unreadable", error.strerror or str(error)))
+                stamps.append((0, 0, 0))
+                continue
+            plans.append(plan_source(source, hashes[source.path], settings))
+            stamps.append(stamp)
+            bar.advance(stamp[0])
+    return plans, stamps
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _build(
+    inputs: Inputs,
+    paths: Sequence[str | Path],
+    output: Path,
+    work: Path,
+    settings: CorpusSettings,
+    progress: bool,
+) -> None:
+    import numpy as np
+    import pyarrow as pa
+
+    from wenmo.corpus.collecting import Collector, Tally
+    from wenmo.corpus.pipeline import run
+    from wenmo.corpus.report import write_report
+    from wenmo.corpus.writing import CorpusWriter
+
+    plans, stamps = _plan(inputs, settings, progress)
+    tally = Tally()
+    for file, plan in enumerate(plans):
+        if plan.encoding is None:
+            tally.drop(file, plan.reason, f"{plan.source.label}: {plan.detail}")
+    for number, (path, reason) in enumerate(inputs.unreadable, len(plans)):
+        tally.drop(number, "unreadable", f"{path}: {reason}")
+    collector = Collector(plans, settings, tally)
+    total = sum(stamp[0] for stamp, plan in zip(stamps, plans, strict=True) if plan.encoding is not None)
+    staging = work / "staging.arrow"
+    with track("reading and cleaning", total, "B", progress) as bar:
+        collector.collect(run(plans), staging, bar)
+    _check_tally(plans, tally, settings)
+    for plan, stamp in zip(plans, stamps, strict=True):
+        if plan.encoding is not None and _stamp(plan.source) != stamp:
+            raise InputError(f"{plan.source.label} was changed while it was read; run again")
+    sizes = np.array(collector.sizes, np.int64)
+    assignment = assign(sizes, np.array(collector.digests, np.uint64), collector.chars, settings)
+    labels = [(plan.source.label, plan.source.kind not in ("text", "html")) for plan in plans]
+    with atomic_directory(output) as directory:
+        writer = CorpusWriter(directory, assignment, sizes, collector.duplicates, labels, settings)
+        with (
+            track("writing the corpus", int(sizes.sum()), "B", progress) as bar,
+            pa.OSFile(str(staging), "rb") as file,
+            pa.ipc.open_stream(file) as batches,
+        ):
+            for batch in batches:
+                writer.add(batch)
+                bar.advance(batch.nbytes)
+        splits = writer.close()
+        for name, share in (
+            ("train", 1.0),
+            ("valid", settings.valid_fraction),
+            ("test", settings.test_fraction),
+        ):
+            if share and not splits[name].documents:
+                raise InputError(
+                    f"too little text to fill the {name} part: {collector.chars} characters in "
+                    f"{len(sizes)} documents; add text or change --corpus.{name}_fraction"
+                )
+        manifest = Manifest(
+            format=FORMAT,
+            wenmo=wenmo.__version__,
+            settings=settings,
+            paths=[str(path) for path in paths],
+            files=_file_records(plans, stamps, inputs, tally),
+            skipped=dict(inputs.skipped),
+            dropped=tally.total(),
+            examples=dict(tally.examples),
+            splits=splits,
+            lengths=np.trim_zeros(collector.lengths, "b").tolist(),
+            notes=[note for plan in plans for note in plan.notes],
+            fingerprint=writer.fingerprint(),
+        )
+        samples = [sample for split in writer.splits[:1] for sample in split.samples]
+        write_report(directory / REPORT, manifest, samples)
+        (directory / MANIFEST).write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
+
+
+def _file_records(
+    plans: list[Plan], stamps: list[tuple[int, int, int]], inputs: Inputs, tally: object
+) -> list[FileRecord]:
+    from wenmo.corpus.collecting import Tally
+
+    assert isinstance(tally, Tally)
+    records = [
+        FileRecord(
+            source=plan.source.label,
+            path=str(plan.source.path),
+            size=stamp[0],
+            mtime_ns=stamp[1],
+            ctime_ns=stamp[2],
+            sha256=plan.sha256,
+            encoding=plan.encoding,
+            kept=tally.kept[file],
+            dropped=dict(tally.dropped[file]) if file in tally.dropped else {},
+        )
+        for file, (plan, stamp) in enumerate(zip(plans, stamps, strict=True))
+    ]
+    for path, reason in inputs.unreadable:
+        records.append(
+            FileRecord(
+                source=f"{path}: {reason}",
+                path="",
+                size=0,
+                mtime_ns=0,
+                ctime_ns=0,
+                sha256="",
+                encoding=None,
+                kept=0,
+                dropped={"unreadable": 1},
+            )
+        )
+    return records
+
+
+def _check_tally(plans: list[Plan], tally: object, settings: CorpusSettings) -> None:
+    """Refuses a file of mostly broken lines, and an input of which nothing is left."""
+    from wenmo.corpus.collecting import Tally
+
+    assert isinstance(tally, Tally)
+    for file, plan in enumerate(plans):
+        dropped: Counter[str] = tally.dropped.get(file, Counter())
+        for reason in ("broken JSON", "missing field", "field is not text"):
+            if dropped[reason] > tally.kept[file] + dropped["duplicate"] + dropped["empty"]:
+                example = next(
+                    (place for place in tally.examples[reason] if place.startswith(plan.source.label)), ""
+                )
+                raise InputError(
+                    f"most lines of {plan.source.label} are unusable: {dropped[reason]} times {reason}, first at "
+                    f"{example or plan.source.label}; the text is looked for in the field {plan.field!r} "
+                    "(--corpus.text_field)"
+                )
+    if not sum(tally.kept.values()):
+        reasons = "; ".join(f"{reason}: {places[0]}" for reason, places in tally.examples.items())
+        raise InputError(f"no text is left to learn from ({reasons}); give other files or check the settings")
+
+
+__all__ = ["WenmoError", "prepare"]

@@ -1,0 +1,107 @@
+"""Cleaning that removes dirt and keeps the writing: Chinese punctuation, full-width forms and quotes stay."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import cache
+
+_LINE_ENDS = re.compile("\r\n?|[\x0b\x0c\u2028\u2029]")
+_JUNK = re.compile(
+    "[\x00-\x08\x0e-\x1f\x7f-\x9f\u00ad\u200b\u2060\ufeff\ufff9-\ufffb\ufffe\uffff\ud800-\udfff\U000e0001]"
+)
+_TRAILING = re.compile(r"[ \t\u00a0\u3000]+(?=\n)")
+_BLANK_LINES = re.compile(r"\n{3,}")
+_CP1252 = {
+    bytes([byte]).decode("cp1252"): byte
+    for byte in (*range(0x80, 0xA0),)
+    if byte not in b"\x81\x8d\x8f\x90\x9d"
+}
+_CONTINUATION = "\x80-\xbf" + "".join(_CP1252)
+_SEQUENCE = re.compile(
+    f"[\xc2-\xdf][{_CONTINUATION}]|[\xe0-\xef][{_CONTINUATION}]{{2}}|[\xf0-\xf4][{_CONTINUATION}]{{3}}"
+)
+_QUOTES = "‘’“”"
+_SOLID = re.compile("[!-~\u3001-\u301f\u3400-\u4dbf\u4e00-\u9fff\uff01-\uff5e]")
+
+
+@cache
+def _misread_bytes() -> dict[int, int]:
+    """Maps the code points that a byte becomes when it is read as cp1252 or Latin-1 back to the byte."""
+    table = {byte: byte for byte in range(256)}
+    table.update({ord(character): byte for character, byte in _CP1252.items()})
+    return table
+
+
+def _repair_line(line: str) -> str:
+    sequences = _SEQUENCE.findall(line)
+    if not sequences:
+        return line
+    if len(sequences) == 1 and len(sequences[0]) == 2 and sequences[0][1] in _QUOTES:
+        return line  # a capital letter before a closing quotation mark
+    table = _misread_bytes()
+    try:
+        return bytes([table[ord(character)] for character in line]).decode("utf-8")
+    except (KeyError, UnicodeDecodeError):
+        return line
+
+
+def repair_mojibake(text: str) -> str:
+    """Undoes UTF-8 that was read as Latin-1 or cp1252 (`ä¸­æ–‡` for `中文`, `cafÃ©` for `café`).
+
+    A line is changed only when every character of it goes back to a byte and those bytes are valid UTF-8.
+    """
+    if text.isascii() or not _SEQUENCE.search(text):
+        return text
+    return "\n".join([_repair_line(line) for line in text.split("\n")])
+
+
+def _tidy(text: str) -> str:
+    if not text.isprintable():
+        text = _LINE_ENDS.sub("\n", text)
+        if _JUNK.search(text):
+            text = _JUNK.sub("", text)
+    if not unicodedata.is_normalized("NFC", text):
+        text = unicodedata.normalize("NFC", text)
+    text = _TRAILING.sub("", text)
+    return _BLANK_LINES.sub("\n\n", text)
+
+
+def clean(text: str, first: bool = True, last: bool = True) -> str:
+    """Cleans a text, or one part of it.
+
+    Line ends become ``\\n``; control characters, byte order marks, zero-width spaces, soft hyphens and lone
+    surrogates go; the text is in Unicode normal form C (never KC, which would turn ，！： into ASCII); white space
+    at line ends and more than one blank line in a row go; UTF-8 that was read as Latin-1 is repaired. Cleaning a
+    clean text changes nothing.
+
+    Args:
+        text: The text, or a part of it that was cut at `safe_cut`.
+        first: Whether the part starts the document; blank lines at the start go.
+        last: Whether the part ends the document; white space at the end goes.
+    """
+    while True:
+        before = text
+        text = _tidy(repair_mojibake(text.replace("\r\n", "\n").replace("\r", "\n")))
+        if text == before or text.isascii() or not _SEQUENCE.search(text):
+            break
+    if first:
+        text = re.sub(r"\A\s*\n", "", text)
+    return text.rstrip() if last else text
+
+
+def safe_cut(text: str) -> int:
+    """Returns the last position where `text` may be cut so that cleaning the parts equals cleaning the whole.
+
+    That is after a line break and before a visible character; in a text without line breaks between two visible
+    characters that never combine; 0 when there is no such place.
+    """
+    end = text.rfind("\n")
+    while end >= 0:
+        if end + 1 < len(text) and _SOLID.match(text, end + 1):
+            return end + 1
+        end = text.rfind("\n", 0, end)
+    for position in range(len(text) - 1, 0, -1):
+        if _SOLID.match(text, position) and _SOLID.match(text, position - 1):
+            return position
+    return 0
