@@ -1,0 +1,50 @@
+"""How the budget of a run is divided."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+FINISH_SECONDS = 4.0
+"""Report, samples and saving, measured on two cores."""
+SCORING_SHARE = 0.06
+"""Share of the budget for scoring the test text and fitting the weights of a mixture."""
+COUNTING_SHARE = 0.25
+"""Largest share of the budget for the n-gram model."""
+
+
+@dataclass
+class Clock:
+    """The wall clock of a run.
+
+    Attributes:
+        budget: Seconds for everything; None when steps or epochs decide.
+        started: `time.monotonic()` at which the run began.
+    """
+
+    budget: float | None
+    started: float
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the run began."""
+        return time.monotonic() - self.started
+
+    @property
+    def left(self) -> float:
+        """Seconds until the budget ends; infinite without one."""
+        return float("inf") if self.budget is None else self.budget - self.elapsed
+
+    @property
+    def scoring(self) -> float:
+        """Seconds for scoring the test text."""
+        return 30.0 if self.budget is None else SCORING_SHARE * self.budget
+
+    @property
+    def reserve(self) -> float:
+        """Seconds to be left when the last neural training ends."""
+        return FINISH_SECONDS + 2.0 * self.scoring
+
+    def training(self, models: int) -> float:
+        """Seconds for the next of `models` neural trainings still to come."""
+        return max(self.left - self.reserve, 0.0) / max(models, 1)

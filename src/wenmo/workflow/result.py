@@ -1,0 +1,44 @@
+"""What a training run returns."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+
+class TrainResult(BaseModel):
+    """The outcome of `wenmo train`; its fields are the JSON that `--json` prints."""
+
+    model_config = ConfigDict(frozen=True, protected_namespaces=())
+
+    model: str
+    """Folder of the saved model."""
+    seconds: float
+    """Wall-clock time of the whole run."""
+    budget: float | None
+    """Seconds that were given; None when steps or epochs were."""
+    bits_per_byte: float
+    """Score on the test text, under `protocol`."""
+    protocol: str
+    """How it was scored: window, stride, and `static` (frozen) or `prequential` (an adaptive model learns on)."""
+    static_bits_per_byte: float
+    """The same with the model frozen."""
+    bytes: int
+    """UTF-8 bytes of test text that were scored."""
+    baselines: dict[str, float]
+    """Bits per byte of PPMd, xz and the n-gram model on the same bytes after the same training text."""
+    members: dict[str, float]
+    """Static bits per byte of each model that was trained."""
+    weights: dict[str, float]
+    """Weights of the members in the mixture; empty for a single model."""
+    parameters: dict[str, int]
+    """Number of parameters of each model."""
+    stopped: Literal["budget", "steps", "early", "finished"]
+    """Why the last neural training ended; `finished` where nothing neural was trained."""
+    verdict: str
+    """Overfitting, in words."""
+    samples: list[str]
+    """Text the model wrote."""
+    report: str
+    """Path of report.html."""

@@ -1,0 +1,97 @@
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wenmo.config import ModelSettings, TrainingSettings
+from wenmo.errors import OptionError
+from wenmo.models.base import NeuralLanguageModel
+from wenmo.models.registry import build_config, build_model
+from wenmo.training import budget
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90s", 90), ("10m", 600), ("1h30m", 5400), ("2.5h", 9000), ("1 d", 86400), ("5min", 300)]
+)
+def test_durations(text: str, seconds: float) -> None:
+    assert budget.parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "10", "m", "ten minutes", "-5m", "0s", "5m later"])
+def test_other_texts_are_refused_by_name(text: str) -> None:
+    with pytest.raises(OptionError, match="--budget"):
+        budget.parse_duration(text)
+
+
+@given(
+    st.sampled_from(["transformer", "lstm", "gru", "rnn"]),
+    st.floats(1e9, 1e15),
+    st.floats(1, 1e6),
+    st.integers(100, 10**10),
+)
+def test_more_time_never_buys_a_smaller_model(architecture: str, flops: float, seconds: float, tokens: int) -> None:
+    less = budget.choose_parameters(architecture, flops, seconds, tokens)
+    more = budget.choose_parameters(architecture, flops, seconds * 2, tokens)
+    assert budget.SMALLEST_PARAMETERS <= less <= more <= budget.LARGEST_PARAMETERS
+
+
+@given(st.floats(0, 1e4), st.floats(0, 1e4))
+def test_regularisation_grows_with_the_epochs(first: float, second: float) -> None:
+    low, high = sorted((first, second))
+    for architecture in ("transformer", "lstm"):
+        assert budget.regularisation(low, architecture) <= budget.regularisation(high, architecture)
+    assert budget.regularisation(1.0, "lstm") == (0.0, 0.1)
+
+
+def tiny() -> NeuralLanguageModel:
+    settings = ModelSettings(layers=1, width=16, heads=2, context=8)
+    model = build_model(build_config("transformer", vocab_size=300, settings=settings))
+    assert isinstance(model, NeuralLanguageModel)
+    return model
+
+
+def plan_of(**settings: object) -> budget.TrainingPlan:
+    return budget.resolve_plan(
+        tiny(), TrainingSettings(**settings), context=8, batch_tokens=64, weight_decay=0.3, seconds=10.0,
+        steps=None, valid_tokens=50, machine=budget.Machine("cpu", 1e11, 0.25),
+    )  # fmt: skip
+
+
+def test_settings_override_the_derived_plan() -> None:
+    plan = plan_of()
+    assert (plan.rows, plan.micro_rows, plan.weight_decay, plan.precision) == (8, 8, 0.3, "fp32")
+    assert plan.optimizer == "adamw"  # 64 tokens are too few for Muon to pay
+    plan = plan_of(
+        optimizer="muon", lr=0.5, muon_lr=0.25, weight_decay=0.0, batch_tokens=32, micro_batch_tokens=8, precision="bf16"
+    )
+    assert (plan.optimizer, plan.lr, plan.muon_lr, plan.weight_decay) == ("muon", 0.5, 0.25, 0.0)
+    assert (plan.rows, plan.micro_rows, plan.precision) == (4, 1, "bf16")
+    with pytest.raises(OptionError, match="--training.micro-batch-tokens"):
+        plan_of(batch_tokens=8, micro_batch_tokens=16)
+
+
+def test_speed_and_memory_are_measured() -> None:
+    machine = budget.measure_machine("cpu", seconds=0.01)
+    assert machine.flops > 1e6 and machine.bf16_ratio > 0
+    model = tiny()
+    before = [p.clone() for p in model.parameters()]
+    assert budget.measure_speed(model, plan_of(), steps=1) > 0
+    assert len(before) == len(list(model.parameters()))
+    assert budget.training_memory(tiny(), plan_of()) > 24 * tiny().num_parameters()
+    assert budget.available_memory("cpu") > 0
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_a_missing_gpu_is_refused_by_name() -> None:
+    assert budget.choose_device("auto") == "cpu"
+    with pytest.raises(OptionError, match=r"--training\.device"):
+        budget.choose_device("cuda")
+
+
+def test_context_follows_the_text_and_the_time() -> None:
+    settings = ModelSettings()
+    assert budget.choose_context(10**6, 3.0, 60, settings) == 128
+    assert budget.choose_context(10**6, 1.0, 60, settings) == 256
+    assert budget.choose_context(10**6, 3.0, 600, settings) == 256
+    assert budget.choose_context(400, 3.0, 600, settings) <= 32
+    assert budget.choose_context(400, 3.0, 600, ModelSettings(context=77)) == 77
