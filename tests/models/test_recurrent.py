@@ -2,7 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from wenmo.models.recurrent import LockedDropout, RecurrentConfig, RecurrentModel, count_parameters
+from wenmo.models.recurrent import RecurrentConfig, RecurrentModel, count_parameters
+from wenmo.models.recurrent_layer import LockedDropout
 from wenmo.models.recurrent_state import SNAPSHOTS
 
 CELLS = ["rnn", "lstm", "gru"]

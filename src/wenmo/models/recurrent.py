@@ -6,140 +6,18 @@ Elman (1990), Finding structure in time; Hochreiter & Schmidhuber (1997), Long s
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Literal, cast
+from typing import cast
 
 import torch
-import torch.nn.functional as F
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from .base import ModelConfig, NeuralLanguageModel, State
+from .base import NeuralLanguageModel, State
+from .recurrent_config import GATES, RecurrentConfig, count_parameters
+from .recurrent_layer import LockedDropout, RecurrentLayer
 from .recurrent_state import RecurrentState
 
-GATES = {"rnn": 1, "lstm": 4, "gru": 3}
-"""Blocks of `hidden_size` rows in a layer's weights, in PyTorch's order: LSTM i, f, g, o; GRU r, z, n."""
-
-
-class RecurrentConfig(ModelConfig):
-    """Shape of a recurrent model.
-
-    With `tied` and different sizes, a projection (without bias) leads from the hidden state to the embedding
-    size; untied, the output layer reads the hidden state itself.
-    """
-
-    architecture: Literal["rnn", "lstm", "gru"]
-    """Cell."""
-    embedding_size: int = Field(ge=1)
-    """Size E of the token embedding."""
-    hidden_size: int = Field(ge=1)
-    """Size H of the hidden state of every layer."""
-    layers: int = Field(ge=1)
-    """Number of layers."""
-    dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
-    """Locked dropout on embeddings, between layers and on the output: one mask for all time steps."""
-    recurrent_dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
-    """Share of the hidden-to-hidden weights dropped in each forward pass of training."""
-    nonlinearity: Literal["tanh", "relu"] = "tanh"
-    """Nonlinearity of the Elman network; the gates of the others have their own."""
-    tied: bool = True
-    """Share the embedding with the output layer."""
-
-    @property
-    def projected(self) -> bool:
-        """Whether a projection stands between the last layer and the tied output layer."""
-        return self.tied and self.embedding_size != self.hidden_size
-
-
-def count_parameters(config: RecurrentConfig) -> int:
-    """Returns the number of parameters that `RecurrentModel(config)` has, without building it."""
-    size, gates = config.hidden_size, GATES[config.architecture]
-    total = config.vocab_size * config.embedding_size
-    for layer in range(config.layers):
-        inputs = size if layer else config.embedding_size
-        total += gates * size * (inputs + size + 2)
-    if config.projected:
-        total += config.embedding_size * size
-    if not config.tied:
-        total += config.vocab_size * size
-    return total
-
-
-class RecurrentLayer(nn.Module):
-    """One layer over time, time-first, in PyTorch's fused kernel (oneDNN for an LSTM on CPU, cuDNN on CUDA).
-
-    Time-first, layer by layer and without a copy of the weights is the fastest way through oneDNN (see
-    `bench/lstm.py`). The parameters have the names, shapes and gate order of `torch.nn.LSTM`.
-
-    Args:
-        config: Shape of the model.
-        inputs: Size of the input vectors.
-    """
-
-    def __init__(self, config: RecurrentConfig, inputs: int) -> None:
-        super().__init__()
-        rows = GATES[config.architecture] * config.hidden_size
-        self.weight_ih = nn.Parameter(torch.empty(rows, inputs))
-        self.weight_hh = nn.Parameter(torch.empty(rows, config.hidden_size))
-        self.bias_ih = nn.Parameter(torch.empty(rows))
-        self.bias_hh = nn.Parameter(torch.empty(rows))
-        self.recurrent_dropout = config.recurrent_dropout
-        self.lstm = config.architecture == "lstm"
-        kind = f"rnn_{config.nonlinearity}" if config.architecture == "rnn" else config.architecture
-        self.kernel: Callable[..., tuple[Tensor, ...]] = getattr(torch, kind)
-        self.cell: Callable[..., Any] = getattr(torch, f"{kind}_cell")
-
-    def forward(
-        self, inputs: Tensor, h: Tensor, c: Tensor | None, batch_sizes: Tensor | None
-    ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Reads a sequence.
-
-        Args:
-            inputs: (T, B, E), or packed (tokens, E) when `batch_sizes` is given.
-            h: Hidden state before it, (B, H).
-            c: Cell state before it, (B, H); None unless LSTM.
-            batch_sizes: Rows that are valid at each time step, as in `PackedSequence`.
-
-        Returns:
-            Hidden states of every step, and the last hidden and cell state of every row.
-        """
-        recurrent: Tensor = self.weight_hh
-        if self.training and self.recurrent_dropout:
-            # DropConnect on the recurrent matrices, one mask for the whole sequence (Merity et al., 2018).
-            recurrent = F.dropout(recurrent, self.recurrent_dropout)
-        weights = [self.weight_ih, recurrent, self.bias_ih, self.bias_hh]
-        # Without dropout inside the kernel, its training flag only says whether a backward pass may follow.
-        train = self.training or torch.is_grad_enabled()
-        if batch_sizes is None and len(inputs) == 1:
-            # A single step (generation): the sequence kernel would first lay out the weights anew.
-            after = self.cell(inputs[0], h if c is None else (h, c), *weights)
-            last = after[0] if self.lstm else after
-            return last.unsqueeze(0), last, after[1] if self.lstm else None
-        before = (h.unsqueeze(0), c.unsqueeze(0)) if c is not None else h.unsqueeze(0)
-        if batch_sizes is None:
-            out = self.kernel(inputs, before, weights, True, 1, 0.0, train, False, False)
-        else:
-            out = self.kernel(inputs, batch_sizes, before, weights, True, 1, 0.0, train, False)
-        return out[0], out[1].squeeze(0), out[2].squeeze(0) if self.lstm else None
-
-
-class LockedDropout(nn.Module):
-    """Dropout with one mask for all time steps of a row (Gal & Ghahramani, 2016, variational dropout).
-
-    Args:
-        p: Probability of dropping a feature.
-    """
-
-    def __init__(self, p: float) -> None:
-        super().__init__()
-        self.p = p
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Drops features of (T, B, D) in training; the identity otherwise."""
-        if not self.training or not self.p:
-            return inputs
-        return inputs * F.dropout(torch.ones_like(inputs[:1]), self.p)
+__all__ = ["RecurrentConfig", "RecurrentModel", "count_parameters"]
 
 
 class RecurrentModel(NeuralLanguageModel):
