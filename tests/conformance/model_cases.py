@@ -45,7 +45,28 @@ NEURAL: dict[str, Callable[..., LanguageModel]] = {
     "lstm-untied": lambda **f: recurrent("lstm", embedding_size=8, tied=False, **f),
     "gru": lambda **f: recurrent("gru", **f),
 }
-COUNTED: dict[str, Callable[[], LanguageModel]] = {}
+TOKEN_BYTES = [
+    b"",
+    *(piece.encode() for piece in ["a", "b", "he", "the", " ", " s", ".", "\n", "1", "的", "人"]),
+]
+TOKEN_BYTES += ["一".encode()[:1], "一".encode()[1:], "山水".encode(), "，".encode(), "。".encode()]
+
+
+def ngram():
+    model = config_class("ngram")(vocab_size=VOCAB, context_length=CONTEXT)
+    model = build_model(model)
+    model.fit(skewed(4000), TOKEN_BYTES)
+    return model
+
+
+def skewed(count: int) -> np.ndarray:
+    """A stream (count,) in which a token is often followed by the next one: something to learn."""
+    generator = np.random.default_rng(7)
+    jumps = np.where(generator.random(count) < 0.7, 1, generator.integers(0, VOCAB, count))
+    return np.cumsum(jumps) % VOCAB
+
+
+COUNTED: dict[str, Callable[[], LanguageModel]] = {"ngram": ngram}
 ALL = {**NEURAL, **COUNTED}
 
 
