@@ -35,7 +35,7 @@ def trained(monkeypatch):
 
     calls = []
 
-    def train(paths, output=None, recipe=None, *, resume=None, progress=True):
+    def train(paths, output=None, recipe=None, *, resume=None, progress=True, started=None):
         calls.append(
             {"paths": paths, "output": output, "recipe": recipe, "resume": resume, "progress": progress}
         )
@@ -135,6 +135,7 @@ def test_an_option_equal_to_the_default_still_goes_before_yaml(trained, tmp_path
 def test_resume_needs_no_text(trained):
     assert main(["train", "--resume", "runs/x"]) == 2
     assert trained[0]["resume"] == Path("runs/x")
+    assert trained[0]["recipe"] is None and trained[0]["paths"] == []
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from typing import TextIO
 
+STARTED = time.monotonic()
+"""When the process began to work, from which the budget of `train` counts."""
 INTERRUPTED = 130
 BUG = 1
 STDIN = "\x00"

@@ -75,6 +75,11 @@ def _print_corpus(summary: dict[str, Any]) -> None:
     documents, sizes = summary["documents"], summary["bytes"]
     rows = [(split, f"{documents[split]:,}", quantity(sizes[split], "B")) for split in documents]
     print_table(rows, ("split", "documents", "text"), numeric=(1, 2))
+    manifest = summary["manifest"]
+    for reason, count in manifest["dropped"].items():
+        print(f"dropped {count:,}: {reason}")
+    for note in manifest["notes"]:
+        print(f"note: {note}")
     print(f"\nCorpus  {summary['corpus']}\nReport  {summary['report']}")
 
 

@@ -122,7 +122,8 @@ def settings_sentence(error: ValidationError, kind: type[BaseModel] | None, pref
     name = prefix + ".".join(part.replace("_", separator) for part in location)
     if first["type"] == "extra_forbidden":
         return f"{name} is not a field of the recipe{_suggestion(location, kind)}"
-    reason = first["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    reason = first["msg"].removeprefix("Value error, ").split(", unable to parse")[0]
+    reason = reason.replace("Input should be", "must be")
     return f"{name} {reason}, not {first['input']!r}"
 
 

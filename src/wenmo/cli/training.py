@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 from pydantic import Field
 
-from wenmo.cli.options import Common, paths_given, recipe_of
+from wenmo.cli import STARTED
+from wenmo.cli.options import Common, given, paths_given, recipe_of
 from wenmo.config import Architecture, Recipe
+from wenmo.errors import OptionError
 
 if TYPE_CHECKING:
     from wenmo.workflow import TrainResult
@@ -45,16 +47,24 @@ def train(
         options: Fields of the recipe.
         common: Options of every verb.
     """
-    from wenmo.cli.output import print_json
-    from wenmo.errors import OptionError
-    from wenmo.workflow import train as run
-
     if not paths and resume is None:
         raise OptionError("train needs text: name files or folders, or - for standard input")
+    resumed_as_it_was = resume is not None and config is None and not given(options)
+    recipe = None if resumed_as_it_was else recipe_of(config, options)
+
+    from wenmo.workflow import train as run
+
     result = run(
-        paths_given(paths or []), output, recipe_of(config, options), resume=resume, progress=not common.quiet
+        paths_given(paths or []),
+        output,
+        recipe,
+        resume=resume,
+        progress=not common.quiet,
+        started=STARTED,
     )
     if common.json:
+        from wenmo.cli.output import print_json
+
         print_json(result)
     else:
         _print(result)
