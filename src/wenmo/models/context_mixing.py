@@ -101,7 +101,9 @@ def push(recent: npt.NDArray[np.uint64], token: int, tree: Tree) -> None:
 
 
 @nb.njit(cache=True, nogil=True)
-def contexts(recent: npt.NDArray[np.uint64], orders: npt.NDArray[np.int64], out: npt.NDArray[np.uint64]) -> None:
+def contexts(
+    recent: npt.NDArray[np.uint64], orders: npt.NDArray[np.int64], out: npt.NDArray[np.uint64]
+) -> None:
     """Hashes the contexts of the next token into `out` (N,)."""
     multiplier = np.uint64(0x9E3779B97F4A7C15)
     value = np.uint64(0)
@@ -116,18 +118,38 @@ def contexts(recent: npt.NDArray[np.uint64], orders: npt.NDArray[np.int64], out:
     out[n] = _hash((word ^ np.uint64(101)) * multiplier + recent[0])
     out[n + 1] = _hash((_hash((word ^ np.uint64(102)) * multiplier + recent[0]) + before) * multiplier)
     out[n + 2] = _hash((_hash((recent[1] + np.uint64(103)) * multiplier) + recent[2]) * multiplier)
-    out[n + 3] = _hash((_hash((recent[TOKEN] + np.uint64(104)) * multiplier) + recent[PREVIOUS_TOKEN]) * multiplier)
+    out[n + 3] = _hash(
+        (_hash((recent[TOKEN] + np.uint64(104)) * multiplier) + recent[PREVIOUS_TOKEN]) * multiplier
+    )
 
 
 @nb.njit(cache=True, nogil=True, inline="always")
-def _find(slots: npt.NDArray[np.uint32], context: np.uint64, group: np.uint64, node: np.uint64) -> int:
+def _own_hash(key: np.uint64, node: np.uint64) -> np.uint64:
+    """Bits 0 to 3: first place in the line; 8 to 17: check bits."""
+    return _hash((key + node) * np.uint64(0xD6E8FEB86659FD93))
+
+
+@nb.njit(cache=True, nogil=True)
+def _open_lines(group: int, t: Tables, s: Scratch) -> None:
+    """Finds the cache line of every context for a group of nodes. All are touched at once to wait only once."""
+    s.group[0] = group
+    lines = np.uint64(len(t.slots) // LINE - 1)
+    touched = np.uint32(0)
+    for i in range(len(s.hashes)):
+        key = _hash((s.hashes[i] + np.uint64(group)) * np.uint64(0x9E3779B97F4A7C15))
+        s.keys[i] = key
+        base = np.int64(key & lines) * LINE
+        s.bases[i] = base
+        touched ^= t.slots[base]
+    s.group[1] = np.int64(touched)
+
+
+@nb.njit(cache=True, nogil=True, inline="always")
+def _find(slots: npt.NDArray[np.uint32], base: int, own: np.uint64) -> int:
     """Index of the slot, or -1 - index of the one to replace."""
-    key = _hash((context + group) * np.uint64(0x9E3779B97F4A7C15))
-    base = np.int64(key & np.uint64(len(slots) // LINE - 1)) * LINE
-    own = _hash((key + node) * np.uint64(0xD6E8FEB86659FD93))
     check = np.uint32(own >> np.uint64(8)) & np.uint32(1023)
     start = np.int64(own & np.uint64(LINE - 1))
-    worst, least = 0, np.uint32(1 << 30)
+    worst, least = base, np.uint32(1 << 30)
     for j in range(PROBES):
         index = base + ((start + j) & (LINE - 1))
         value = slots[index]
@@ -139,13 +161,6 @@ def _find(slots: npt.NDArray[np.uint32], context: np.uint64, group: np.uint64, n
         if count < least:
             worst, least = index, count
     return -1 - worst
-
-
-@nb.njit(cache=True, nogil=True, inline="always")
-def _check(context: np.uint64, group: np.uint64, node: np.uint64) -> np.uint32:
-    key = _hash((context + group) * np.uint64(0x9E3779B97F4A7C15))
-    own = _hash((key + node) * np.uint64(0xD6E8FEB86659FD93))
-    return np.uint32(own >> np.uint64(8)) & np.uint32(1023)
 
 
 @nb.njit(cache=True, nogil=True, inline="always")
@@ -206,6 +221,9 @@ class Scratch(NamedTuple):
     """Room for one decision."""
 
     hashes: npt.NDArray[np.uint64]
+    keys: npt.NDArray[np.uint64]
+    bases: npt.NDArray[np.int64]
+    group: npt.NDArray[np.int64]
     found: npt.NDArray[np.int64]
     cells: npt.NDArray[np.int64]
     inputs: npt.NDArray[np.float32]
@@ -220,6 +238,9 @@ def new_scratch(num_contexts: int) -> Scratch:
     """Allocates what `_predict` and `_update` share."""
     return Scratch(
         np.zeros(num_contexts, np.uint64),
+        np.zeros(num_contexts, np.uint64),
+        np.zeros(num_contexts, np.int64),
+        np.full(2, -1),
         np.zeros(num_contexts, np.int64),
         np.zeros(num_contexts, np.int64),
         np.zeros(2 * num_contexts + 1, np.float32),
@@ -230,15 +251,33 @@ def new_scratch(num_contexts: int) -> Scratch:
     )
 
 
+@nb.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
+def _dot(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> np.float32:
+    total = np.float32(0.0)
+    for i in range(len(b)):
+        total += a[i] * b[i]
+    return total
+
+
 @nb.njit(cache=True, nogil=True)
-def _predict(node: int, recent: npt.NDArray[np.uint64], orders: int, tree: Tree, t: Tables, s: Scratch) -> float:
+def _add(a: npt.NDArray[np.float32], step: np.float32, b: npt.NDArray[np.float32]) -> None:
+    for i in range(len(b)):
+        a[i] += step * b[i]
+
+
+@nb.njit(cache=True, nogil=True)
+def _predict(
+    node: int, recent: npt.NDArray[np.uint64], orders: int, tree: Tree, t: Tables, s: Scratch
+) -> float:
     """Probability that the decision at `node` is 1; leaves in `s` what `_update` needs."""
     n = len(s.hashes)
-    group, place = np.uint64(tree.group[node]), np.uint64(node)
+    place = np.uint64(node)
+    if s.group[0] != tree.group[node]:
+        _open_lines(tree.group[node], t, s)
     longest = 0
     seen = 0
     for i in range(n):
-        index = _find(t.slots, s.hashes[i], group, place)
+        index = _find(t.slots, s.bases[i], _own_hash(s.keys[i], place))
         s.found[i] = index
         if index < 0:
             s.inputs[2 * i] = 0.0
@@ -264,9 +303,7 @@ def _predict(node: int, recent: npt.NDArray[np.uint64], orders: int, tree: Tree,
     total = 0.0
     for k in range(3):
         row = s.sets[k]
-        dot = 0.0
-        for i in range(2 * n + 1):
-            dot += t.mixers[row, i] * s.inputs[i]
+        dot = np.float64(_dot(t.mixers[row], s.inputs))
         dot = min(max(dot, -CLAMP), CLAMP)
         s.layer[k] = dot
         total += t.final[seen, k] * dot
@@ -276,8 +313,10 @@ def _predict(node: int, recent: npt.NDArray[np.uint64], orders: int, tree: Tree,
     low = np.int64(position)
     share = position - low
     a = np.int64(min(tree.rank[node], SSE_CONTEXTS - 1))
-    b = np.int64(_hash((recent[0] + np.uint64(node) * np.uint64(0xD6E8FEB86659FD93)) * np.uint64(0x9E3779B97F4A7C15))
-                 & np.uint64(SSE_CONTEXTS - 1))
+    b = np.int64(
+        _hash((recent[0] + np.uint64(node) * np.uint64(0xD6E8FEB86659FD93)) * np.uint64(0x9E3779B97F4A7C15))
+        & np.uint64(SSE_CONTEXTS - 1)
+    )
     first = t.refinement[0, a, low] * (1.0 - share) + t.refinement[0, a, low + 1] * share
     second = t.refinement[1, b, low] * (1.0 - share) + t.refinement[1, b, low + 1] * share
     s.sse[0] = a * SSE_BUCKETS + low + (1 if share > 0.5 else 0)
@@ -298,17 +337,17 @@ def _update(node: int, bit: int, rate: float, tree: Tree, t: Tables, s: Scratch)
         row = s.sets[k]
         step = rate * (bit - _squash(s.layer[k]))
         t.final[seen, k] += 0.002 * error * s.layer[k]
-        for i in range(2 * n + 1):
-            t.mixers[row, i] += step * s.inputs[i]
+        _add(t.mixers[row], np.float32(step), s.inputs)
     for k in range(2):
         a, low = s.sse[k] // SSE_BUCKETS, s.sse[k] % SSE_BUCKETS
         t.refinement[k, a, low] += (bit - t.refinement[k, a, low]) * 0.02
-    group, place = np.uint64(tree.group[node]), np.uint64(node)
+    place = np.uint64(node)
     for i in range(n):
         index = s.found[i]
         if index < 0:
             index = -1 - index
-            value = (_check(s.hashes[i], group, place) << np.uint32(22)) | np.uint32(32768)
+            check = np.uint32(_own_hash(s.keys[i], place) >> np.uint64(8)) & np.uint32(1023)
+            value = (check << np.uint32(22)) | np.uint32(32768)
         else:
             value = t.slots[index]
             cell = s.cells[i]
@@ -350,6 +389,7 @@ def run(
     for position in range(len(ids)):
         token = ids[position]
         contexts(recent, orders, s.hashes)
+        s.group[0] = -1
         for step in range(tree.path_offsets[token], tree.path_offsets[token + 1]):
             node, bit = tree.path[step] >> 1, tree.path[step] & 1
             p = _predict(node, recent, len(orders), tree, t, s)
@@ -377,11 +417,12 @@ def read_and_predict(
     tree: Tree,
     t: Tables,
     out: npt.NDArray[np.float32],
+    known: npt.NDArray[np.int64],
 ) -> None:
-    """Log-probabilities of all tokens after each of `ids` (N,), into `out` (at least N, V)."""
+    """Log-probabilities of all tokens after each of `ids` (N,), into `out` (at least N, V); see `distribution`."""
     for position in range(len(ids)):
         push(recent, ids[position], tree)
-        distribution(recent, orders, tree, t, out[position])
+        known[position] = distribution(recent, orders, tree, t, out[position])
 
 
 @nb.njit(cache=True, nogil=True)
@@ -391,13 +432,16 @@ def distribution(
     tree: Tree,
     t: Tables,
     out: npt.NDArray[np.float32],
-) -> None:
-    """Log-probabilities of all tokens after `recent`, into `out` (V,)."""
+) -> int:
+    """Log-probabilities of all tokens after `recent`, into `out` (V,); returns how many contexts are known."""
     s = new_scratch(len(orders) + EXTRA)
     contexts(recent, orders, s.hashes)
     above = np.zeros(len(tree.depth), np.float64)
+    known = 0
     for node in range(len(tree.depth)):  # parents come before their children
         p = _predict(node, recent, len(orders), tree, t, s)
+        if node == 0:
+            known = np.int64(s.mixed[1])
         for bit in range(2):
             child = tree.children[node, bit]
             value = above[node] + math.log(p if bit == 1 else 1.0 - p)
@@ -405,3 +449,4 @@ def distribution(
                 out[-1 - child] = value
             else:
                 above[child] = value
+    return known

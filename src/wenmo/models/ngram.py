@@ -88,7 +88,7 @@ class NgramModel(LanguageModel):
 
     def __init__(self, config: NgramConfig) -> None:
         super().__init__()
-        if list(config.orders) != sorted(set(config.orders)) or not 0 <= config.orders[0]:
+        if list(config.orders) != sorted(set(config.orders)) or not config.orders[0] >= 0:
             raise ValueError("orders must ascend")
         if config.orders[-1] > context_mixing.CHARS:
             raise ValueError(f"orders must not exceed {context_mixing.CHARS}")
@@ -149,15 +149,33 @@ class NgramModel(LanguageModel):
         empty = torch.zeros(batch, 0, dtype=torch.int64)
         return NgramState(torch.zeros(batch, dtype=torch.int64), empty, recent, self._tree)
 
+    @property
+    def num_contexts(self) -> int:
+        """Number of contexts in which a token is predicted."""
+        return len(self._orders) + context_mixing.EXTRA
+
     def forward(
         self, ids: Tensor, state: State | None = None, lengths: Tensor | None = None
     ) -> tuple[Tensor, NgramState]:
         """See `LanguageModel.forward`. The tables stay as they are."""
+        logits, after, _ = self.predict(ids, state, lengths)
+        return logits, after
+
+    def predict(
+        self, ids: Tensor, state: State | None = None, lengths: Tensor | None = None
+    ) -> tuple[Tensor, NgramState, Tensor]:
+        """Predicts as `forward` does, and tells how well the text before each prediction is known.
+
+        Returns:
+            Logits (B, T, V), the new state, and the number of contexts, from 0 to `num_contexts`, that were seen
+            in training before the prediction at each position, int64 (B, T).
+        """
         before = self.initial_state(len(ids)) if state is None else state
         assert isinstance(before, NgramState)
         given = ids.detach().cpu()
         read = torch.full((len(ids),), ids.shape[1]) if lengths is None else lengths.cpu()
         logits = np.zeros((*ids.shape, self.vocab_size), np.float32)
+        known = np.zeros(tuple(ids.shape), np.int64)
         recent = before.recent.copy()
         after = before.lengths + read
         history = torch.zeros(len(ids), int(after.max()) if len(ids) else 0, dtype=torch.int64)
@@ -167,9 +185,10 @@ class NgramModel(LanguageModel):
             tokens = given[row, :new].numpy()
             self._check(tokens)
             context_mixing.read_and_predict(
-                tokens, recent[row], self._orders, self._tree, self._tables, logits[row]
+                tokens, recent[row], self._orders, self._tree, self._tables, logits[row], known[row]
             )
-        return torch.from_numpy(logits).to(ids.device), NgramState(after, history, recent, self._tree)
+        state = NgramState(after, history, recent, self._tree)
+        return torch.from_numpy(logits).to(ids.device), state, torch.from_numpy(known)
 
     def token_nats(
         self, ids: npt.NDArray[np.integer], context: int, adaptive: bool, eos_id: int = 0
@@ -286,4 +305,3 @@ def slot_bits(decisions: float) -> int:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     most = min(MAX_SLOT_BITS, int(math.log2(memory / 8 / 4)))
     return min(max(10, math.ceil(math.log2(max(decisions, 1.0) * 3))), most)
-
