@@ -15,8 +15,9 @@ from .recurrent_config import GATES, RecurrentConfig
 class RecurrentLayer(nn.Module):
     """One layer over time, time-first, in PyTorch's fused kernel (oneDNN for an LSTM on CPU, cuDNN on CUDA).
 
-    Time-first, layer by layer and without a copy of the weights is the fastest way through oneDNN (see
-    `bench/lstm.py`). The parameters have the names, shapes and gate order of `torch.nn.LSTM`.
+    Time-first, layer by layer and without a copy of the weights is the fastest way through oneDNN; a single
+    step goes past it (`recurrent_cells`). The parameters have the names, shapes and gate order of
+    `torch.nn.LSTM`.
 
     Args:
         config: Shape of the model.
