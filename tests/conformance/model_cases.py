@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from wenmo.models.base import LanguageModel
-from wenmo.models.registry import build_model, config_class
+from wenmo.models.registry import build_model, config_class, model_class
 
 VOCAB = 17
 CONTEXT = 40
@@ -66,7 +66,19 @@ def skewed(count: int) -> np.ndarray:
     return np.cumsum(jumps) % VOCAB
 
 
-COUNTED: dict[str, Callable[[], LanguageModel]] = {"ngram": ngram}
+def mixture(*members):
+    model = model_class("mixture").of({name: ALL[name]() for name in members})
+    model.fit_weights(skewed(300), context=16)
+    return model
+
+
+COUNTED: dict[str, Callable[[], LanguageModel]] = {
+    "ngram": ngram,
+    "mixture": lambda: mixture("transformer-qwen3", "ngram", "lstm"),
+    "mixture-neural": lambda: mixture("transformer-gpt2", "gru"),
+}
+BEYOND_WINDOWS = ("ngram", "mixture")
+"""An n-gram model looks back a few characters and words, whatever the window; so does a mixture with it."""
 ALL = {**NEURAL, **COUNTED}
 
 
