@@ -1,21 +1,9 @@
-"""Rotary position embedding (Su et al., 2021, https://arxiv.org/abs/2104.09864), in Hugging Face's order."""
+"""Rotary position embedding (Su et al., 2021, https://arxiv.org/abs/2104.09864): the angles."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-
-
-def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotates each pair (x[i], x[i + D/2]) of the last dimension.
-
-    Args:
-        x: Queries or keys (..., T, H, D).
-        cos: Cosines of the angles, broadcast against (..., T, H, D/2).
-        sin: Sines of the angles, of the same shape.
-    """
-    first, second = x.chunk(2, -1)
-    return torch.cat((first * cos - second * sin, second * cos + first * sin), -1)
 
 
 class RotaryTable(nn.Module):

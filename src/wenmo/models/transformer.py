@@ -19,8 +19,9 @@ from torch import Tensor, nn
 from wenmo.errors import ModelError
 from wenmo.models.base import LanguageModel, ModelConfig, NeuralLanguageModel, State
 from wenmo.models.cache import CacheState, Reading
+from wenmo.models.fused import rms_norm, rotate, swiglu
 from wenmo.models.layouts import config_to_hugging_face, from_hugging_face, to_hugging_face
-from wenmo.models.rotary import RotaryTable, rotate
+from wenmo.models.rotary import RotaryTable
 from wenmo.models.transformer_config import TransformerConfig, count_parameters
 
 __all__ = ["TransformerConfig", "TransformerModel", "count_parameters"]
@@ -36,7 +37,7 @@ class RMSNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Returns x / rms(x) * weight."""
-        return F.rms_norm(x, self.weight.shape, self.weight, self.epsilon)
+        return rms_norm(x, self.weight, self.epsilon)
 
 
 def _norm(config: TransformerConfig) -> nn.Module:
@@ -101,8 +102,7 @@ class FeedForward(nn.Module):
         """Returns what the feed-forward network adds to x (B, T, width)."""
         hidden = self.up(x)
         if self.gated:
-            gate, up = hidden.chunk(2, -1)
-            hidden = F.silu(gate) * up
+            hidden = swiglu(hidden)
         else:
             hidden = F.gelu(hidden, approximate="tanh")
         added: Tensor = self.down(hidden)
