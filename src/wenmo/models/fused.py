@@ -26,7 +26,8 @@ class _RMSNorm(torch.autograd.Function):
         scale.add_(epsilon).rsqrt_()
         normal = x * scale
         ctx.save_for_backward(normal, weight, scale)
-        return normal * weight
+        result: Tensor = normal * weight
+        return result
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
@@ -44,7 +45,7 @@ class _RMSNorm(torch.autograd.Function):
 def rms_norm(x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
     """Root-mean-square norm of the last dimension (Zhang & Sennrich, 2019): x / rms(x) * weight."""
     if _by_hand(x):
-        normed: Tensor = _RMSNorm.apply(x, weight, epsilon)
+        normed: Tensor = _RMSNorm.apply(x, weight, epsilon)  # type: ignore[no-untyped-call]
         return normed
     return F.rms_norm(x, weight.shape, weight, epsilon)
 
@@ -68,8 +69,9 @@ class _Rotate(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        cos, sin = ctx.saved_tensors
         # The inverse of a rotation is the rotation by the opposite angle.
-        return _turn(gradients[0], *ctx.saved_tensors, -1.0), None, None
+        return _turn(gradients[0], cos, sin, -1.0), None, None
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
@@ -81,7 +83,7 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         sin: Sines of the angles, of the same shape.
     """
     if _by_hand(x):
-        rotated: Tensor = _Rotate.apply(x, cos, sin)
+        rotated: Tensor = _Rotate.apply(x, cos, sin)  # type: ignore[no-untyped-call]
         return rotated
     first, second = x.chunk(2, -1)
     return torch.cat((first * cos - second * sin, second * cos + first * sin), -1)
@@ -110,7 +112,7 @@ class _SwiGLU(torch.autograd.Function):
 def swiglu(hidden: Tensor) -> Tensor:
     """Gated feed-forward activation (Shazeer, 2020): silu(gate) * up for hidden = (gate, up) (..., 2 F)."""
     if _by_hand(hidden):
-        activated: Tensor = _SwiGLU.apply(hidden)
+        activated: Tensor = _SwiGLU.apply(hidden)  # type: ignore[no-untyped-call]
         return activated
     gate, up = hidden.chunk(2, -1)
     return F.silu(gate) * up
