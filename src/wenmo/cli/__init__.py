@@ -42,8 +42,9 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         message = str(interrupt) or "nothing half-written was left behind; run the same command again"
         return _fail(f"interrupted: {message}", words, INTERRUPTED)
-    except BrokenPipeError:
-        # The reader (such as head) has closed; a second failure while Python exits must not show either.
+    except (BrokenPipeError, SystemExit):
+        # The reader (such as head) has closed; rich then leaves by SystemExit, as nothing else here does.
+        # A second failure while Python exits must not show either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 import time
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
 
 from wenmo.cli import STDIN
-from wenmo.cli.options import Common, given, paths_given, plain
-from wenmo.config import CorpusSettings, GenerationSettings
+from wenmo.cli.options import Common, given, paths_given, validate
+from wenmo.config import CorpusSettings, GenerationSettings, Recipe
 from wenmo.errors import InputError, OptionError
 
 if TYPE_CHECKING:
     from wenmo.api import Model
-    from wenmo.evaluation import Evaluation
+    from wenmo.evaluation.evaluate import EvaluationResult
 
 
 def generate(
@@ -106,26 +108,53 @@ def _print_text(model: Model, prompt: str, options: dict[str, Any]) -> None:
 
 
 def evaluate(
-    model: str,
+    model: Path,
     paths: Annotated[list[str], Parameter(negative=())],
     /,
     *,
-    corpus: CorpusSettings | None = None,
+    split: Literal["test", "valid", "train"] = "test",
+    max_bytes: Annotated[int | None, Parameter(validator=validators.Number(gte=1))] = None,
+    static: Annotated[bool, Parameter(negative=())] = False,
+    baselines: bool = True,
+    text_field: str | None = None,
+    encoding: str | None = None,
     common: Common = Common(),  # noqa: B008 - frozen
 ) -> None:
     """Score a model on text: bits per byte and perplexity beside PPMd, xz and an n-gram model.
 
     Args:
         model: Folder of a trained model.
-        paths: Files, folders, globs, a prepared corpus, or - for standard input; all of the text is scored.
-        corpus: How raw files become text.
+        paths: Files, folders, globs or - for standard input, scored whole; or a prepared corpus.
+        split: Part of a prepared corpus that is scored.
+        max_bytes: Most bytes of text to score.
+        static: Keep an n-gram model (or member) from learning on from the text it scores.
+        baselines: Also run PPMd, xz and an n-gram model on the text.
+        text_field: Field or column that holds the text; guessed when not given.
+        encoding: Encoding of the text files; detected per file when not given.
         common: Options of every verb.
     """
-    from wenmo.evaluation import evaluate as run
+    from wenmo.evaluation.evaluate import evaluate as run
+    from wenmo.evaluation.evaluate import training_texts
+    from wenmo.models.storage import load_model
+    from wenmo.workflow.texts import open_corpus
 
-    result = run(
-        model, paths_given(paths), plain(corpus, CorpusSettings, "--corpus."), progress=not common.quiet
-    )
+    loaded = load_model(model)
+    fields = {"text_field": text_field, "encoding": encoding}
+    # All of the text is scored as it is, so nothing is held out and repeated documents count.
+    whole = {"valid_fraction": 0.0, "test_fraction": 0.0, "deduplicate": False}
+    recipe = Recipe(corpus=validate(CorpusSettings, {**fields, **whole}, "--"))
+    with tempfile.TemporaryDirectory(prefix="wenmo.") as folder:
+        made = Path(folder) / "corpus"
+        corpus = open_corpus(paths_given(paths), recipe, made, not common.quiet)
+        result = run(
+            loaded,
+            corpus.texts("train" if corpus.path == made else split),
+            training=training_texts(loaded) if baselines else None,
+            max_bytes=max_bytes,
+            prequential=not static,
+            with_baselines=baselines,
+            progress=not common.quiet,
+        )
     if common.json:
         from wenmo.cli.output import print_json
 
@@ -134,14 +163,16 @@ def evaluate(
         _print_evaluation(result)
 
 
-def _print_evaluation(result: Evaluation) -> None:
+def _print_evaluation(result: EvaluationResult) -> None:
     from wenmo.cli.output import print_scores
     from wenmo.progress import duration, quantity
 
-    members = result.members if len(result.members) > 1 else {}
     baselines = {f"baseline {name}": score for name, score in result.baselines.items()}
-    print_scores({"this model": result.bits_per_byte, **members, **baselines})
+    print_scores({"this model": result.bits_per_byte, **result.members, **baselines})
     print(f"perplexity {result.perplexity:.2f} per token of {result.bytes / max(result.tokens, 1):.2f} bytes")
     speed = f"{result.tokens_per_second:,.0f} tokens/s"
-    print(f"{quantity(result.bytes, 'B')} in {duration(result.seconds)}, {speed}")
-    print(f"protocol: {result.protocol}")
+    print(f"{quantity(result.bytes, 'B')} in {duration(result.seconds)}, {speed}; {result.protocol}")
+    if not result.complete:
+        print("the text was longer than --max-bytes; the rest was left out")
+    if result.baselines and not result.baselines_primed:
+        print("the baselines did not read the training text first, since its corpus is not there any more")
