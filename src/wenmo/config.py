@@ -179,6 +179,8 @@ class GenerationSettings(SamplingSettings):
     """Seed of the sampling; random when not given."""
     ignore_eos: bool = False
     """Go on after the end of a document."""
+    precision: Literal["auto", "fp32", "bf16", "int8"] = "auto"
+    """Number format of the weights while writing; `auto` takes int8 where reading them costs the most time."""
 
 
 class Recipe(Settings):

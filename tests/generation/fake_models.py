@@ -15,7 +15,7 @@ class ByteVocabulary:
     """Token 0 ends the text; token b + 1 is byte b."""
 
     eos_id = 0
-    token_bytes = [b"", *(bytes([b]) for b in range(256))]
+    token_bytes = (b"", *(bytes([b]) for b in range(256)))
 
     def encode(self, text: str) -> np.ndarray:
         return np.frombuffer(text.encode(), dtype=np.uint8).astype(np.int64) + 1
@@ -50,7 +50,7 @@ class HistoryState(State):
 
 
 class HashModel(LanguageModel):
-    """Random logits that depend on the last `order` tokens and on nothing else; counts the tokens it reads."""
+    """Random logits that depend on the last `order` tokens and nothing else; notes the shapes it reads."""
 
     architecture = "hash"
 

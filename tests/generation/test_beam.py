@@ -32,7 +32,7 @@ def exhaustive(model, prompt, length, penalty, eos=True):
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_wide_beams_find_what_an_exhaustive_search_finds(penalty, seed):
     model = HashModel(4, order=4, scale=1.0)
-    settings = resolve_settings(dict(beams=400, n=5, max_tokens=4, length_penalty=penalty))
+    settings = resolve_settings({"beams": 400, "n": 5, "max_tokens": 4, "length_penalty": penalty})
     found = complete(model, VOCABULARY, np.array([seed + 1]), settings)
     expected = exhaustive(model, [seed + 1], 4, penalty)[:5]
     assert [tuple(c.tokens) for c in found] == [tokens for _, tokens in expected]
@@ -50,7 +50,8 @@ def test_beam_search_finds_what_transformers_finds(beams, penalty):
     reference = Qwen3ForCausalLM(
         Qwen3Config(
             vocab_size=12, hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
-            num_key_value_heads=2, head_dim=8, initializer_range=0.8, eos_token_id=0, pad_token_id=0, bos_token_id=0,
+            num_key_value_heads=2, head_dim=8, initializer_range=0.8,
+            eos_token_id=0, pad_token_id=0, bos_token_id=0,
         )
     ).eval()  # fmt: skip
 
@@ -62,10 +63,11 @@ def test_beam_search_finds_what_transformers_finds(beams, penalty):
     prompt = [3, 5]
     with torch.inference_mode():
         output = reference.generate(
-            torch.tensor([[0, *prompt]]), num_beams=beams, num_return_sequences=beams, max_new_tokens=8, do_sample=False,
+            torch.tensor([[0, *prompt]]), num_beams=beams, num_return_sequences=beams,
+            max_new_tokens=8, do_sample=False,
             length_penalty=penalty, early_stopping="never", return_dict_in_generate=True, output_scores=True,
         )  # fmt: skip
-    settings = resolve_settings(dict(beams=beams, n=beams, max_tokens=8, length_penalty=penalty))
+    settings = resolve_settings({"beams": beams, "n": beams, "max_tokens": 8, "length_penalty": penalty})
     found = complete(Same(12, order=99), WordVocabulary([b"x"] * 11), np.array(prompt), settings)
     scores = [sum(c.logprobs) / len(c.tokens) ** penalty for c in found]
     np.testing.assert_allclose(scores, output.sequences_scores.numpy(), rtol=1e-4)
@@ -75,7 +77,7 @@ def test_beam_search_finds_what_transformers_finds(beams, penalty):
 
 
 def test_beam_search_never_ends_a_document_it_should_go_on_with():
-    settings = resolve_settings(dict(beams=4, n=4, max_tokens=5, ignore_eos=True))
+    settings = resolve_settings({"beams": 4, "n": 4, "max_tokens": 5, "ignore_eos": True})
     for found in complete(HashModel(4), VOCABULARY, np.array([1]), settings):
         assert 0 not in found.tokens and len(found.tokens) == 5
 
@@ -83,6 +85,6 @@ def test_beam_search_never_ends_a_document_it_should_go_on_with():
 def test_beam_search_stops_at_a_stop_string():
     vocabulary = ByteVocabulary()
     model = ScriptModel([*vocabulary.encode("一只猫。后来")])
-    settings = resolve_settings(dict(beams=2, stop=("。",)))
+    settings = resolve_settings({"beams": 2, "stop": ("。",)})
     best = complete(model, vocabulary, np.array([], np.int64), settings)[0]
     assert (best.text, best.finish_reason) == ("一只猫", "stop")

@@ -57,7 +57,7 @@ def test_the_prompt_is_read_once_and_finished_rows_leave_the_batch():
     model = HashModel(5, scale=1.0)
     vocabulary = WordVocabulary([b"a", b"b", b"c", b"d"])
     found = complete(
-        model, vocabulary, np.array([1, 2, 3]), resolve_settings(dict(n=6, seed=3, max_tokens=30))
+        model, vocabulary, np.array([1, 2, 3]), resolve_settings({"n": 6, "seed": 3, "max_tokens": 30})
     )
     assert model.calls[0] == (1, 4)
     assert all(length == 1 for _, length in model.calls[1:])
@@ -68,7 +68,7 @@ def test_the_prompt_is_read_once_and_finished_rows_leave_the_batch():
 
 @pytest.mark.parametrize("seed", [0, 1, 12345])
 def test_a_seed_repeats_and_a_sample_does_not_depend_on_the_others(seed):
-    options = dict(seed=seed, max_tokens=20, temperature=1.5, top_p=1.0, min_p=0.0)
+    options = {"seed": seed, "max_tokens": 20, "temperature": 1.5, "top_p": 1.0, "min_p": 0.0}
     four = write(HashModel(257), "x", n=4, **options)
     assert four == write(HashModel(257), "x", n=4, **options)
     assert four[:1] == write(HashModel(257), "x", **options)
@@ -79,7 +79,7 @@ def test_a_seed_repeats_and_a_sample_does_not_depend_on_the_others(seed):
 @pytest.mark.parametrize("window", [4, 7, 16])
 def test_a_bounded_model_writes_on_by_reading_half_its_window_again(window):
     bounded, free = HashModel(257, order=2, max_positions=window), HashModel(257, order=2)
-    options = dict(temperature=0, max_tokens=50, ignore_eos=True)
+    options = {"temperature": 0, "max_tokens": 50, "ignore_eos": True}
     assert write(bounded, "abc", **options) == write(free, "abc", **options)
 
 
@@ -119,7 +119,7 @@ def test_a_limit_inside_a_character_leaves_it_out():
 )
 @settings(max_examples=40, deadline=None)
 def test_the_stream_concatenates_to_the_completion(text, stops, limit):
-    options = resolve_settings(dict(stop=tuple(stops), max_tokens=limit))
+    options = resolve_settings({"stop": tuple(stops), "max_tokens": limit})
     steps = list(generate_steps(script(text), BYTES, NOTHING, options))
     joined = "".join(step.text for step in steps)
     assert joined == complete(script(text), BYTES, NOTHING, options)[0].text
@@ -129,7 +129,7 @@ def test_the_stream_concatenates_to_the_completion(text, stops, limit):
 
 def test_random_bytes_stream_as_they_decode():
     options = resolve_settings(
-        dict(seed=1, max_tokens=200, temperature=3.0, ignore_eos=True, top_p=1.0, min_p=0.0)
+        {"seed": 1, "max_tokens": 200, "temperature": 3.0, "ignore_eos": True, "top_p": 1.0, "min_p": 0.0}
     )
     found = complete(HashModel(257, scale=0.1), BYTES, NOTHING, options)[0]
     assert "�" in found.text
@@ -139,14 +139,14 @@ def test_random_bytes_stream_as_they_decode():
 @pytest.mark.parametrize(
     ("options", "word"),
     [
-        (dict(stop=("",)), "stop"),
-        (dict(length_penalty=2.0), "length_penalty"),
-        (dict(beams=2, top_k=5), "top_k"),
-        (dict(beams=2, temperature=0.5), "temperature"),
-        (dict(beams=2, n=3), "n=3"),
-        (dict(temprature=1.0), "temprature"),
-        (dict(max_tokens=0), "max_tokens"),
-        (dict(top_p="high"), "top_p"),
+        ({"stop": ("",)}, "stop"),
+        ({"length_penalty": 2.0}, "length_penalty"),
+        ({"beams": 2, "top_k": 5}, "top_k"),
+        ({"beams": 2, "temperature": 0.5}, "temperature"),
+        ({"beams": 2, "n": 3}, "n=3"),
+        ({"temprature": 1.0}, "temprature"),
+        ({"max_tokens": 0}, "max_tokens"),
+        ({"top_p": "high"}, "top_p"),
     ],
 )
 def test_wrong_options_are_named(options, word):
@@ -155,10 +155,10 @@ def test_wrong_options_are_named(options, word):
 
 
 def test_saved_defaults_give_way_to_given_options():
-    saved = resolve_settings(dict(temperature=0.7, top_k=20, seed=4))
-    assert resolve_settings(dict(top_k=3), saved).temperature == 0.7
-    assert resolve_settings(dict(beams=3), saved).beams == 3
-    found = resolve_settings(dict(samplers=("top_p", "temperature")), saved)
+    saved = resolve_settings({"temperature": 0.7, "top_k": 20, "seed": 4})
+    assert resolve_settings({"top_k": 3}, saved).temperature == 0.7
+    assert resolve_settings({"beams": 3}, saved).beams == 3
+    found = resolve_settings({"samplers": ("top_p", "temperature")}, saved)
     assert (found.top_k, found.temperature, found.seed) == (0, 0.7, 4)
 
 

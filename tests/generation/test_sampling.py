@@ -11,7 +11,7 @@ from wenmo.generation import sampling
 from wenmo.generation.sampling import Candidates, Sampler, build_sampler, random_generators
 
 VOCABULARY = ByteVocabulary()
-OFF = dict(temperature=1.0, top_k=0, top_p=1.0, min_p=0.0, typical_p=1.0)
+OFF = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0, "typical_p": 1.0}
 
 
 def row(seed: int, size: int = 257, scale: float = 3.0) -> np.ndarray:
@@ -150,17 +150,17 @@ def test_a_seed_repeats_and_samples_differ():
 @pytest.mark.parametrize(
     ("options", "word"),
     [
-        (dict(samplers=("top_k", "mirostat")), "mirostat"),
-        (dict(samplers=("top_k", "top_k")), "twice"),
-        (dict(samplers=("temperature",), top_k=5), "top_k"),
-        (dict(samplers=("top_k",), temperature=0.5), "temperature"),
-        (dict(samplers=("top_k",), temperature=0), "temperature"),
-        (dict(samplers=("top_k",), repeat_penalty=1.1), "penalties"),
-        (dict(samplers=("top_k",), dry_multiplier=0.8), "dry"),
-        (dict(samplers=("top_k",), typical_p=0.8), "typ_p"),
-        (dict(repeat_last_n=5), "repeat_last_n"),
-        (dict(dry_base=3.0), "dry_base"),
-        (dict(dry_sequence_breakers=("x",)), "dry_sequence_breakers"),
+        ({"samplers": ("top_k", "mirostat")}, "mirostat"),
+        ({"samplers": ("top_k", "top_k")}, "twice"),
+        ({"samplers": ("temperature",), "top_k": 5}, "top_k"),
+        ({"samplers": ("top_k",), "temperature": 0.5}, "temperature"),
+        ({"samplers": ("top_k",), "temperature": 0}, "temperature"),
+        ({"samplers": ("top_k",), "repeat_penalty": 1.1}, "penalties"),
+        ({"samplers": ("top_k",), "dry_multiplier": 0.8}, "dry"),
+        ({"samplers": ("top_k",), "typical_p": 0.8}, "typ_p"),
+        ({"repeat_last_n": 5}, "repeat_last_n"),
+        ({"dry_base": 3.0}, "dry_base"),
+        ({"dry_sequence_breakers": ("x",)}, "dry_sequence_breakers"),
     ],
 )
 def test_an_option_that_would_do_nothing_is_refused(options, word):
@@ -169,7 +169,7 @@ def test_an_option_that_would_do_nothing_is_refused(options, word):
 
 
 @pytest.mark.parametrize(
-    "options", [dict(samplers=("temperature",)), dict(samplers=("top_k",), top_k=5, top_p=1.0)]
+    "options", [{"samplers": ("temperature",)}, {"samplers": ("top_k",), "top_k": 5, "top_p": 1.0}]
 )
 def test_defaults_and_options_that_are_off_need_no_sampler(options):
     build_sampler(SamplingSettings(**options), VOCABULARY)

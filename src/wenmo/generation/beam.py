@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wenmo.config import GenerationSettings
-from wenmo.generation.decoding import Completion, FinishReason, Reader, Vocabulary
+from wenmo.generation.decoding import Completion, FinishReason, Reader, Vocabulary, banned_tokens
 from wenmo.generation.streaming import TextStream
 
 
@@ -29,16 +29,16 @@ class Hypothesis:
     reason: FinishReason | None = None
 
     def score(self, length_penalty: float) -> float:
-        """Returns total / length ** length_penalty (Wu et al. 2016, without the offset; as transformers has it)."""
+        """Returns total / length ** length_penalty (Wu et al. 2016, simplified as in transformers)."""
         return float(self.total / len(self.tokens) ** length_penalty)
 
 
 def beam_search(reader: Reader, vocabulary: Vocabulary, settings: GenerationSettings) -> list[Completion]:
     """Searches for the continuations of the highest score.
 
-    At each length the 2 * beams best continuations are looked at; of the first `beams` of these, the ended ones are
-    kept as results, and the best `beams` that have not ended go on. The search ends when nothing that goes on
-    can reach the score of the worst of `beams` results, whatever follows.
+    At each length the 2 * beams best continuations are looked at; of the first `beams` of these, the
+    ended ones are kept as results, and the best `beams` that have not ended go on. The search ends when nothing
+    that goes on can reach the score of the worst of `beams` results, whatever follows.
 
     Args:
         reader: Holds the prompt.
@@ -49,12 +49,12 @@ def beam_search(reader: Reader, vocabulary: Vocabulary, settings: GenerationSett
         The best `settings.n` completions, best first (fewer when the search found fewer).
     """
     width, penalty, eos = settings.beams, settings.length_penalty, vocabulary.eos_id
+    banned = banned_tokens(reader, vocabulary, settings)
     running = [Hypothesis()]
     ended: list[Hypothesis] = []
     for length in range(1, settings.max_tokens + 1):
         scores = _log_softmax(reader.logits)
-        if settings.ignore_eos:
-            scores[:, eos] = -np.inf
+        scores[:, banned] = -np.inf
         going: list[tuple[int, Hypothesis]] = []
         for rank, (row, token) in enumerate(_best(scores, [h.total for h in running], 2 * width)):
             logprob = float(scores[row, token])
@@ -74,7 +74,7 @@ def beam_search(reader: Reader, vocabulary: Vocabulary, settings: GenerationSett
             break
         running = [hypothesis for _, hypothesis in going]
         reader.advance([row for row, _ in going], [h.tokens[-1] for h in running])
-    return [_completion(h, vocabulary, settings.stop, reader.notes) for h in ended[: settings.n]]
+    return [_completion(h, vocabulary, settings.stop, reader) for h in ended[: settings.n]]
 
 
 def _bound(going: list[tuple[int, Hypothesis]], settings: GenerationSettings) -> float:
@@ -108,10 +108,13 @@ def _has_stop(tokens: tuple[int, ...], vocabulary: Vocabulary, stops: tuple[str,
 
 
 def _completion(
-    found: Hypothesis, vocabulary: Vocabulary, stops: tuple[str, ...], notes: tuple[str, ...]
+    found: Hypothesis, vocabulary: Vocabulary, stops: tuple[str, ...], reader: Reader
 ) -> Completion:
     stream = TextStream(vocabulary.token_bytes, stops)
     for token in found.tokens:
         stream.feed(token)
     stream.close(cut=found.reason == "length")
-    return Completion(stream.text, list(found.tokens), list(found.logprobs), found.reason or "length", notes)
+    reason = found.reason or "length"
+    return Completion(
+        stream.text, list(found.tokens), list(found.logprobs), reason, reader.notes, reader.precision
+    )

@@ -1,20 +1,21 @@
 """From a prompt to completions: step-by-step sampling of several rows at once.
 
-Everything here knows a model only by its contract, so that a recurrent network, a Transformer, an n-gram model and
-a mixture of them write in the same way. Every context begins with the end-of-text token, as in training.
+Everything here knows a model only by its contract, so that a recurrent network, a Transformer, an n-gram
+model and a mixture of them write in the same way. Every context begins with the end-of-text token, as in training.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from wenmo.config import GenerationSettings
+from wenmo.generation.runtime import DecodeRuntime
 from wenmo.generation.sampling import build_sampler, random_generators
 from wenmo.generation.streaming import TextStream
 from wenmo.models.base import LanguageModel, NeuralLanguageModel, State
@@ -44,6 +45,7 @@ class Completion:
         logprobs: Natural log-probability of each token under the model, before any sampler.
         finish_reason: "stop" at the end of a document or at a stop string, "length" at `max_tokens`.
         notes: What the reader should know, such as a prompt that was cut.
+        precision: Number format of the weights while this was written.
     """
 
     text: str
@@ -51,6 +53,7 @@ class Completion:
     logprobs: list[float]
     finish_reason: FinishReason
     notes: tuple[str, ...] = ()
+    precision: str = "fp32"
 
 
 @dataclass(frozen=True)
@@ -75,8 +78,9 @@ class Step:
 class Reader:
     """Rows of text that a model reads in step; holds its state and its prediction of the next token.
 
-    A model with an attribute `max_positions` (not None) reads no further than that: at the end of its window it
-    reads the last half of it again, without the end-of-text token, and goes on.
+    A model with an attribute `max_positions` knows positions, and is read no further than that or, when it is
+    None, than the context it was trained with: at the end of this window its last half is read again, without
+    the end-of-text token, as in a window of training. A model without the attribute reads on for ever.
 
     Args:
         model: Any language model, in evaluation mode.
@@ -91,12 +95,14 @@ class Reader:
 
     def __init__(self, model: LanguageModel, prompt: Ids, eos_id: int) -> None:
         self._model = model
-        self._window: int | None = getattr(model, "max_positions", None)
+        self._device = model.device
+        self._window = position_window(model)
         context = np.concatenate([[eos_id], prompt]).astype(np.int64)
         self.notes: tuple[str, ...] = ()
+        self.precision: str = getattr(model, "precision", "fp32")
         if self._window is not None and len(context) > self._window:
             self.notes = (
-                f"the prompt has {len(prompt)} tokens; the model reads {self._window}: only the last were used",
+                f"the prompt has {len(prompt)} tokens, the model reads {self._window}: its end was used",
             )
         self._buffer = context[None].copy()
         self._length = len(context)
@@ -125,21 +131,33 @@ class Reader:
             return
         if not same and self._state is not None:
             with torch.inference_mode():
-                self._state = self._state.select(torch.from_numpy(index).to(self._model.device))
+                self._state = self._state.select(torch.from_numpy(index).to(self._device))
         self.logits = self._predict(self.history[:, -1:])
 
     def _predict(self, ids: Ids) -> Logits:
         with torch.inference_mode():
-            tensor = torch.from_numpy(np.ascontiguousarray(ids)).to(self._model.device)
+            tensor = torch.from_numpy(np.ascontiguousarray(ids)).to(self._device)
             logits, self._state = last_logits(self._model, tensor, self._state)
             self._read += ids.shape[1]
             return np.asarray(logits.float().cpu().numpy())
 
 
+def position_window(model: LanguageModel) -> int | None:
+    """Returns how many tokens may be read before a window must move; None for a model without positions."""
+    windows = []
+    for member in model.modules():  # a mixture reads no further than its members
+        if isinstance(member, LanguageModel) and hasattr(member, "max_positions"):
+            limit = cast("int | None", member.max_positions)
+            windows.append(member.context_length if limit is None else limit)
+    return min(windows, default=None)
+
+
 def last_logits(
     model: LanguageModel, ids: torch.Tensor, state: State | None
 ) -> tuple[torch.Tensor, State | None]:
-    """Reads ids (B, T) and returns the logits after the last one, (B, V), and the state, in bounded memory."""
+    """Reads ids (B, T); returns the logits after the last one, (B, V), and the state, in bounded memory."""
+    if ids.shape[1] > 1 and isinstance(model, DecodeRuntime):
+        model = model.precise
     if ids.shape[1] > 1 and isinstance(model, NeuralLanguageModel):
         hidden, state = model.hidden(ids, state)
         return (hidden[:, -1] @ model.output_weight.T).float(), state
@@ -173,7 +191,7 @@ def generate_steps(
 
 def _steps(reader: Reader, vocabulary: Vocabulary, settings: GenerationSettings) -> Iterator[Step]:
     eos = vocabulary.eos_id
-    sampler = build_sampler(settings, vocabulary, banned=[eos] if settings.ignore_eos else [])
+    sampler = build_sampler(settings, vocabulary, banned_tokens(reader, vocabulary, settings))
     generators = random_generators(settings.seed, settings.n)
     streams = [TextStream(vocabulary.token_bytes, settings.stop) for _ in range(settings.n)]
     live = list(range(settings.n))
@@ -205,6 +223,12 @@ def _steps(reader: Reader, vocabulary: Vocabulary, settings: GenerationSettings)
         live, place = going, list(range(len(going)))
 
 
+def banned_tokens(reader: Reader, vocabulary: Vocabulary, settings: GenerationSettings) -> list[int]:
+    """Returns the ids that must not be drawn: those without bytes, and the end of the text when it is ignored."""
+    unnamed = range(len(vocabulary.token_bytes), reader.logits.shape[1])
+    return [vocabulary.eos_id, *unnamed] if settings.ignore_eos else [*unnamed]
+
+
 def log_probability(logits: Logits, token: int) -> float:
     """Returns log_softmax(logits)[token] in nats."""
     top = logits.max()
@@ -219,7 +243,7 @@ class _Sample:
     reason: FinishReason = "length"
 
 
-def collect(steps: Iterable[Step], n: int, notes: tuple[str, ...] = ()) -> list[Completion]:
+def collect(steps: Iterable[Step], n: int, reader: Reader) -> list[Completion]:
     """Returns the completions, (n), that steps make up."""
     samples = [_Sample() for _ in range(n)]
     for step in steps:
@@ -228,7 +252,10 @@ def collect(steps: Iterable[Step], n: int, notes: tuple[str, ...] = ()) -> list[
         sample.tokens.append(step.token)
         sample.logprobs.append(step.logprob)
         sample.reason = step.finish_reason or "length"
-    return [Completion("".join(s.text), s.tokens, s.logprobs, s.reason, notes) for s in samples]
+    return [
+        Completion("".join(s.text), s.tokens, s.logprobs, s.reason, reader.notes, reader.precision)
+        for s in samples
+    ]
 
 
 def complete(
@@ -250,4 +277,4 @@ def complete(
         from wenmo.generation.beam import beam_search
 
         return beam_search(reader, vocabulary, settings)
-    return collect(_steps(reader, vocabulary, settings), settings.n, reader.notes)
+    return collect(_steps(reader, vocabulary, settings), settings.n, reader)

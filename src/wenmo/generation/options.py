@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from wenmo.config import GenerationSettings
-from wenmo.errors import ModelError, OptionError
+from wenmo.errors import OptionError
 from wenmo.generation.sampling import SAMPLING_OPTIONS, check_options, sampler_of
 
 
@@ -19,8 +17,8 @@ def resolve_settings(
 ) -> GenerationSettings:
     """Merges options given for one call into those saved with a model.
 
-    The result's `model_fields_set` names the given options only: these must have an effect, while a saved default
-    gives way to a given option that excludes it (a `temperature` saved with the model, when beams are asked for).
+    The result's `model_fields_set` names the given options only: these must have an effect, while a saved
+    default gives way to a given option that excludes it (a saved `temperature`, when beams are asked for).
 
     Args:
         given: Options of this call by name.
@@ -68,30 +66,6 @@ def check_generation(settings: GenerationSettings) -> None:
             raise OptionError(f"n={settings.n} needs at least as many beams; raise beams or lower n")
     elif "length_penalty" in given and settings.length_penalty != 1:
         raise OptionError("length_penalty has no effect without beam search; set beams above 1")
-
-
-def load_settings(directory: Path) -> GenerationSettings | None:
-    """Reads the defaults saved with a model, the `wenmo` entry of generation_config.json; None when there are none.
-
-    Raises:
-        ModelError: When the file is not what wenmo writes.
-    """
-    path = directory / "generation_config.json"
-    if not path.exists():
-        return None
-    try:
-        saved = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
-        raise ModelError(f"{path} cannot be read as JSON: {error}; restore or delete it") from error
-    fields = {
-        name: value
-        for name, value in (saved.items() if isinstance(saved, dict) else ())
-        if name in GenerationSettings.model_fields and value is not None
-    }
-    try:
-        return GenerationSettings.model_validate(fields)
-    except ValidationError as error:
-        raise ModelError(f"{path}: {_first(error)}") from error
 
 
 def _first(error: ValidationError) -> str:

@@ -62,8 +62,8 @@ def dry(
     """Lowers the logits of tokens that would continue a sequence the text already contains.
 
     When the last L tokens of the text occurred before and were followed by token t, t loses
-    `multiplier * base ** (L - allowed_length)` for the longest such L >= allowed_length. L never reaches across a
-    sequence breaker.
+    `multiplier * base ** (L - allowed_length)` for the longest such L >= allowed_length. L never reaches
+    across a sequence breaker.
 
     Args:
         ids: Candidates, (K,).
@@ -108,7 +108,7 @@ def repeated_ends(text: Ids) -> tuple[Ids, Ids]:
         text: Ids, (N,).
 
     Returns:
-        Places i < N - 1 with text[i] == text[-1], and for each the number of tokens up to i that equal the last ones.
+        Places i < N - 1 with text[i] == text[-1], and for each how many tokens up to i equal the last ones.
     """
     last = len(text) - 1
     ends = np.flatnonzero(text[:last] == text[last]).astype(np.int64)

@@ -1,13 +1,14 @@
 """Samplers: pure functions on the candidates for the next token, composed in the order the settings name.
 
-Names, order and meaning are llama.cpp's. A sampler reweights candidates or drops some, and never drops the last one.
-Every function works on one row in numpy, float32: for a vocabulary of some ten thousand tokens the cost of a call
-into a tensor library would be larger than that of the arithmetic.
+Names, order and meaning are llama.cpp's. A sampler reweights candidates or drops some, and never drops the
+last one. Every function works on one row in numpy, float32: for a vocabulary of some ten thousand tokens the
+cost of a call into a tensor library would be larger than that of the arithmetic.
 """
 
 from __future__ import annotations
 
 import math
+import secrets
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple, Protocol
@@ -77,7 +78,7 @@ def min_p(candidates: Candidates, p: float) -> Candidates:
 
 
 def typical(candidates: Candidates, p: float) -> Candidates:
-    """Keeps the tokens whose surprisal is nearest to the entropy, up to probability p (Meister et al. 2023)."""
+    """Keeps the tokens whose surprisal is nearest the entropy, up to probability p (Meister et al. 2023)."""
     if p >= 1:
         return candidates
     probs = probabilities(candidates.logits)
@@ -135,16 +136,15 @@ class Sampler:
         row = self.candidates(logits, history)
         if len(row.ids) == 1:
             return int(row.ids[0])
-        order = np.argsort(-row.logits, kind="stable")  # a draw then depends on the distribution alone
-        total = np.cumsum(probabilities(row.logits[order]), dtype=np.float64)
+        total = np.cumsum(probabilities(row.logits), dtype=np.float64)
         place = int(np.searchsorted(total, generator.random() * total[-1], side="right"))
-        return int(row.ids[order[min(place, len(order) - 1)]])
+        return int(row.ids[min(place, len(row.ids) - 1)])
 
 
 def random_generators(seed: int | None, n: int) -> list[np.random.Generator]:
-    """Returns one source of random numbers for each of n samples; sample i of a seed is the same for every n."""
-    entropy = np.random.SeedSequence().entropy if seed is None else seed % 2**64
-    return [np.random.Generator(np.random.PCG64(np.random.SeedSequence([entropy, i]))) for i in range(n)]  # type: ignore[list-item]
+    """Returns a random source for each of n samples; sample i of a seed is the same for every n."""
+    base = secrets.randbits(64) if seed is None else seed % 2**64
+    return [np.random.Generator(np.random.PCG64(np.random.SeedSequence([base, i]))) for i in range(n)]
 
 
 def build_sampler(settings: SamplingSettings, vocabulary: Vocabulary, banned: Sequence[int] = ()) -> Sampler:

@@ -1,7 +1,7 @@
 """From tokens to text that may be shown: whole characters only, and nothing of a stop string.
 
-A token of a byte-level tokenizer may be a third of a Chinese character or a quarter of an emoji. What is shown is
-never taken back: the pieces given out concatenate to the full text.
+A token of a byte-level tokenizer may be a third of a Chinese character or a quarter of an emoji. What is shown
+is never taken back: the pieces given out concatenate to the full text.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from collections.abc import Sequence
 class CharacterStream:
     """Turns bytes into characters as soon as these are complete.
 
-    Bytes that can never become a character are replaced by U+FFFD exactly as `bytes.decode("utf-8", "replace")`
-    replaces them; bytes that may still become one are kept back.
+    Bytes that can never become a character are replaced by U+FFFD exactly as
+    `bytes.decode("utf-8", "replace")` replaces them; bytes that may still become one are kept back.
     """
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class CharacterStream:
         """Ends the stream.
 
         Args:
-            cut: The text was cut by a limit on its length: an unfinished character is left out instead of replaced.
+            cut: The text was cut by a limit: an unfinished character is left out instead of replaced.
 
         Returns:
             The last characters.
@@ -42,7 +42,7 @@ class StopFilter:
     """Passes text through up to the first stop string, holding back what may be the beginning of one.
 
     Args:
-        stops: Strings that end the text, not empty. Of two that begin at different places the earlier one counts.
+        stops: Strings that end the text, not empty. Of two in the text the one that begins earlier counts.
     """
 
     def __init__(self, stops: Sequence[str] = ()) -> None:
