@@ -85,10 +85,10 @@ def tiny_tokenizer(request, tiny_tokenizers):
 def tiny_tokenizers(mixed_documents):
     """Kind -> tokenizer trained on `mixed_documents`, once per session."""
     from wenmo.config import TokenizerSettings
-    from wenmo.tokenization import train_tokenizer
+    from wenmo.tokenization.training import train_tokenizer
 
     total = sum(len(text.encode()) for text in mixed_documents)
-    sizes = {"bpe": 400, "char": None, "byte": None}
+    sizes = {"bpe": 500, "char": None, "byte": None}
     return {
         kind: train_tokenizer(
             iter(mixed_documents), TokenizerSettings(kind=kind, vocab_size=size), total, progress=False
