@@ -5,7 +5,7 @@
 
 All use AdamW, float32, no dropout, and the same batch. One round is one step of each, in turn, so that
 whatever else the machine does falls on all alike; the ratio is taken within each round. Keras runs in a
-process of its own (`--keras-python` names an interpreter that has keras and tensorflow) that works when asked.
+process of its own (`--keras-python`: an interpreter that has keras and tensorflow) that works when asked.
 
     python bench/training_speed.py --keras-python /path/to/python
 """

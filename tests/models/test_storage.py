@@ -1,10 +1,13 @@
 import json
 
+import numpy as np
 import pytest
 import torch
 
 from wenmo.config import GenerationSettings, ModelSettings, TokenizerSettings
 from wenmo.errors import ModelError, ResourceError
+from wenmo.models.mixture import MixtureModel
+from wenmo.models.ngram import NgramConfig, NgramModel
 from wenmo.models.registry import build_config, build_model
 from wenmo.models.storage import load_model, save_model
 from wenmo.tokenization.training import train_tokenizer
@@ -47,6 +50,24 @@ def test_save_and_load_is_bitwise(tmp_path, tokenizer, architecture):
         assert torch.equal(loaded.model.state_dict()[name], tensor), name
     ids = torch.randint(tokenizer.vocab_size, (2, 12))
     assert torch.equal(loaded.model(ids)[0], model(ids)[0])
+
+
+@torch.no_grad()
+def test_a_mixture_keeps_its_members_as_models_of_their_own(tmp_path, tokenizer):
+    ngram = NgramModel(NgramConfig(vocab_size=tokenizer.vocab_size, context_length=16))
+    ids = np.append(tokenizer.encode(TEXT), tokenizer.eos_id)
+    ngram.fit(ids, tokenizer.token_bytes)
+    mixture = MixtureModel.of({"gru": make("gru", tokenizer), "ngram": ngram}).eval()
+    directory = save_model(mixture, tmp_path / "m", tokenizer=tokenizer)
+    prompt = torch.from_numpy(ids[None, :12])
+    for name, model in (("", mixture), ("members/gru", mixture.members["gru"]), ("members/ngram", ngram)):
+        loaded = load_model(directory / name)
+        assert loaded.model.architecture == model.architecture
+        assert loaded.tokenizer.fingerprint == tokenizer.fingerprint
+        assert torch.equal(loaded.model(prompt)[0], model(prompt)[0])
+    (directory / "members" / "gru" / "model.safetensors").unlink()
+    with pytest.raises(ModelError, match=r"gru/model\.safetensors is missing"):
+        load_model(directory)
 
 
 def test_config_json_names_the_family(tmp_path, tokenizer):

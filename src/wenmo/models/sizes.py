@@ -206,7 +206,7 @@ def _recurrent_shapes(
     architecture: str, vocab_size: int, settings: ModelSettings, parameters: int | None
 ) -> Scored:
     """Yields shapes that meet the request, each with its distance from the proportions wanted."""
-    from wenmo.models.recurrent import RecurrentConfig, count_parameters
+    from wenmo.models.recurrent_config import RecurrentConfig, count_parameters
 
     fields: dict[str, Any] = {
         "architecture": architecture,
