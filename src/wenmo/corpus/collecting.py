@@ -41,7 +41,7 @@ class Seen:
         self._runs: list[npt.NDArray[np.uint64]] = []
 
     def add(self, hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
-        """Adds hashes, uint64 (N,); returns which were new, bool (N,), counting repeats within them as seen."""
+        """Adds hashes, uint64 (N,); returns which were new, bool (N,); a repeat among them is not."""
         new = np.zeros(len(hashes), np.bool_)
         _, positions = np.unique(hashes, return_index=True)
         new[positions] = True

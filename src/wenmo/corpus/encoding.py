@@ -1,8 +1,8 @@
-"""Which encoding a file is in: proven for UTF-8 and byte order marks, scored for the rest, never guessed silently.
+"""Which encoding a file is in: proven for UTF-8 and byte order marks, scored for the rest.
 
-Every candidate must decode the whole file strictly. Among those that do, the text decides: how common its Chinese
-characters are, or whether its accented letters stand where Western languages put them. A file whose score stays
-low, or drops in some stretch, is refused with the place where it goes wrong.
+Every candidate must decode the whole file strictly. Among those that do, the text decides: how common its
+Chinese characters are, or whether its accented letters stand where Western languages put them. A file whose
+score stays low, or drops in some stretch, is refused with the place where it goes wrong.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def _codes(text: str) -> npt.NDArray[np.uint32]:
 
 
 def chinese_score(text: str) -> float:
-    """Mean score per non-ASCII character: near 2 for Chinese text, below 0 for Chinese read in a wrong encoding."""
+    """Mean score per non-ASCII character: near 2 for Chinese text, below 0 for one misread."""
     codes = _codes(text)
     codes = codes[codes >= 0x80]
     if not codes.size:
@@ -127,7 +127,7 @@ _MISREAD = re.compile("[ÂÃâ][\x80-\xbf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘�
 
 
 def western_score(text: str) -> float:
-    """Mean score per non-ASCII character: near 2 for Western European text, below 0 for anything else read so."""
+    """Mean score per non-ASCII character: near 2 for Western European text, below 0 for others."""
     total = 0.0
     count = 0
     for match in _WESTERN_RUN.finditer(text):
@@ -248,10 +248,13 @@ def _low_window(text: str, data: bytes, position: int) -> int:
 
 
 def _mixed_with_utf8(sample: bytes) -> bool:
+    """Whether much of a sample that is not UTF-8 is UTF-8 all the same, and reads well as that."""
     high = sum(len(run) for run in _HIGH.findall(sample))
-    han = 3 * len(_UTF8_HAN.findall(sample))
+    han = b"".join(_UTF8_HAN.findall(sample))
     anywhere = sum(len(sequence) for sequence in _UTF8_ANY.findall(sample))
-    return bool(high) and (han >= 0.3 * high or anywhere >= 0.9 * high)
+    if len(han) >= 0.3 * high > 0 and chinese_score(han.decode("utf-8")) >= 0.5:
+        return True
+    return anywhere >= 0.9 * high > 0 and western_score(sample.decode("utf-8", "ignore")) >= 1.0
 
 
 def detect(stream: BinaryIO) -> Detection:

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from wenmo.errors import InputError
 
@@ -30,6 +30,55 @@ KINDS = {
     ".htm": "html",
 }
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
+
+
+class _ZstandardFile(io.RawIOBase):
+    """A decompressed .zst file that can be read again from the start."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._position = 0
+        self._reader = self._start()
+
+    def _start(self) -> Any:
+        import zstandard
+
+        self._position = 0
+        return zstandard.ZstdDecompressor().stream_reader(self._path.open("rb"), read_across_frames=True)
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        import zstandard
+
+        try:
+            count = int(self._reader.readinto(buffer))
+        except zstandard.ZstdError as error:
+            raise OSError(f"damaged: {error}") from error
+        self._position += count
+        return count
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        if whence != io.SEEK_SET:
+            raise io.UnsupportedOperation("only positions from the start")
+        if offset < self._position:
+            self._reader.close()
+            self._reader = self._start()
+        while self._position < offset and self.readinto(bytearray(min(offset - self._position, 1 << 20))):
+            pass
+        return self._position
+
+    def close(self) -> None:
+        if not self.closed:
+            self._reader.close()
+        super().close()
 
 
 @dataclass(frozen=True)
@@ -61,12 +110,7 @@ class Source:
         if self.compression == "gzip":
             return cast(BinaryIO, gzip.open(self.path, "rb"))
         if self.compression == "zstd":
-            import zstandard
-
-            reader = zstandard.ZstdDecompressor().stream_reader(
-                self.path.open("rb"), read_across_frames=True, closefd=True
-            )
-            return cast(BinaryIO, io.BufferedReader(reader, 1 << 20))
+            return cast(BinaryIO, io.BufferedReader(_ZstandardFile(self.path), 1 << 20))
         return self.path.open("rb")
 
 
@@ -138,8 +182,8 @@ def _walk(folder: Path, found: Inputs) -> None:
 def find_inputs(paths: Sequence[str | Path], stdin_copy: Path) -> Inputs:
     """Lists the files under files, folders (recursively), glob patterns and `-` (standard input).
 
-    In folders and archives only known suffixes count as text; a file that is named, or matched by a pattern, is
-    read as plain text whatever its suffix. A file reached twice is read once.
+    In folders and archives only known suffixes count as text; a file that is named, or matched by a pattern,
+    is read as plain text whatever its suffix. A file reached twice is read once.
 
     Args:
         paths: What the user named.
@@ -163,7 +207,7 @@ def find_inputs(paths: Sequence[str | Path], stdin_copy: Path) -> Inputs:
         elif path.is_file():
             _add_file(found, path, named=True)
         elif glob.has_magic(str(path)):
-            matches = [Path(match) for match in sorted(glob.glob(str(path), recursive=True))]
+            matches = [Path(match) for match in sorted(glob.glob(str(path), recursive=True))]  # noqa: PTH207
             if not matches:
                 raise InputError(f"no file matches {name}; check the pattern")
             for match in matches:

@@ -1,8 +1,8 @@
 """The Daft plan: blocks from the files in, cleaned pieces out, in order, streaming, on all cores.
 
-Reading and decoding run in the source; parsing, cleaning, hashing and counting in worker processes (the work is
-Python, so threads would share one core). The source waits while more than `MAX_BLOCKS` blocks are under way, which
-bounds memory whatever the size of the input.
+Reading and decoding run in the source; parsing, cleaning, hashing and counting in worker processes (the work
+is Python, so threads would share one core). The source waits while more than `MAX_BLOCKS` blocks are under
+way, which bounds memory whatever the size of the input.
 """
 
 from __future__ import annotations

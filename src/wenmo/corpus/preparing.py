@@ -279,8 +279,8 @@ def _check_tally(plans: list[Plan], tally: object, settings: CorpusSettings) -> 
                     (place for place in tally.examples[reason] if place.startswith(plan.source.label)), ""
                 )
                 raise InputError(
-                    f"most lines of {plan.source.label} are unusable: {dropped[reason]} times {reason}, first at "
-                    f"{example or plan.source.label}; the text is looked for in the field {plan.field!r} "
+                    f"most lines of {plan.source.label} are unusable: {dropped[reason]} times {reason}, "
+                    f"first at {example or plan.source.label}; the text is looked for in the field {plan.field!r} "
                     "(--corpus.text_field)"
                 )
     if not sum(tally.kept.values()):

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Literal
 
 from wenmo.config import CorpusSettings
 from wenmo.corpus import records
@@ -19,6 +20,7 @@ from wenmo.corpus.inputs import Source
 from wenmo.errors import InputError, OptionError
 from wenmo.text import safe_cut
 
+Quoting = Literal[0, 1, 2, 3]
 BLOCK_CHARS = 1 << 19
 READ_BYTES = 1 << 20
 MAX_PENDING = 1 << 24
@@ -54,7 +56,7 @@ class Plan:
     column: int = 0
     header: bool = False
     delimiter: str = ""
-    quoting: int = csv.QUOTE_MINIMAL
+    quoting: Quoting = csv.QUOTE_MINIMAL
     notes: tuple[str, ...] = ()
 
 
@@ -182,11 +184,12 @@ def _plan_table(
             raise _missing_field(
                 source.label, 1, wanted, rows[0] + columns if columns != rows[0] else columns
             )
-        field: str | None = wanted
+        field = wanted
     else:
-        field = records.guess_field(columns, rows[1:] if header and len(rows) > 1 else rows)
-        if field is None:
+        guessed = records.guess_field(columns, rows[1:] if header and len(rows) > 1 else rows)
+        if guessed is None:
             raise InputError(f"{source.label}: no column holds text; the columns are {', '.join(columns)}")
+        field = guessed
         kind = (
             f"the column {field!r} of {', '.join(columns)}" if header else f"column {field} (no header found)"
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 TEXT_FIELDS = (
     "text",
@@ -49,7 +49,7 @@ def _number(value: str) -> bool:
 
 
 def looks_like_header(row: Sequence[str], following: Sequence[Sequence[str]]) -> bool:
-    """Whether the first row of a table names its columns: short, distinct, no numbers, unlike the rows below."""
+    """Whether the first row of a table names its columns: short, distinct, no numbers, unlike other rows."""
     cells = [cell.strip() for cell in row]
     if any(cell.lower() in TEXT_FIELDS for cell in cells):
         return True
@@ -60,7 +60,7 @@ def looks_like_header(row: Sequence[str], following: Sequence[Sequence[str]]) ->
     return all(not set(cells) & set(other) for other in following)
 
 
-def table_dialect(lines: Sequence[str], kind: str) -> tuple[str, int]:
+def table_dialect(lines: Sequence[str], kind: str) -> tuple[str, Literal[0, 3]]:
     """Returns the delimiter and the quoting rule (of `csv`) that fit the first lines of a table."""
     if kind == "tsv":
         delimiter = "\t"

@@ -1,9 +1,9 @@
 """Which documents are for training, which are held out, and where a long one is cut.
 
-Short documents are split whole, drawn by a hash of their text and the seed, so that a document keeps its side when
-others come or go. A long document (a novel) would upset the shares if it were drawn whole; it is cut into three
-consecutive stretches, the first for training, then valid, then test, so every long document is represented in each
-part. One single document is always cut.
+Short documents are split whole, drawn by a hash of their text and the seed, so that a document keeps its
+side when others come or go. A long document (a novel) would upset the shares if it were drawn whole; it is
+cut into three consecutive stretches, the first for training, then valid, then test, so every long document
+is represented in each part. One single document is always cut.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def check_settings(settings: CorpusSettings) -> None:
     """
     if settings.valid_fraction + settings.test_fraction > 0.9:
         raise OptionError(
-            "--corpus.valid_fraction and --corpus.test_fraction leave less than a tenth for training; lower them"
+            "--corpus.valid_fraction and --corpus.test_fraction leave less than a tenth to train on; lower them"
         )
 
 
@@ -79,7 +79,7 @@ def assign(
         return result
     if chars < MIN_CHARS:
         raise InputError(
-            f"too little text: {chars} characters after cleaning, at least {MIN_CHARS} are needed to hold out a part; "
+            f"too little text: {chars} characters after cleaning, {MIN_CHARS} are needed to hold out a part; "
             "add text, or set --corpus.valid_fraction 0 --corpus.test_fraction 0"
         )
     total = int(sizes.sum())
@@ -93,10 +93,11 @@ def assign(
     order = whole[np.argsort(_keys(digests[whole], settings.seed), kind="stable")]
     least = 0 if long.any() else 1
     available = int(sizes[whole].sum())
-    for position, share in ((2, settings.test_fraction), (1, settings.valid_fraction)):
-        if not share:
-            continue
-        number = min(_take(np.cumsum(sizes[order]), share * available, least), max(len(order) - least, 0))
+    drawn = [(position, share) for position, share in ((2, shares[1]), (1, shares[0])) if share]
+    for left, (position, share) in zip((len(drawn), 1), drawn, strict=False):
+        number = min(
+            _take(np.cumsum(sizes[order]), share * available, least), max(len(order) - least * left, 0)
+        )
         result[order[:number]] = position
         order = order[number:]
     return result
@@ -130,8 +131,8 @@ _BOUNDARIES = (
 def cut_position(text: str, target: int, window: int) -> int:
     """Finds the best place for a cut near a character position.
 
-    A paragraph's end is best, then a line's, a sentence's, a clause's or word's; each is looked for within `window`
-    characters on both sides, the nearest one wins; without any, the target itself is cut.
+    A paragraph's end is best, then a line's, a sentence's, a clause's or word's; each is looked for within
+    `window` characters on both sides, the nearest one wins; without any, the target itself is cut.
     """
     start = max(target - window, 1)
     end = min(target + window, len(text) - 1)

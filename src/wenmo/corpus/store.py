@@ -142,9 +142,9 @@ class Corpus:
                     yield from zip(*(table[name].to_pylist() for name in columns), strict=True)
 
     def parts(self, split: str) -> Iterator[tuple[str, bool]]:
-        """Yields (text, whether it ends its document) in stored order; parts of a document join without a gap."""
+        """Yields (text, whether it ends its document) in stored order; parts join without a gap."""
         for text, last in self._rows(split, ["text", "last"]):
-            yield text, last
+            yield str(text), bool(last)
 
     def texts(self, split: str) -> Iterator[str]:
         """Yields the documents' texts in stored order.

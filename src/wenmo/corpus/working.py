@@ -1,4 +1,4 @@
-"""What is done to each block: rows parsed, pages stripped, text cleaned, hashed and counted. Pure functions."""
+"""What is done to each block: rows parsed, pages stripped, text cleaned, hashed and counted."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from wenmo.corpus.records import json_text
 from wenmo.text import SCRIPTS, clean, script_classes
 
 _DROPPED_TAGS = ["script", "style", "noscript", "nav", "template", "iframe", "svg", "form", "button"]
-_PARAGRAPHS = (
-    "p,div,section,article,header,footer,main,aside,ul,ol,table,blockquote,pre,h1,h2,h3,h4,h5,h6,hr,dl"
-)
+_PARAGRAPHS = "p,div,section,article,header,footer,main,aside,ul,ol,table,blockquote,h1,h2,h3,h4,h5,h6,hr,dl"
 _LINES = "br,li,tr,dt,dd"
+_PARAGRAPH = "\ue00a"
+_LINE = "\ue00b"
 
 
 @dataclass(frozen=True)
@@ -34,24 +34,32 @@ class Piece:
 
 
 def html_text(page: str) -> str:
-    """Returns the text of an HTML page with a blank line between paragraphs; scripts and navigation are left out."""
+    """Returns the text of an HTML page with a blank line between paragraphs, without scripts and navigation."""
     from selectolax.lexbor import LexborHTMLParser
 
     tree = LexborHTMLParser(page)
     tree.strip_tags(_DROPPED_TAGS)
     if tree.body is None:
         return ""
+    for node in tree.css("pre"):
+        node.replace_with(_PARAGRAPH + (node.text() or "").replace("\n", _LINE) + _PARAGRAPH)
     for node in tree.css(_PARAGRAPHS):
-        node.insert_before("\n\n")
-        node.insert_after("\n\n")
+        node.insert_before(_PARAGRAPH)
+        node.insert_after(_PARAGRAPH)
     for node in tree.css(_LINES):
-        node.insert_before("\n")
-    lines = [" ".join(line.split()) for line in tree.body.text().split("\n")]
-    return "\n".join(lines)
+        node.insert_before(_LINE)
+    for node in tree.css("td,th"):
+        node.insert_before(" ")
+    text = tree.body.text()
+    paragraphs = (
+        "\n".join(filter(None, (" ".join(line.split()) for line in paragraph.split(_LINE))))
+        for paragraph in text.split(_PARAGRAPH)
+    )
+    return "\n\n".join(filter(None, paragraphs))
 
 
 def pieces(kind: str, line: int, first: bool, last: bool, texts: list[str | None], field: str) -> list[Piece]:
-    """Turns a block (see `reading.Block`) into cleaned pieces, one for each text; empty JSON lines give none."""
+    """Turns a block (see `reading.Block`) into cleaned pieces, one for each text (none for an empty JSON line)."""
     if kind == "failed":
         return [Piece("", line, f"unreadable: {texts[0]}")]
     if kind == "text":
@@ -78,11 +86,14 @@ def digest(text: str) -> int:
 
 def counts_by_script(texts: list[str]) -> npt.NDArray[np.int64]:
     """Counts the characters of each text by script, int64 (len(texts), len(SCRIPTS))."""
-    classes = script_classes("".join(texts))
-    ends = np.cumsum([len(text) for text in texts], dtype=np.int64)
-    starts = np.concatenate([[0], ends[:-1]]).astype(np.int64)
+    lengths = np.array([len(text) for text in texts], np.int64)
     result = np.zeros((len(texts), len(SCRIPTS)), np.int64)
-    for position in range(len(SCRIPTS)):
-        running = np.concatenate([[0], np.cumsum(classes == position, dtype=np.int64)])
-        result[:, position] = running[ends] - running[starts]
+    filled = np.flatnonzero(lengths)
+    if not len(filled):
+        return result
+    classes = script_classes("".join(texts))
+    starts = (np.cumsum(lengths) - lengths)[filled]
+    for position in range(1, len(SCRIPTS)):
+        result[filled, position] = np.add.reduceat(classes == position, starts, dtype=np.int64)
+    result[:, 0] = lengths - result.sum(axis=1)
     return result

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from hashlib import sha256
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +110,7 @@ class _Cutter:
         self._targets = cut_targets(size, settings)
         self._final = last_split(settings)
         bounds = [0, *(target for target, _ in self._targets), size]
-        self._window = max(min(b - a for a, b in zip(bounds, bounds[1:], strict=False)) // 4, 1)
+        self._window = max(min(b - a for a, b in pairwise(bounds)) // 4, 1)
         self._done = 0
 
     @property

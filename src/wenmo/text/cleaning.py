@@ -6,12 +6,20 @@ import re
 import unicodedata
 from functools import cache
 
-_LINE_ENDS = re.compile("\r\n?|[\x0b\x0c\u2028\u2029]")
+import numpy as np
+import numpy.typing as npt
+
+_LINE_ENDS = "\x0b\x0c\u2028\u2029"
 _JUNK = re.compile(
     "[\x00-\x08\x0e-\x1f\x7f-\x9f\u00ad\u200b\u2060\ufeff\ufff9-\ufffb\ufffe\uffff\ud800-\udfff\U000e0001]"
 )
-_TRAILING = re.compile(r"[ \t\u00a0\u3000]+(?=\n)")
+_ASCII_JUNK = bytes([*range(9), *range(14, 32), 127])
+_SPACE = " \t\u00a0\u3000"
+_SPACED_ENDS = tuple(f"{space}\n" for space in _SPACE)
 _BLANK_LINES = re.compile(r"\n{3,}")
+_LEAD = re.compile("[\xc2-\xf4]")
+_LEADING = re.compile(r"\A\s*\n")
+_LONG = 2048
 _CP1252 = {
     bytes([byte]).decode("cp1252"): byte
     for byte in (*range(0x80, 0xA0),)
@@ -56,45 +64,82 @@ def repair_mojibake(text: str) -> str:
     return "\n".join([_repair_line(line) for line in text.split("\n")])
 
 
-def _tidy(text: str) -> str:
-    if not text.isprintable():
-        text = _LINE_ENDS.sub("\n", text)
-        if _JUNK.search(text):
-            text = _JUNK.sub("", text)
-    if not unicodedata.is_normalized("NFC", text):
+@cache
+def _flags() -> npt.NDArray[np.uint8]:
+    """Marks every code point: 1 for junk, 2 for what may start misread UTF-8; uint8 (0x110000,)."""
+    table = np.zeros(0x110000, np.uint8)
+    for code in (*range(0x10000), 0xE0001):
+        if _JUNK.match(chr(code)):
+            table[code] = 1
+    table[0xC2:0xF5] = 2
+    return table
+
+
+def _suspects(text: str) -> tuple[bool, bool]:
+    """Whether a text that is not ASCII has junk in it, and characters that may start misread UTF-8."""
+    if len(text) < _LONG:
+        return bool(_JUNK.search(text)), bool(_LEAD.search(text))
+    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+    found = np.bincount(_flags()[codes], minlength=3)
+    return bool(found[1]), bool(found[2])
+
+
+def _tidy(text: str, junk: bool) -> str:
+    for end in _LINE_ENDS:
+        if end in text:
+            text = text.replace(end, "\n")
+    if junk:
+        text = _JUNK.sub("", text)
+    if not text.isascii() and not unicodedata.is_normalized("NFC", text):
         text = unicodedata.normalize("NFC", text)
-    text = _TRAILING.sub("", text)
-    return _BLANK_LINES.sub("\n\n", text)
+    if any(end in text for end in _SPACED_ENDS):
+        lines = text.split("\n")
+        text = "\n".join([*(line.rstrip(_SPACE) for line in lines[:-1]), lines[-1]])
+    return _BLANK_LINES.sub("\n\n", text) if "\n\n\n" in text else text
+
+
+def _clean_ascii(text: str) -> str:
+    data = text.encode("ascii")
+    kept = data.translate(None, _ASCII_JUNK)
+    return _tidy(text if len(kept) == len(data) else kept.decode("ascii"), junk=False)
 
 
 def clean(text: str, first: bool = True, last: bool = True) -> str:
-    """Cleans a text, or one part of it.
+    r"""Cleans a text, or one part of it.
 
-    Line ends become ``\\n``; control characters, byte order marks, zero-width spaces, soft hyphens and lone
-    surrogates go; the text is in Unicode normal form C (never KC, which would turn ，！： into ASCII); white space
-    at line ends and more than one blank line in a row go; UTF-8 that was read as Latin-1 is repaired. Cleaning a
-    clean text changes nothing.
+    Line ends become ``\n``; control characters, byte order marks, zero-width spaces, soft hyphens and lone
+    surrogates go; the text is in Unicode normal form C (never KC, which would turn ，！： into ASCII); white
+    space at line ends and more than one blank line in a row go; UTF-8 that was read as Latin-1 is repaired.
+    Cleaning a clean text changes nothing.
 
     Args:
         text: The text, or a part of it that was cut at `safe_cut`.
         first: Whether the part starts the document; blank lines at the start go.
         last: Whether the part ends the document; white space at the end goes.
     """
-    while True:
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    while not text.isascii():
         before = text
-        text = _tidy(repair_mojibake(text.replace("\r\n", "\n").replace("\r", "\n")))
-        if text == before or text.isascii() or not _SEQUENCE.search(text):
+        junk, lead = _suspects(text)
+        if lead:
+            text = repair_mojibake(text).replace("\r", "\n")
+            junk = True
+        text = _tidy(text, junk)
+        if not lead or text == before:
             break
+    else:
+        text = _clean_ascii(text)
     if first:
-        text = re.sub(r"\A\s*\n", "", text)
+        text = _LEADING.sub("", text)
     return text.rstrip() if last else text
 
 
 def safe_cut(text: str) -> int:
     """Returns the last position where `text` may be cut so that cleaning the parts equals cleaning the whole.
 
-    That is after a line break and before a visible character; in a text without line breaks between two visible
-    characters that never combine; 0 when there is no such place.
+    That is after a line break and before a visible character; in a text without line breaks between two
+    visible characters that never combine; 0 when there is no such place.
     """
     end = text.rfind("\n")
     while end >= 0:

@@ -69,6 +69,8 @@ def _table() -> npt.NDArray[np.uint8]:
 
 def script_classes(text: str) -> npt.NDArray[np.uint8]:
     """Returns the class of every character, uint8 (len(text),), as positions in `SCRIPTS`."""
+    if text.isascii():
+        return _table()[:128][np.frombuffer(text.encode("ascii"), np.uint8)]
     codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
     return _table()[codes]
 
@@ -90,7 +92,7 @@ def is_han(character: str) -> bool:
 
 
 def han_share(text: str) -> float:
-    """Share of Han characters among the letters of `text` (Han, Latin and other scripts); 0 without letters."""
+    """Share of Han characters among the letters of `text` (Han, Latin, other scripts); 0 without letters."""
     counts = script_counts(text)
     letters = counts["han"] + counts["latin"] + counts["other"]
     return counts["han"] / letters if letters else 0.0

@@ -1,6 +1,6 @@
-"""Words, sentences and shingles of Chinese and English text.
+r"""Words, sentences and shingles of Chinese and English text.
 
-Han characters stand without spaces, so a word boundary of a regular expression (``\\b``) never falls between
+Han characters stand without spaces, so a word boundary of a regular expression (``\b``) never falls between
 two of them nor between a letter and a Han character; nothing here relies on it.
 """
 
@@ -23,10 +23,10 @@ _SENTENCE = re.compile(
 
 
 def words(text: str) -> list[str]:
-    """Splits `text` into words: Han runs by dictionary and hidden Markov model (jieba), the rest by characters.
+    """Splits `text` into words: Han runs by dictionary and hidden Markov model (jieba), others by letters.
 
-    Punctuation, symbols and white space are left out; numbers and words with an inner apostrophe or hyphen stay
-    whole.
+    Punctuation, symbols and white space are left out; numbers and words with an inner apostrophe or hyphen
+    stay whole.
     """
     import rjieba
 

@@ -1,0 +1,180 @@
+import io
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from wenmo.corpus.encoding import check, detect
+
+SIMPLIFIED = "今天天气很好，我们去公园散步。他说：“你知道吗？这本书是我昨天在图书馆借的。”\n"
+TRADITIONAL = "今天天氣很好，我們去公園散步。他說：「你知道嗎？這本書是我昨天在圖書館借的。」\n"
+WESTERN = "The café’s naïve façade — “déjà vu” — señor Müller ging über die Straße.\n"
+ENGLISH = "It was the best of times, it was the worst of times.\n"
+
+
+def found(data: bytes):
+    return detect(io.BytesIO(data))
+
+
+@pytest.mark.parametrize("repeat", [1, 50])
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        (SIMPLIFIED, "gb18030"),
+        (SIMPLIFIED, "utf-16-le"),
+        (SIMPLIFIED, "utf-16-be"),
+        (SIMPLIFIED, "utf-8"),
+        (TRADITIONAL, "big5"),
+        (TRADITIONAL, "gb18030"),
+        (TRADITIONAL, "utf-16-le"),
+        (WESTERN, "cp1252"),
+        (ENGLISH, "utf-16-le"),
+        (ENGLISH, "utf-16-be"),
+        (ENGLISH + SIMPLIFIED, "gb18030"),
+        (ENGLISH + TRADITIONAL, "big5"),
+    ],
+)
+def test_encodings_are_found(text, encoding, repeat):
+    assert found((text * repeat).encode(encoding)).encoding == encoding
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+def test_byte_order_marks_decide(encoding):
+    data = (SIMPLIFIED + ENGLISH).encode(encoding)
+    detection = found(data)
+    assert data.decode(detection.encoding) == SIMPLIFIED + ENGLISH
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("中文", "gb18030"),
+        ("你好。", "gb18030"),
+        ("中文", "big5"),
+        ("Café", "cp1252"),
+        ("née", "latin-1"),
+        ("“hm”", "cp1252"),
+    ],
+)
+def test_short_texts(text, encoding):
+    detection = found(text.encode(encoding))
+    assert detection.encoding is not None
+    assert text.encode(encoding).decode(detection.encoding) == text
+
+
+COMMON = (
+    "的一是不了在人有我他这个们中来上大为和国地到以说时要就出会可"
+    "也你对生能而子那得于着下自之年过发后作里用道行所然家"
+)
+COMMON_TRADITIONAL = (
+    "的一是不了在人有我他這個們中來上大為和國地到以說時要就出會可"
+    "也你對生能而子那得於著下自之年過發後作裡用道行所然家"
+)
+
+
+@given(
+    st.text(st.sampled_from(COMMON + "，。"), min_size=4, max_size=200), st.sampled_from(["gb18030", "utf-8"])
+)
+@settings(deadline=None)
+def test_simplified_text_round_trips(text, encoding):
+    assert text.encode(encoding).decode(found(text.encode(encoding)).encoding) == text
+
+
+@given(st.text(st.sampled_from(COMMON_TRADITIONAL + "，。"), min_size=4, max_size=200))
+@settings(deadline=None)
+def test_traditional_text_round_trips(text):
+    assert text.encode("big5").decode(found(text.encode("big5")).encoding) == text
+
+
+@given(
+    st.lists(
+        st.sampled_from(["café", "naïve", "über", "Straße", "señor", "plain", "words", "“so”"]), min_size=1
+    )
+)
+@settings(deadline=None)
+def test_western_text_round_trips(tokens):
+    text = " ".join(tokens)
+    assert text.encode("cp1252").decode(found(text.encode("cp1252")).encoding) == text
+
+
+@given(st.binary(max_size=300))
+@settings(deadline=None)
+def test_a_verdict_always_holds(data):
+    """Whatever is found decodes the whole file; otherwise there is a reason."""
+    detection = found(data)
+    if detection.encoding is None:
+        assert detection.reason in ("binary", "undecodable", "mixed encodings")
+        assert detection.detail
+    else:
+        data.decode(detection.encoding)
+
+
+@given(st.text(max_size=300))
+@settings(deadline=None)
+def test_utf8_is_always_utf8(text):
+    assume("\x00" not in text)
+    data = text.encode("utf-8")
+    assume(
+        not data.startswith(
+            (b"BM\x00", b"RIFF", b"PK", b"%PDF-", b"ID3", b"OggS", b"PAR1", b"GIF8", b"SQLite")
+        )
+    )
+    assert data.decode(found(data).encoding).lstrip("\ufeff") == text.lstrip("\ufeff")
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (SIMPLIFIED.encode(), SIMPLIFIED.encode("gb18030")),
+        (SIMPLIFIED.encode("gb18030"), SIMPLIFIED.encode()),
+        (SIMPLIFIED.encode("gb18030"), TRADITIONAL.encode("big5")),
+        (WESTERN.encode(), WESTERN.encode("cp1252")),
+    ],
+)
+def test_mixed_files_are_refused_with_the_place(first, second):
+    detection = found(first * 40 + second * 40)
+    assert detection.encoding is None
+    assert detection.reason in ("mixed encodings", "undecodable")
+    assert "byte" in detection.detail and "line" in detection.detail
+
+
+def test_late_change_is_found_and_placed():
+    detection = found(SIMPLIFIED.encode("gb18030") * 30_000 + TRADITIONAL.encode("big5") * 200)
+    assert detection.reason == "mixed encodings"
+    assert "(line 30" in detection.detail or "(line 29" in detection.detail
+
+
+def test_one_broken_byte_in_utf8_is_named():
+    data = SIMPLIFIED.encode() * 3 + b"\xff" + SIMPLIFIED.encode()
+    detection = found(data)
+    assert detection.reason == "mixed encodings"
+    assert f"byte {3 * len(SIMPLIFIED.encode())} (line 4)" in detection.detail
+
+
+@pytest.mark.parametrize(
+    "data", [b"\x89PNG\r\n\x1a\n123", b"%PDF-1.7 text", bytes(range(256)) * 8, b"\x00" * 64]
+)
+def test_binary_files(data):
+    assert found(data).reason == "binary"
+
+
+def test_named_encoding_is_checked():
+    assert check(io.BytesIO("é".encode("latin-1")), "latin-1").encoding == "latin-1"
+    assert "byte 4 (line 2)" in check(io.BytesIO(b"abc\n\xff"), "utf-8").detail
+
+
+TWINS = Path(os.__file__).parent / "test" / "cjkencodings"
+
+
+@pytest.mark.parametrize("name", ["gb2312", "gbk", "gb18030", "big5"])
+def test_files_of_the_standard_library(name):
+    path = TWINS / f"{name}.txt"
+    if not path.is_file():
+        pytest.skip("this Python comes without its test folder")
+    twin = path.with_name(f"{path.stem}-utf8.txt").read_text(encoding="utf-8")
+    data = path.read_bytes()
+    detection = found(data)
+    assert detection.encoding is not None, detection
+    assert data.decode(detection.encoding) == twin

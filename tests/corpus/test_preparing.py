@@ -1,0 +1,318 @@
+import gzip
+import io
+import json
+import os
+import sys
+import zipfile
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from wenmo.config import CorpusSettings
+from wenmo.corpus import Corpus, prepare, preparing
+from wenmo.errors import InputError, OptionError
+from wenmo.text import clean
+
+ENGLISH = [
+    f"Document number {n} speaks of the sea, the wind and {n * 7} ships.\nIt has two lines."
+    for n in range(60)
+]
+CHINESE = [f"第{n}篇文章讲的是大海、风和{n * 7}艘船。\n它有两行。" for n in range(60)]
+WHOLE = CorpusSettings(valid_fraction=0, test_fraction=0)
+
+
+def everything(corpus):
+    return [text for split in ("train", "valid", "test") for text in corpus.texts(split)]
+
+
+def make(tmp_path, files, settings=CorpusSettings(), **options):  # noqa: B008
+    folder = tmp_path / "in"
+    folder.mkdir(exist_ok=True)
+    for name, data in files.items():
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(data if isinstance(data, bytes) else data.encode())
+    return prepare([folder], tmp_path / "corpus", settings, progress=False, **options)
+
+
+def jsonl(texts, field="text"):
+    return "".join(
+        json.dumps({"id": n, field: text}, ensure_ascii=False) + "\n" for n, text in enumerate(texts)
+    )
+
+
+def test_documents_are_split_and_none_is_lost(tmp_path):
+    corpus = make(tmp_path, {"a.jsonl": jsonl(ENGLISH), "b.jsonl": jsonl(CHINESE)})
+    assert sorted(everything(corpus)) == sorted(ENGLISH + CHINESE)
+    for split in ("train", "valid", "test"):
+        texts = list(corpus.texts(split))
+        assert len(texts) == corpus.count(split) > 0
+        assert sum(len(text.encode()) for text in texts) == corpus.bytes(split)
+    assert corpus.manifest.splits["train"].scripts["han"] > 0
+    assert Corpus.open(corpus.path).fingerprint == corpus.fingerprint
+
+
+def test_documents_know_their_source(tmp_path):
+    corpus = make(tmp_path, {"a.jsonl": jsonl(ENGLISH)}, WHOLE)
+    documents = list(corpus.documents("train"))
+    assert [document.text for document in documents] == ENGLISH
+    assert documents[16].source.endswith("a.jsonl:17")
+
+
+@pytest.mark.parametrize("language", [ENGLISH, CHINESE])
+@pytest.mark.parametrize("copies", [1, 3])
+def test_long_texts_are_cut_into_stretches_without_loss(tmp_path, language, copies):
+    novels = ["\n\n".join(f"{copy}: {text}" for text in language) for copy in range(copies)]
+    corpus = make(tmp_path, {f"{n}.txt": novel for n, novel in enumerate(novels)})
+    parts = {split: list(corpus.texts(split)) for split in ("train", "valid", "test")}
+    for n, novel in enumerate(novels):
+        assert "".join(parts[split][n] for split in ("train", "valid", "test")) == novel
+    assert abs(corpus.bytes("valid") / sum(len(novel.encode()) for novel in novels) - 0.05) < 0.02
+    assert parts["train"][0].endswith("\n\n")
+
+
+@given(
+    st.lists(
+        st.text(st.sampled_from("春江潮水连海平abc ,。\n"), min_size=1, max_size=400), min_size=1, max_size=12
+    )
+)
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_splits_partition_the_text(tmp_path, texts):
+    source = tmp_path / "in.jsonl"
+    source.write_text(jsonl(texts), encoding="utf-8")
+    kept = list(dict.fromkeys(filter(None, map(clean, texts))))
+    try:
+        corpus = prepare([source], tmp_path / "corpus", progress=False, force=True)
+    except InputError as error:
+        assert "too little" in str(error) or "no text" in str(error)
+        return
+    joined = {}
+    for split in ("train", "valid", "test"):
+        for document in corpus.documents(split):
+            joined[document.source] = joined.get(document.source, "") + document.text
+    assert sorted(joined.values()) == sorted(kept)
+
+
+def test_every_format_and_compression(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    import zstandard
+
+    folder = tmp_path / "in"
+    folder.mkdir()
+    pq.write_table(pa.table({"id": [1, 2], "正文": ["parquet one", None]}), folder / "p.parquet")
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("inner/z.txt", "inside the archive")
+        file.writestr("inner/z.png", b"\x89PNG")
+    corpus = make(
+        tmp_path,
+        {
+            "a.txt": "plain text",
+            "b.md": "# Heading",
+            "c.jsonl.gz": gzip.compress(jsonl(["json one", "json two"], "content").encode()),
+            "d.csv": 'label,review\n1,"comma, inside"\n0,"two\nlines"\n',
+            "e.tsv": 'label\ttext_a\n1\t他说"好\n',
+            "f.html": "<html><head><style>x{}</style></head><nav>menu</nav><p>One</p><p>Two<br>three</p>"
+            "<script>var a</script></body></html>",
+            "g.txt.zst": zstandard.compress(b"zstandard text"),
+            "h.zip": archive.getvalue(),
+            "sub/i.txt": "in a folder",
+            "j.exe": b"MZ",
+            ".hidden.txt": "hidden",
+        },
+        WHOLE,
+    )
+    assert sorted(everything(corpus)) == sorted(
+        ["plain text", "# Heading", "json one", "json two", "comma, inside", "two\nlines", '他说"好', "One\n\nTwo\nthree", "zstandard text", "inside the archive", "in a folder", "parquet one"]
+    )
+    assert corpus.manifest.dropped == {"missing field": 1}
+    assert corpus.manifest.skipped == {".exe": 1, ".png": 1, "(hidden)": 1}
+    assert any("'content'" in note for note in corpus.manifest.notes)
+
+
+@pytest.mark.parametrize("encoding", ["gb18030", "utf-16", "utf-8-sig", "utf-16-le"])
+def test_encodings_reach_the_corpus(tmp_path, encoding):
+    corpus = make(tmp_path, {"a.txt": "\n".join(CHINESE).encode(encoding)}, WHOLE)
+    assert everything(corpus) == ["\n".join(CHINESE)]
+
+
+def test_named_encoding_overrides(tmp_path):
+    data = "中文".encode("gb18030")
+    assert everything(
+        make(
+            tmp_path,
+            {"a.txt": data},
+            CorpusSettings(
+                encoding="latin-1", **WHOLE.model_dump(include={"valid_fraction", "test_fraction"})
+            ),
+        )
+    ) == ["ÖÐÎÄ"]
+    with pytest.raises(OptionError, match="unknown encoding 'klingon'"):
+        make(tmp_path, {"a.txt": data}, CorpusSettings(encoding="klingon"))
+
+
+def test_duplicates_and_short_documents_are_counted(tmp_path):
+    texts = ["same text", "same text  ", "x", "other text", ""]
+    corpus = make(tmp_path, {"a.jsonl": jsonl(texts)}, WHOLE.model_copy(update={"min_chars": 2}))
+    assert everything(corpus) == ["same text", "other text"]
+    assert corpus.manifest.dropped == {"duplicate": 1, "too short": 1, "empty": 1}
+    assert corpus.manifest.files[0].kept == 2
+    again = make(tmp_path, {}, WHOLE.model_copy(update={"deduplicate": False}))
+    assert again.manifest.files[0].kept == 4
+
+
+def test_large_documents_are_parted_joined_and_deduplicated(tmp_path, monkeypatch):
+    monkeypatch.setattr("wenmo.corpus.reading.BLOCK_CHARS", 1000)
+    monkeypatch.setattr("wenmo.corpus.reading.READ_BYTES", 300)
+    novel = "\n\n".join(CHINESE + ENGLISH)
+    corpus = make(tmp_path, {"a.txt": novel, "b.txt": novel, "c.txt": "x" * 5000}, WHOLE)
+    assert list(corpus.texts("train")) == [novel, "x" * 5000]
+    parts = list(corpus.parts("train"))
+    assert len(parts) > 6 and [last for _, last in parts].count(True) == 2
+    assert corpus.manifest.dropped == {"duplicate": 1}
+    monkeypatch.setattr("wenmo.corpus.store.MAX_JOINED_CHARS", 500)
+    assert "".join(list(corpus.texts("train"))) == novel + "x" * 5000
+
+
+def test_parted_novel_is_cut_without_loss(tmp_path, monkeypatch):
+    monkeypatch.setattr("wenmo.corpus.reading.BLOCK_CHARS", 700)
+    monkeypatch.setattr("wenmo.corpus.reading.READ_BYTES", 200)
+    novel = "\n\n".join(CHINESE + ENGLISH)
+    corpus = make(tmp_path, {"a.txt": novel})
+    assert "".join(everything(corpus)) == novel
+    assert [corpus.count(split) for split in ("train", "valid", "test")] == [1, 1, 1]
+
+
+def test_unchanged_input_is_not_read_again_and_changed_input_is(tmp_path, monkeypatch):
+    corpus = make(tmp_path, {"a.jsonl": jsonl(ENGLISH)})
+    monkeypatch.setattr(preparing, "_build", lambda *_: pytest.fail("read again"))
+    assert make(tmp_path, {}).fingerprint == corpus.fingerprint
+    os.utime(tmp_path / "in/a.jsonl")
+    assert make(tmp_path, {}).fingerprint == corpus.fingerprint
+    monkeypatch.undo()
+    status = (tmp_path / "in/a.jsonl").stat()
+    changed = jsonl(ENGLISH).replace("sea", "lea")
+    (tmp_path / "in/a.jsonl").write_text(changed)
+    os.utime(tmp_path / "in/a.jsonl", ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert make(tmp_path, {}).fingerprint != corpus.fingerprint
+    assert make(tmp_path, {}, CorpusSettings(seed=3)).manifest.settings.seed == 3
+    assert make(tmp_path, {"b.txt": "one more"}).manifest.files[1].kept == 1
+
+
+def test_damaged_corpus_is_refused_and_rebuilt(tmp_path):
+    corpus = make(tmp_path, {"a.jsonl": jsonl(ENGLISH)})
+    part = corpus.path / "train/part-00000.parquet"
+    part.write_bytes(part.read_bytes()[:-10])
+    with pytest.raises(InputError, match="truncated"):
+        Corpus.open(corpus.path)
+    assert list(make(tmp_path, {}).texts("train"))
+    with pytest.raises(InputError, match="no corpus"):
+        Corpus.open(tmp_path / "in")
+    (corpus.path / "manifest.json").write_text("{")
+    with pytest.raises(InputError, match="damaged"):
+        Corpus.open(corpus.path)
+
+
+def test_broken_line_is_counted_with_its_place(tmp_path):
+    lines = jsonl(ENGLISH).splitlines()
+    lines[16] = '{"text": "broken'
+    lines[20] = '{"other": 1}'
+    corpus = make(tmp_path, {"a.jsonl": "\n".join(lines)})
+    assert corpus.manifest.dropped == {"broken JSON": 1, "missing field": 1}
+    assert corpus.manifest.examples["broken JSON"][0].endswith("a.jsonl:17")
+
+
+BAD = {
+    "mostly broken": ({"a.jsonl": "{\n" * 9 + '{"text": "x"}\n'}, {}, "most lines.*broken JSON.*a.jsonl:1"),
+    "no such field": ({"a.jsonl": jsonl(["x"])}, {"text_field": "body"}, "line 1.*'body'.*id, text"),
+    "no such column": ({"a.csv": "label,review\n1,good\n"}, {"text_field": "body"}, "'body'.*label, review"),
+    "no text column": ({"a.csv": "1,2\n3,4\n"}, {}, "no column holds text"),
+    "empty file": ({"a.txt": ""}, {}, "no text is left.*empty"),
+    "blank file": ({"a.txt": " \n\n"}, {}, "no text is left.*empty"),
+    "binary": ({"a.txt": b"\x89PNG\x00\x01"}, {}, "no text is left.*binary"),
+    "nothing known": ({"a.exe": b"MZ"}, {}, "no text files under.*exe"),
+    "one word": ({"a.txt": "word"}, {}, "too little text: 4 characters"),
+    "mixed": (
+        {"a.txt": "中文很好".encode() * 9 + "中文很好".encode("gb18030") * 9},
+        {},
+        "mixed.*byte 108 .line 1",
+    ),
+    "damaged gzip": ({"a.txt.gz": gzip.compress(os.urandom(500))[:200]}, {}, "unreadable"),
+    "damaged zip": ({"a.zip": b"PK\x03\x04broken"}, {}, "damaged archive"),
+    "damaged parquet": ({"a.parquet": b"PAR1"}, {}, "no valid Parquet"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_clear_sentence_and_leaves_nothing(tmp_path, case):
+    files, changes, message = BAD[case]
+    with pytest.raises(InputError, match=message):
+        make(tmp_path, files, CorpusSettings(**changes))
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["in"]
+
+
+def test_missing_paths(tmp_path):
+    for path, message in ((tmp_path / "none", "does not exist"), (tmp_path / "*.txt", "no file matches")):
+        with pytest.raises(InputError, match=message):
+            prepare([path], tmp_path / "corpus", progress=False)
+    with pytest.raises(InputError, match="no input"):
+        prepare([], tmp_path / "corpus", progress=False)
+
+
+def test_unreadable_file_is_counted(tmp_path, monkeypatch):
+    real = preparing.hash_file
+
+    def refuse(path):
+        if path.name == "locked.txt":
+            raise PermissionError(13, "Permission denied")
+        return real(path)
+
+    monkeypatch.setattr(preparing, "hash_file", refuse)
+    corpus = make(tmp_path, {"a.txt": "fine", "locked.txt": "secret"}, WHOLE)
+    assert corpus.manifest.dropped == {"unreadable": 1}
+    assert "Permission denied" in corpus.manifest.examples["unreadable"][0]
+
+
+def test_output_that_is_no_corpus_is_never_replaced(tmp_path):
+    target = tmp_path / "corpus"
+    target.mkdir()
+    (target / "precious.txt").write_text("keep")
+    with pytest.raises(InputError, match="no corpus"):
+        make(tmp_path, {"a.txt": "x" * 500})
+    assert (target / "precious.txt").read_text() == "keep"
+
+
+def test_interruption_leaves_the_old_corpus(tmp_path, monkeypatch):
+    corpus = make(tmp_path, {"a.jsonl": jsonl(ENGLISH)})
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("wenmo.corpus.writing.CorpusWriter.add", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        make(tmp_path, {"b.jsonl": jsonl(CHINESE)})
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["corpus", "in"]
+    assert Corpus.open(corpus.path).fingerprint == corpus.fingerprint
+
+
+def test_standard_input_and_patterns(tmp_path, monkeypatch):
+    class Stdin:
+        buffer = io.BytesIO(b"from standard input")
+
+    monkeypatch.setattr(sys, "stdin", Stdin)
+    (tmp_path / "one.log").write_text("first log")
+    (tmp_path / "two.log").write_text("second log")
+    corpus = prepare(
+        ["-", tmp_path / "*.log", tmp_path / "one.log"], tmp_path / "corpus", WHOLE, progress=False
+    )
+    assert everything(corpus) == ["from standard input", "first log", "second log"]
+
+
+def test_report_is_self_contained_and_escapes(tmp_path):
+    corpus = make(tmp_path, {"a.jsonl": jsonl(["<script>alert(1)</script> & 中文", *ENGLISH])}, WHOLE)
+    page = (corpus.path / "report.html").read_text(encoding="utf-8")
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; 中文" in page
+    assert "<script" not in page and "http" not in page and "src=" not in page
+    assert corpus.fingerprint[:16] in page
