@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from html import escape
+from zlib import crc32
 
 from wenmo.progress import duration
 
@@ -29,6 +30,7 @@ def learning_curve(rows: Sequence[Mapping[str, float]], title: str) -> str:
     end = max(row["seconds"] for row in rows) or 1.0
     low, high = _range([y for points in series.values() for x, y in points[min(1, len(points) - 2) :]])
     y_ticks = _ticks(low, high, 5)
+    plot = f"plot-{crc32(title.encode())}"
 
     def x_of(seconds: float) -> float:
         return LEFT + seconds / end * (WIDTH - LEFT - RIGHT)
@@ -38,7 +40,7 @@ def learning_curve(rows: Sequence[Mapping[str, float]], title: str) -> str:
 
     parts = [
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">',
-        f'<clipPath id="plot"><rect x="{LEFT}" y="{TOP - 4}" width="{WIDTH - LEFT - RIGHT + 8}" '
+        f'<clipPath id="{plot}"><rect x="{LEFT}" y="{TOP - 4}" width="{WIDTH - LEFT - RIGHT + 8}" '
         f'height="{HEIGHT - TOP - BOTTOM + 8}"/></clipPath>',
     ]
     for value in y_ticks:
@@ -49,19 +51,22 @@ def learning_curve(rows: Sequence[Mapping[str, float]], title: str) -> str:
         )
     for seconds in _time_ticks(end):
         anchor = "start" if seconds == 0 else "end" if x_of(seconds) > WIDTH - 40 else "middle"
-        label = duration(seconds) if seconds else "0"
+        label = duration(seconds).removesuffix(" 00 s").removesuffix(" 00 min") if seconds else "0"
         parts.append(
             f'<text class="tick" x="{x_of(seconds):.1f}" y="{HEIGHT - 12}" text-anchor="{anchor}">{label}</text>'
         )
     for name, points in series.items():
         line = " ".join(f"{x_of(x):.1f},{y_of(y):.1f}" for x, y in points if math.isfinite(y))
-        parts.append(f'<polyline class="line {name}" clip-path="url(#plot)" points="{line}"/>')
+        parts.append(f'<polyline class="line {name}" clip-path="url(#{plot})" points="{line}"/>')
     best = min((row for row in rows if math.isfinite(row["valid_bpb"])), key=lambda row: row["valid_bpb"])
     x, y = x_of(best["seconds"]), y_of(best["valid_bpb"])
     parts.append(f'<circle class="best" cx="{x:.1f}" cy="{y:.1f}" r="5"/>')
-    side, shift = ("end", -10) if x > WIDTH / 2 else ("start", 10)
+    # The curve falls towards its best point, so that the room above it is free.
+    side = "end" if x > WIDTH / 2 else "start"
+    top = max(y - 40, TOP + 12)
+    parts.append(f'<line class="leader" x1="{x:.1f}" x2="{x:.1f}" y1="{top + 4:.1f}" y2="{y - 6:.1f}"/>')
     parts.append(
-        f'<text class="label" x="{x + shift:.1f}" y="{max(y - 10, TOP + 10):.1f}" text-anchor="{side}">'
+        f'<text class="label" x="{x:.1f}" y="{top:.1f}" text-anchor="{side}">'
         f"best held-out {best['valid_bpb']:.3f}</text>"
     )
     return "".join([*parts, "</svg>"])

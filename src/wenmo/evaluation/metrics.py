@@ -76,6 +76,11 @@ class Copied:
     text: str
     start: int
 
+    @property
+    def length(self) -> int:
+        """Characters of the stretch."""
+        return len(self.text)
+
 
 def longest_copy(text: str, sources: Iterable[str]) -> Copied:
     """Finds the longest stretch of `text` that stands word for word in `sources`.

@@ -18,7 +18,7 @@ from .verdict import Verdict, overfitting_verdict
 
 __all__ = ["ReportData", "Sample", "Verdict", "headline", "overfitting_verdict", "render", "write_report"]
 
-BASELINE_NAMES = {"ppmd": "PPMd", "xz": "xz", "ngram": "n-gram"}
+BASELINE_NAMES = {"ppmd": "PPMd", "xz": "xz", "ngram": "n-gram, learning on"}
 _CHINESE = 0.3
 """Share of Han characters from which on a text is marked as Chinese."""
 
@@ -54,7 +54,7 @@ class ReportData(BaseModel):
     bytes: int
     """UTF-8 bytes of test text that were scored."""
     members: dict[str, float] = Field(default_factory=dict)
-    """Bits per byte of each member of a mixture on the same bytes; for a single model, empty or itself alone."""
+    """Bits per byte of each frozen member of a mixture on the same bytes; empty, or itself, for a single model."""
     weights: dict[str, float] = Field(default_factory=dict)
     """Weights of the members."""
     baselines: dict[str, float] = Field(default_factory=dict)
@@ -83,13 +83,13 @@ def headline(data: ReportData) -> str:
     if not data.baselines:
         return score
     name, best = min(data.baselines.items(), key=lambda item: item[1])
-    label = BASELINE_NAMES.get(name, name)
-    share = data.bits_per_byte / best - 1
+    rival = f"The best of its rivals here ({BASELINE_NAMES.get(name, name)})"
+    share = best / data.bits_per_byte - 1
     if abs(share) < 0.0005:
-        return f"{score} That is as good as {label}, the best of its rivals here."
-    if share < 0:
-        return f"{score} {label}, the best of its rivals here, needs {best:.3f}: {-share:.1%} more is saved."
-    return f"{score} {label} needs only {best:.3f}: the model is {share:.1%} behind. More time or text would help."
+        return f"{score} {rival} needs as many."
+    if share > 0:
+        return f"{score} {rival} needs {best:.3f}, {share:.1%} more."
+    return f"{score} {rival} needs only {best:.3f}, {-share:.1%} less: more time or more text would help."
 
 
 def render(data: ReportData) -> str:

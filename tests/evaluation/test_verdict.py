@@ -1,0 +1,51 @@
+import math
+
+import pytest
+
+from wenmo.evaluation.verdict import overfitting_verdict
+
+
+def curve(train: list[float], valid: list[float]) -> list[dict[str, float]]:
+    return [
+        {"seconds": 60.0 * (i + 1), "train_bpb": t, "valid_bpb": v}
+        for i, (t, v) in enumerate(zip(train, valid, strict=True))
+    ]
+
+
+FALLING = [3.0, 2.6, 2.4, 2.3, 2.2, 2.1, 2.0, 1.9]
+
+
+@pytest.mark.parametrize(
+    ("kind", "train", "valid", "words"),
+    [
+        ("unknown", [3.0, 2.0], [3.0, 2.0], "too few"),
+        ("improving", FALLING, [v + 0.1 for v in FALLING], "A longer --budget would help"),
+        ("overfitting", FALLING, [3.0, 2.7, 2.5, 2.4, 2.4, 2.45, 2.5, 2.6], "more time would not"),
+        ("unstable", [3.0, 2.5, 2.4, 2.9], [3.0, 2.5, 2.4, 2.9], "lower learning rate"),
+        ("gap", FALLING, [3.0, 2.7, 2.5, 2.41, 2.405, 2.401, 2.4, 2.4], "More text would help most"),
+        ("levelled", [3.0, 2.5, *[2.4] * 6], [3.0, 2.5, *[2.4] * 6], "levelled off together"),
+    ],
+)
+def test_kinds(kind: str, train: list[float], valid: list[float], words: str) -> None:
+    verdict = overfitting_verdict(curve(train, valid))
+    assert verdict.kind == kind
+    assert words in verdict.sentence
+
+
+def test_overfitting_says_when_how_much_and_what_was_kept() -> None:
+    verdict = overfitting_verdict(curve(FALLING, [3.0, 2.7, 2.5, 2.4, 2.41, 2.45, 2.5, 2.64]))
+    assert "began after 4 min 00 s" in verdict.sentence
+    assert "rose by 10.0%" in verdict.sentence
+    assert "2.400 bits per byte" in verdict.sentence
+    assert "grew to 0.74 bits per byte" in verdict.sentence
+
+
+def test_dropout_makes_no_gap_and_noise_no_rise() -> None:
+    verdict = overfitting_verdict(curve([3.2, 2.8, *[2.7] * 6], [3.0, 2.5, *[2.4] * 5, 2.405]))
+    assert verdict.kind == "levelled"
+
+
+def test_rows_without_a_loss_are_left_out() -> None:
+    rows = curve([math.nan, 3.0, 2.4], [3.1, 3.0, 2.4])
+    assert overfitting_verdict(rows).kind == "unknown"
+    assert overfitting_verdict([]).kind == "unknown"
