@@ -38,7 +38,7 @@ class Progress:
     Args:
         description: What is being done, in a few words.
         total: Units of work in all, or None when not known.
-        unit: Name of a unit, such as `B` or `steps`.
+        unit: Name of a unit, such as `B` or `steps`; empty where a rate would say nothing.
         enabled: False silences it.
     """
 
@@ -92,7 +92,8 @@ class Progress:
                 parts.append(f"{duration(max(self.total - self.done, 0) / rate)} left")
         else:
             parts.append(quantity(self.done, self.unit))
-        parts.append(f"{quantity(rate, self.unit)}/s")
+        if self.unit:
+            parts.append(f"{quantity(rate, self.unit)}/s")
         if self._notes:
             parts.append(self._notes)
         line = "  ".join(parts)

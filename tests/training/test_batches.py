@@ -36,7 +36,9 @@ def test_an_epoch_holds_every_token_exactly_once(documents: list[list[int]], con
 
 @settings(max_examples=60, deadline=None)
 @given(documents_strategy, st.integers(1, 50), st.integers(0, 5))
-def test_each_target_follows_its_input_inside_a_document(documents: list[list[int]], context: int, seed: int) -> None:
+def test_each_target_follows_its_input_inside_a_document(
+    documents: list[list[int]], context: int, seed: int
+) -> None:
     # Make every token name its document and place, so that neighbours can be checked.
     numbered, number = [], 1
     for document in documents:
@@ -47,7 +49,9 @@ def test_each_target_follows_its_input_inside_a_document(documents: list[list[in
     firsts = {d[0] if d else EOS for d in numbered}
     for _ in range(4):
         batch = batches.next()
-        for before, after in zip(batch.inputs.flatten().tolist(), batch.targets.flatten().tolist(), strict=True):
+        for before, after in zip(
+            batch.inputs.flatten().tolist(), batch.targets.flatten().tolist(), strict=True
+        ):
             if before == EOS:
                 assert after in firsts
             elif after != EOS:

@@ -11,7 +11,8 @@ from wenmo.training import budget
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"), [("90s", 90), ("10m", 600), ("1h30m", 5400), ("2.5h", 9000), ("1 d", 86400), ("5min", 300)]
+    ("text", "seconds"),
+    [("90s", 90), ("10m", 600), ("1h30m", 5400), ("2.5h", 9000), ("1 d", 86400), ("5min", 300)],
 )
 def test_durations(text: str, seconds: float) -> None:
     assert budget.parse_duration(text) == seconds
@@ -29,7 +30,9 @@ def test_other_texts_are_refused_by_name(text: str) -> None:
     st.floats(1, 1e6),
     st.integers(100, 10**10),
 )
-def test_more_time_never_buys_a_smaller_model(architecture: str, flops: float, seconds: float, tokens: int) -> None:
+def test_more_time_never_buys_a_smaller_model(
+    architecture: str, flops: float, seconds: float, tokens: int
+) -> None:
     less = budget.choose_parameters(architecture, flops, seconds, tokens)
     more = budget.choose_parameters(architecture, flops, seconds * 2, tokens)
     assert budget.SMALLEST_PARAMETERS <= less <= more <= budget.LARGEST_PARAMETERS
@@ -62,7 +65,13 @@ def test_settings_override_the_derived_plan() -> None:
     assert (plan.rows, plan.micro_rows, plan.weight_decay, plan.precision) == (8, 8, 0.3, "fp32")
     assert plan.optimizer == "adamw"  # 64 tokens are too few for Muon to pay
     plan = plan_of(
-        optimizer="muon", lr=0.5, muon_lr=0.25, weight_decay=0.0, batch_tokens=32, micro_batch_tokens=8, precision="bf16"
+        optimizer="muon",
+        lr=0.5,
+        muon_lr=0.25,
+        weight_decay=0.0,
+        batch_tokens=32,
+        micro_batch_tokens=8,
+        precision="bf16",
     )
     assert (plan.optimizer, plan.lr, plan.muon_lr, plan.weight_decay) == ("muon", 0.5, 0.25, 0.0)
     assert (plan.rows, plan.micro_rows, plan.precision) == (4, 1, "bf16")

@@ -72,7 +72,9 @@ def test_groups_partition_the_parameters(architecture: str, optimizer: str) -> N
 
 
 @given(st.sampled_from(["wsd", "cosine", "constant"]), st.floats(0, 1), st.floats(0, 0.3), st.floats(0, 1))
-def test_the_schedule_stays_between_zero_and_one(schedule: str, progress: float, warmup: float, decay: float) -> None:
+def test_the_schedule_stays_between_zero_and_one(
+    schedule: str, progress: float, warmup: float, decay: float
+) -> None:
     assert 0.0 <= lr_factor(schedule, progress, warmup=warmup, decay=decay) <= 1.0
 
 

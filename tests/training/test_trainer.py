@@ -51,7 +51,9 @@ def make_plan(**changes: object) -> TrainingPlan:
     return base.model_copy(update=changes)
 
 
-def make_trainer(directory: Path, architecture: str = "transformer", dropout: float = 0.1, **changes: object) -> Trainer:
+def make_trainer(
+    directory: Path, architecture: str = "transformer", dropout: float = 0.1, **changes: object
+) -> Trainer:
     torch.manual_seed(7)
     config = build_config(
         architecture,

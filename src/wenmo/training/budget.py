@@ -87,7 +87,9 @@ def choose_device(wanted: str) -> str:
     if wanted == "auto":
         return "cuda" if available else "cpu"
     if wanted == "cuda" and not available:
-        raise OptionError("--training.device cuda: no CUDA GPU can be used here; leave it out to train on the CPU")
+        raise OptionError(
+            "--training.device cuda: no CUDA GPU can be used here; leave it out to train on the CPU"
+        )
     return wanted
 
 

@@ -178,7 +178,9 @@ def lr_factor(schedule: str, progress: float, *, warmup: float, decay: float) ->
 
 def prefers_muon(model: NeuralLanguageModel, batch_tokens: int) -> bool:
     """Whether a step is large enough for Muon's iterations to be cheap beside it (see `MUON_TOKENS_PER_SIDE`)."""
-    sides = [min(size, p.shape[1]) for p in model.matrices() for size in getattr(p, "muon_split", (p.shape[0],))]
+    sides = [
+        min(size, p.shape[1]) for p in model.matrices() for size in getattr(p, "muon_split", (p.shape[0],))
+    ]
     return bool(sides) and batch_tokens >= MUON_TOKENS_PER_SIDE * max(sides)
 
 

@@ -39,8 +39,13 @@ Stopped = Literal["budget", "steps", "early", "interrupted"]
 class Stream(Protocol):
     """What the trainer needs of a `wenmo.tokenization.TokenStream`."""
 
-    ids: npt.NDArray[np.unsignedinteger[Any]]
-    offsets: npt.NDArray[np.int64]
+    @property
+    def ids(self) -> npt.NDArray[np.unsignedinteger[Any]]:
+        """Tokens of all documents, each followed by the end-of-text token."""
+
+    @property
+    def offsets(self) -> npt.NDArray[np.int64]:
+        """Start of each document, and the end."""
 
 
 @dataclass
@@ -251,10 +256,12 @@ class Trainer:
         saved = started
         stopped: Stopped | None = None
         self.model.train()
-        with deferred_interrupt() as interrupt, track(self.name, 1.0, "of it", self._show_progress) as shown:
+        with deferred_interrupt() as interrupt, track(self.name, 1.0, "", self._show_progress) as shown:
             while stopped is None:
                 done = self._share_done()
-                self._step(lr_factor(self.plan.schedule, done, warmup=self.plan.warmup, decay=self.plan.decay))
+                self._step(
+                    lr_factor(self.plan.schedule, done, warmup=self.plan.warmup, decay=self.plan.decay)
+                )
                 progress.seconds = before + time.monotonic() - started
                 done = self._share_done()
                 if done >= 1.0 or done * self.plan.evaluations >= progress.evaluated + 1:

@@ -1,0 +1,178 @@
+"""`wenmo train`: raw files in, a scored and saved model out, within the budget."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from wenmo.config import Recipe
+from wenmo.errors import Interrupted, OptionError
+from wenmo.models.ngram import NgramModel
+from wenmo.progress import duration, quantity
+from wenmo.training import budget as dial
+from wenmo.workflow import reporting
+from wenmo.workflow.clock import Clock
+from wenmo.workflow.members import Member, finished, keep, member_names, train_neural, train_ngram
+from wenmo.workflow.reporting import kept_corpus
+from wenmo.workflow.result import TrainResult
+from wenmo.workflow.run import Run, new_run, open_run
+from wenmo.workflow.scoring import mix, score
+from wenmo.workflow.texts import Texts, load_texts, open_corpus
+
+LEAST_TRAINING_SECONDS = 1.0
+"""With less time than this a neural model is not begun."""
+
+
+def train(
+    paths: str | Path | Sequence[str | Path],
+    output: str | Path | None = None,
+    recipe: Recipe | None = None,
+    *,
+    resume: str | Path | None = None,
+    progress: bool = True,
+    started: float | None = None,
+) -> TrainResult:
+    """Turns raw text into a scored language model.
+
+    Args:
+        paths: Files, folders, globs, `-` for standard input, or one prepared corpus.
+        output: Folder of the model; `runs/NAME` when not given.
+        recipe: What to do; the defaults when not given.
+        resume: Folder of an interrupted run: goes on with its own paths and recipe, and `paths`, `output` and
+            `recipe` must not be given.
+        progress: Whether to tell on stderr what happens.
+        started: `time.monotonic()` from which the budget counts; now when not given.
+
+    Returns:
+        Scores, paths and samples.
+
+    Raises:
+        WenmoError: For whatever a user can mend.
+        Interrupted: After Ctrl-C; what was done is saved.
+    """
+    names = [str(path) for path in ([paths] if isinstance(paths, str | Path) else paths)]
+    if resume is not None:
+        if names or output is not None or recipe is not None:
+            raise OptionError(
+                "--resume goes on with the paths and the recipe of the run; leave the others out"
+            )
+        run = open_run(Path(resume))
+    else:
+        run = new_run(names, None if output is None else Path(output), check_recipe(recipe or Recipe()))
+    try:
+        return _train(run, progress, time.monotonic() if started is None else started)
+    except KeyboardInterrupt:
+        message = (
+            f"interrupted; what was done is in {run.directory}. Go on with: wenmo train --resume {run.output}"
+        )
+        raise Interrupted(message) from None
+
+
+def check_recipe(recipe: Recipe) -> Recipe:
+    """Refuses what cannot work before anything is done.
+
+    Raises:
+        OptionError: Naming the option.
+    """
+    names = member_names(recipe)
+    neural = [name for name in names if name != "ngram"]
+    training = recipe.training
+    if training.steps is not None and training.epochs is not None:
+        raise OptionError("--training.steps and --training.epochs both say when to stop; give one of them")
+    if recipe.budget is not None:
+        dial.parse_duration(recipe.budget)
+    elif training.steps is None and training.epochs is None and neural:
+        raise OptionError("without --budget, say when to stop with --training.steps or --training.epochs")
+    if names.count("ngram") > 1:
+        raise OptionError("--members: one ngram is enough; a second would be the same")
+    if not neural and (recipe.size or recipe.model.layers or recipe.model.width):
+        raise OptionError(
+            "--size, --model.layers and --model.width shape a neural model, and none is trained here"
+        )
+    dial.choose_device(training.device)
+    return recipe
+
+
+def _train(run: Run, progress: bool, started: float) -> TrainResult:
+    recipe = run.recipe
+    counted = recipe.training.steps is None and recipe.training.epochs is None
+    clock = Clock(dial.parse_duration(recipe.budget) if recipe.budget and counted else None, started)
+    if recipe.training.threads:
+        torch.set_num_threads(recipe.training.threads)
+    corpus = open_corpus(run.paths, recipe, run.part("corpus"), progress)
+    texts = load_texts(corpus, recipe, run.directory, progress)
+    machine = dial.measure_machine(dial.choose_device(recipe.training.device))
+    told = Told(progress)
+    told(
+        f"text: {quantity(corpus.bytes('train'), 'B')} to learn from in {corpus.count('train'):,} documents, "
+        f"{quantity(corpus.bytes('valid') + corpus.bytes('test'), 'B')} held out; "
+        f"{texts.tokenizer.kind} tokenizer, {texts.tokenizer.vocab_size:,} tokens of "
+        f"{texts.bytes_per_token:.2f} bytes; time: {duration(clock.budget) if clock.budget else 'as steps need'}"
+    )
+    members, ngram = _members(run, texts, machine, clock, told)
+    model = mix(members, texts, clock)
+    assert isinstance(ngram.model, NgramModel)
+    scores = score(model, members, ngram.model, texts, clock)
+    outcome = reporting.Outcome(run, clock, texts, model, members, scores, told.lines)
+    result = reporting.save(outcome)
+    _clear(run, texts)
+    return result
+
+
+class Told:
+    """What was decided, kept for the report and shown on stderr."""
+
+    def __init__(self, show: bool) -> None:
+        self.lines: list[str] = []
+        self.show = show
+
+    def __call__(self, line: str) -> None:
+        """Keeps a line, and shows it."""
+        self.lines.append(line)
+        if self.show:
+            print(line, file=sys.stderr)
+
+
+def _members(
+    run: Run, texts: Texts, machine: dial.Machine, clock: Clock, told: Told
+) -> tuple[list[Member], Member]:
+    """Trains what the recipe names (or loads what an interrupted run had finished), and the n-gram baseline."""
+    names = member_names(run.recipe)
+    ngram = finished("ngram", run) or train_ngram(texts, clock, told, told.show)
+    keep(ngram, run, texts)
+    waiting = [name for name in names if name != "ngram"]
+    members: dict[str, Member] = {}
+    for number, name in enumerate(list(waiting)):
+        member = finished(name, run)
+        if member is None:
+            seconds = clock.training(len(waiting))
+            if seconds < LEAST_TRAINING_SECONDS and "ngram" in names:
+                told(f"{name}: no time is left for it; the model goes without")
+                waiting.remove(name)
+                continue
+            member = train_neural(name, run, texts, machine, seconds, number, told, told.show)
+            keep(member, run, texts)
+        waiting.remove(name)
+        members[name] = member
+    if "ngram" in names:
+        members["ngram"] = ngram
+    return [members[name] for name in names if name in members], ngram
+
+
+def _clear(run: Run, texts: Texts) -> None:
+    """Removes the folder of the finished run; a corpus made for it stays beside the model as NAME.corpus.
+
+    The model's own folder holds no training text, so that it can be given away.
+    """
+    own = run.part("corpus")
+    if own.is_dir():
+        kept = kept_corpus(run, texts)
+        if kept.exists():
+            shutil.rmtree(kept)
+        own.rename(kept)
+    shutil.rmtree(run.directory)

@@ -1,0 +1,112 @@
+"""The final scores of a run: every model and every baseline on the same held-out bytes."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from wenmo.evaluation import baselines
+from wenmo.evaluation.evaluate import protocol
+from wenmo.models.base import LanguageModel
+from wenmo.models.likelihood import bits_per_byte, score_stream
+from wenmo.models.mixture import MixtureModel
+from wenmo.models.ngram import NgramModel
+from wenmo.workflow.clock import Clock
+from wenmo.workflow.members import Member
+from wenmo.workflow.texts import Texts
+
+LEAST_SCORED_TOKENS = 2_000
+PROBE_TOKENS = 2_000
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Bits per byte on the same test bytes.
+
+    Attributes:
+        static: Of the whole model, frozen.
+        prequential: Of the whole model when its adaptive members learn on; equals `static` when none does.
+        members: Static score of each member.
+        weights: Mean weight of each member of a mixture over the test tokens.
+        baselines: PPMd, xz and the n-gram model; PPMd, xz and n-gram learn on while they code, as they always do.
+        bytes: UTF-8 bytes scored.
+        protocol: How `prequential` (or, without an adaptive member, `static`) was made.
+    """
+
+    static: float
+    prequential: float
+    members: dict[str, float]
+    weights: dict[str, float]
+    baselines: dict[str, float]
+    bytes: int
+    protocol: str
+
+
+def affordable(members: list[Member], ids: npt.NDArray[np.integer], eos_id: int, seconds: float) -> int:
+    """How many of `ids` all members can score in the given time, by a timed probe."""
+    probe = np.asarray(ids[:PROBE_TOKENS], dtype=np.int64)
+    started = time.monotonic()
+    for member in members:
+        score_stream(member.model, probe, eos_id=eos_id)
+    rate = len(probe) / max(time.monotonic() - started, 1e-6)
+    return int(min(len(ids), max(LEAST_SCORED_TOKENS, rate * seconds)))
+
+
+def mix(members: list[Member], texts: Texts, clock: Clock) -> LanguageModel:
+    """Makes one model of all members: the only one, or a mixture whose weights are fitted on the held-out text."""
+    if len(members) == 1:
+        return members[0].model
+    eos_id = texts.tokenizer.eos_id
+    count = affordable(members, texts.valid.ids, eos_id, clock.scoring)
+    ids = np.asarray(texts.valid.ids[:count], dtype=np.int64)
+    mixture = MixtureModel.of({member.name: member.model for member in members})
+    mixture.fit_weights(ids, eos_id=eos_id)
+    return mixture
+
+
+def score(
+    model: LanguageModel, members: list[Member], ngram: NgramModel, texts: Texts, clock: Clock
+) -> Scores:
+    """Scores the model, its members and the baselines on the test text, as much of it as the clock allows."""
+    eos_id = texts.tokenizer.eos_id
+    count = affordable(members, texts.test.ids, eos_id, clock.scoring)
+    ids = np.asarray(texts.test.ids[:count], dtype=np.int64)
+    held, num_bytes = texts.bytes_of(ids), texts.num_bytes(ids)
+    prior = texts.bytes_of(np.asarray(texts.train.ids[-baselines.PRIMING_BYTES :]))
+
+    def bpb(nats: npt.NDArray[np.float64]) -> float:
+        return bits_per_byte(nats, num_bytes)
+
+    learning, known = ngram.scan(ids, True, eos_id)
+    weights: dict[str, float] = {}
+    if isinstance(model, MixtureModel):
+        names = list(model.members)
+        nats, buckets = model.member_nats(ids, model.context_length, False, eos_id)
+        by_member = {name: bpb(row) for name, row in zip(names, nats, strict=True)}
+        static = prequential = bpb(model.mix(nats, buckets, False))
+        shares = model.weights.numpy()[buckets].mean(0)
+        weights = {name: float(share) for name, share in zip(names, shares, strict=True)}
+        if "ngram" in names:
+            nats[names.index("ngram")] = learning
+            prequential = bpb(model.mix(nats, known, True))
+    else:
+        static = bpb(score_stream(model, ids, eos_id=eos_id))
+        by_member = {members[0].name: static}
+        prequential = bpb(learning) if model is ngram else static
+    context = max(member.model.context_length for member in members)
+    return Scores(
+        static=static,
+        prequential=prequential,
+        members=by_member,
+        weights=weights,
+        baselines={
+            "ppmd": baselines.ppmd(prior, held),
+            "xz": baselines.xz(prior, held),
+            "ngram": bpb(learning),
+        },
+        bytes=num_bytes,
+        protocol=protocol(context, adaptive=any(member.model is ngram for member in members)),
+    )
