@@ -75,7 +75,7 @@ def test_settings_override_the_derived_plan() -> None:
     )
     assert (plan.optimizer, plan.lr, plan.muon_lr, plan.weight_decay) == ("muon", 0.5, 0.25, 0.0)
     assert (plan.rows, plan.micro_rows, plan.precision) == (4, 1, "bf16")
-    with pytest.raises(OptionError, match="--training.micro-batch-tokens"):
+    with pytest.raises(OptionError, match=r"--training\.micro-batch-tokens"):
         plan_of(batch_tokens=8, micro_batch_tokens=16)
 
 

@@ -227,13 +227,12 @@ def resolve_plan(
     optimizer = settings.optimizer
     if optimizer == "auto":
         optimizer = "muon" if prefers_muon(model, rows * context) else "adamw"
-    recurrent = model.architecture != "transformer"
     default_lr = {"adamw": 3e-3, "muon": 4e-3, "sgd": 1.0}[optimizer]
     bf16 = settings.precision == "bf16" or (settings.precision == "auto" and machine.bf16_ratio > 1.2)
     return TrainingPlan(
         optimizer=optimizer,
         lr=settings.lr or default_lr,
-        muon_lr=settings.muon_lr or (0.02 if not recurrent else 0.02),
+        muon_lr=settings.muon_lr or 0.02,
         weight_decay=weight_decay if settings.weight_decay is None else settings.weight_decay,
         schedule=settings.schedule,
         warmup=settings.warmup,

@@ -90,5 +90,7 @@ def linear_cross_entropy(
     else:
         row_weights = weights.reshape(-1).float()
         row_weights = row_weights / row_weights.sum().clamp_min(1e-9)
-    loss: Tensor = _LinearCrossEntropy.apply(flat, weight.to(flat.dtype), index, row_weights, label_smoothing)
+    loss: Tensor = _LinearCrossEntropy.apply(  # type: ignore[no-untyped-call]
+        flat, weight.to(flat.dtype), index, row_weights, label_smoothing
+    )
     return loss

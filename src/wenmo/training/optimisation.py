@@ -79,7 +79,9 @@ class Muon(torch.optim.Optimizer):
                 update = self._momentum(parameter, group["momentum"])
                 parameter.mul_(1.0 - group["lr"] * group["weight_decay"])
                 sizes = getattr(parameter, "muon_split", (parameter.shape[0],))
-                pieces = zip(parameter.split(list(sizes)), update.split(list(sizes)), strict=True)
+                pieces = zip(
+                    torch.split(parameter, list(sizes)), torch.split(update, list(sizes)), strict=True
+                )
                 for weight, piece in pieces:
                     buckets.setdefault((piece.shape[0], piece.shape[1]), []).append((weight, piece))
             for (rows, columns), pairs in buckets.items():
@@ -198,7 +200,7 @@ class WeightAverage:
     def __init__(self, model: nn.Module, share: float) -> None:
         self.share = share
         self.steps = 0
-        self._live = [p for p in model.parameters()]
+        self._live: list[Tensor] = list(model.parameters())
         self.weights = [p.detach().clone() for p in self._live]
 
     @torch.no_grad()

@@ -178,8 +178,8 @@ def decide(
         if training.epochs is not None:
             steps = max(1, round(training.epochs * train_tokens / batch))
         plan = dial.resolve_plan(
-            model, training, context=context, batch_tokens=batch, weight_decay=decay, seconds=seconds if timed else None,
-            steps=steps, valid_tokens=0, machine=machine,
+            model, training, context=context, batch_tokens=batch, weight_decay=decay,
+            seconds=seconds if timed else None, steps=steps, valid_tokens=0, machine=machine,
         )  # fmt: skip
         memory = dial.training_memory(model, plan)
         available = dial.available_memory(machine.device)
