@@ -207,3 +207,22 @@ def test_flops_count_the_matrix_products():
     model = make("gpt2")
     weights = sum(p.numel() for p in model.matrices()) + 50 * 64
     assert model.flops_per_token(10) == 2 * weights + 2 * (2 * 64 * 10)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_training_compiles_into_one_graph(layout):
+    model = make(layout)
+    ids = torch.randint(50, (2, 16))
+    compiled = torch.compile(model.hidden, backend="eager", fullgraph=True)
+    hidden, _ = compiled(ids, need_state=False)
+    torch.testing.assert_close(hidden, model.hidden(ids, need_state=False)[0])
+
+
+@torch.no_grad()
+def test_bfloat16_gives_nearly_the_same_distribution(model):
+    ids = torch.randint(50, (2, 16))
+    expected = model(ids)[0].log_softmax(-1)
+    with torch.autocast("cpu", torch.bfloat16):
+        first, state = model(ids[:, :10])
+        second, _ = model(ids[:, 10:], state)
+    torch.testing.assert_close(torch.cat((first, second), 1).log_softmax(-1), expected, atol=0.02, rtol=0.0)

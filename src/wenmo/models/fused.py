@@ -1,8 +1,8 @@
 """Elementwise parts of a layer with gradients written by hand.
 
 On a CPU these parts are bound by memory: autograd's own chain makes two to three times as many passes over
-the activations. On other devices, where the compiler fuses them, and in low precision the plain formulas
-are used.
+the activations. On other devices, under torch.compile, which fuses them by itself, and in low precision
+the plain formulas are used.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor
 
 def _by_hand(x: Tensor) -> bool:
     plain = x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64)
-    return plain and x.requires_grad and torch.is_grad_enabled()
+    return plain and x.requires_grad and torch.is_grad_enabled() and not torch.compiler.is_compiling()
 
 
 class _RMSNorm(torch.autograd.Function):
@@ -47,7 +47,7 @@ def rms_norm(x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
     if _by_hand(x):
         normed: Tensor = _RMSNorm.apply(x, weight, epsilon)  # type: ignore[no-untyped-call]
         return normed
-    return F.rms_norm(x, weight.shape, weight, epsilon)
+    return F.rms_norm(x, weight.shape, weight.to(x.dtype), epsilon)  # autocast: the weight is float32
 
 
 def _turn(x: Tensor, cos: Tensor, sin: Tensor, sign: float) -> Tensor:
@@ -85,6 +85,7 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     if _by_hand(x):
         rotated: Tensor = _Rotate.apply(x, cos, sin)  # type: ignore[no-untyped-call]
         return rotated
+    cos, sin = cos.to(x.dtype), sin.to(x.dtype)  # autocast: queries stay in low precision
     first, second = x.chunk(2, -1)
     return torch.cat((first * cos - second * sin, second * cos + first * sin), -1)
 

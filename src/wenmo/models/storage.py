@@ -15,10 +15,10 @@ Nothing in such a directory is ever executed, and pickle files are not read.
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import platform
+import re
 import shutil
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -135,9 +135,11 @@ def _write(
     try:
         safetensors.torch.save_file(tensors, directory / "model.safetensors", metadata={"format": "pt"})
     except SafetensorError as error:
-        if "No space left" in str(error) or "os error 28" in str(error):
-            raise OSError(errno.ENOSPC, "No space left on device") from error
-        raise
+        failure = re.search(r"os error (\d+)", str(error))
+        if failure is None:
+            raise
+        number = int(failure[1])  # an OSError in disguise: the disk is full, for example
+        raise OSError(number, os.strerror(number)) from error
     special = (
         {} if tokenizer is None else {"bos_token_id": tokenizer.eos_id, "eos_token_id": tokenizer.eos_id}
     )
