@@ -95,8 +95,8 @@ class Model:
 
         Args:
             prompt: Text to continue; "" is the beginning of a document.
-            **settings: Fields of `GenerationSettings`, such as max_tokens=100, seed=1 or stop=("。",); the model's
-                own defaults hold for the others.
+            **settings: Fields of `GenerationSettings`, such as max_tokens=100, seed=1 or stop=("。",);
+                the model's own defaults hold for the others.
 
         Returns:
             One completion, or as many as `n` says (best first for beam search); always a list.

@@ -57,7 +57,10 @@ class HashModel(LanguageModel):
     def __init__(self, vocab_size: int, order: int = 3, max_positions: int | None = None, scale: float = 3.0):
         super().__init__()
         self.config = ModelConfig(vocab_size=vocab_size, context_length=16)
-        self.order, self.max_positions, self.scale = order, max_positions, scale
+        self.order, self.scale = order, scale
+        self.limit = max_positions
+        if max_positions is not None:
+            self.max_positions = max_positions
         self.calls: list[tuple[int, int]] = []
         self.register_buffer("dummy", torch.zeros(1))
 
@@ -76,8 +79,7 @@ class HashModel(LanguageModel):
         self.calls.append(tuple(ids.shape))
         history = torch.cat([state.ids, ids], 1)
         before = state.ids.shape[1]
-        if self.max_positions is not None:
-            assert history.shape[1] <= self.max_positions
+        assert self.limit is None or history.shape[1] <= self.limit
         logits = np.stack(
             [[self.row(row[: before + t + 1]) for t in range(ids.shape[1])] for row in history.tolist()]
         )

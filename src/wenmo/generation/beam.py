@@ -36,8 +36,8 @@ class Hypothesis:
 def beam_search(reader: Reader, vocabulary: Vocabulary, settings: GenerationSettings) -> list[Completion]:
     """Searches for the continuations of the highest score.
 
-    At each length the 2 * beams best continuations are looked at; of the first `beams` of these, the
-    ended ones are kept as results, and the best `beams` that have not ended go on. The search ends when nothing
+    At each length the 2 * beams best continuations are looked at; of the first `beams` of these, the ended
+    ones are kept as results, and the best `beams` that have not ended go on. The search ends when nothing
     that goes on can reach the score of the worst of `beams` results, whatever follows.
 
     Args:

@@ -1,7 +1,8 @@
 """From a prompt to completions: step-by-step sampling of several rows at once.
 
 Everything here knows a model only by its contract, so that a recurrent network, a Transformer, an n-gram
-model and a mixture of them write in the same way. Every context begins with the end-of-text token, as in training.
+model and a mixture of them write in the same way. Every context begins with the end-of-text token, as in
+training.
 """
 
 from __future__ import annotations
@@ -31,8 +32,13 @@ _PREFILL_LOGITS = 1 << 24
 class Vocabulary(Protocol):
     """What decoding needs of a tokenizer."""
 
-    token_bytes: Sequence[bytes]
-    eos_id: int
+    @property
+    def token_bytes(self) -> Sequence[bytes]:
+        """Bytes of every token id."""
+
+    @property
+    def eos_id(self) -> int:
+        """The end-of-text token."""
 
 
 @dataclass(frozen=True)
@@ -224,7 +230,7 @@ def _steps(reader: Reader, vocabulary: Vocabulary, settings: GenerationSettings)
 
 
 def banned_tokens(reader: Reader, vocabulary: Vocabulary, settings: GenerationSettings) -> list[int]:
-    """Returns the ids that must not be drawn: those without bytes, and the end of the text when it is ignored."""
+    """Returns the ids never to be drawn: those without bytes, and the end of text when it is ignored."""
     unnamed = range(len(vocabulary.token_bytes), reader.logits.shape[1])
     return [vocabulary.eos_id, *unnamed] if settings.ignore_eos else [*unnamed]
 

@@ -173,7 +173,8 @@ class DecodeRuntime(LanguageModel):
         if ids.shape[1] != 1 or lengths is not None:
             logits, read = self.precise(ids, state, lengths)
             return logits, read
-        hidden, new_state = self._compact.hidden(ids, state)
+        before = self.precise.initial_state(len(ids)) if state is None else state
+        hidden, new_state = self._compact.hidden(ids, before)
         assert new_state is not None
         return self._output(hidden), new_state
 

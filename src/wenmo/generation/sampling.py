@@ -34,7 +34,9 @@ class Candidates(NamedTuple):
 class Vocabulary(Protocol):
     """What sampling needs of a tokenizer."""
 
-    token_bytes: Sequence[bytes]
+    @property
+    def token_bytes(self) -> Sequence[bytes]:
+        """Bytes of every token id."""
 
 
 Step = Callable[[Candidates, Ids], Candidates]

@@ -1,7 +1,7 @@
 """From tokens to text that may be shown: whole characters only, and nothing of a stop string.
 
-A token of a byte-level tokenizer may be a third of a Chinese character or a quarter of an emoji. What is shown
-is never taken back: the pieces given out concatenate to the full text.
+A token of a byte-level tokenizer may be a third of a Chinese character or a quarter of an emoji. What is
+shown is never taken back: the pieces given out concatenate to the full text.
 """
 
 from __future__ import annotations
