@@ -81,7 +81,7 @@ def build_config(
         architecture: transformer, rnn, lstm or gru.
         vocab_size: Number of tokens V.
         settings: Shape as far as it was asked for; explicit fields win over `parameters`.
-        parameters: Wanted number of parameters, embeddings included (`sizes.DEFAULT_PARAMETERS` when None).
+        parameters: Wanted number of parameters, embeddings included; see `sizes.solve`.
 
     Raises:
         ModelError: When the architecture is unknown.
