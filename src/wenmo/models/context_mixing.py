@@ -33,11 +33,25 @@ PROBES = 6
 COUNT_BUCKETS, PROBABILITY_BUCKETS = 12, 33
 NODE_SETS, BYTE_SETS = 1024, 256
 """Sets of mixing weights selected by the node, and by the last character."""
-SSE_CONTEXTS, SSE_BUCKETS = 1 << 14, 24
-COUNT_LIMIT = 60
+LAYER = 3
+"""Mixers, whose outputs are mixed once more."""
+FINAL_RATE, CALIBRATION_RATE = 0.002, 0.01
+FLOOR = 1.0 / 65536
+"""Least probability of a decision."""
+SEEN, GROUP, TOUCHED, CHOSEN = 3, 4, 5, 6
+"""Places in the scratch array `chosen`, after the rows of the mixers, and its length."""
+COUNT_LIMIT = 40
 """Count at which a slot's learning rate stops falling."""
 CLAMP = 11.0
 """Largest absolute log-odds."""
+
+
+U32 = npt.NDArray[np.uint32]
+U64 = npt.NDArray[np.uint64]
+I32 = npt.NDArray[np.int32]
+I64 = npt.NDArray[np.int64]
+F32 = npt.NDArray[np.float32]
+F64 = npt.NDArray[np.float64]
 
 
 class Tables(NamedTuple):
@@ -51,16 +65,14 @@ class Tables(NamedTuple):
     """Weights (NODE_SETS + BYTE_SETS + longest-order sets, M)."""
     final: npt.NDArray[np.float32]
     """Weights of the second layer (N + 1, 3), by the number of contexts seen."""
-    refinement: npt.NDArray[np.float32]
-    """Secondary estimation: probability given a small context and the mixed one (2, SSE_CONTEXTS, SSE_BUCKETS)."""
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
+@nb.njit(cache=True, nogil=True)
 def _squash(x: float) -> float:
     return 1.0 / (1.0 + math.exp(-x))
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
+@nb.njit(cache=True, nogil=True)
 def _hash(value: np.uint64) -> np.uint64:
     value = (value ^ (value >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
     return value ^ (value >> np.uint64(32))
@@ -123,28 +135,28 @@ def contexts(
     )
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
+@nb.njit(cache=True, nogil=True)
 def _own_hash(key: np.uint64, node: np.uint64) -> np.uint64:
     """Bits 0 to 3: first place in the line; 8 to 17: check bits."""
     return _hash((key + node) * np.uint64(0xD6E8FEB86659FD93))
 
 
 @nb.njit(cache=True, nogil=True)
-def _open_lines(group: int, t: Tables, s: Scratch) -> None:
-    """Finds the cache line of every context for a group of nodes. All are touched at once to wait only once."""
-    s.group[0] = group
-    lines = np.uint64(len(t.slots) // LINE - 1)
+def _open_lines(group: int, hashes: U64, keys: U64, bases: I64, slots: U32, chosen: I64) -> None:
+    """Finds the cache line of every context for a group of nodes; touches all at once, to wait only once."""
+    lines = np.uint64(len(slots) // LINE - 1)
     touched = np.uint32(0)
-    for i in range(len(s.hashes)):
-        key = _hash((s.hashes[i] + np.uint64(group)) * np.uint64(0x9E3779B97F4A7C15))
-        s.keys[i] = key
+    for i in range(len(hashes)):
+        key = _hash((hashes[i] + np.uint64(group)) * np.uint64(0x9E3779B97F4A7C15))
+        keys[i] = key
         base = np.int64(key & lines) * LINE
-        s.bases[i] = base
-        touched ^= t.slots[base]
-    s.group[1] = np.int64(touched)
+        bases[i] = base
+        touched ^= slots[base]
+    chosen[GROUP] = group
+    chosen[TOUCHED] = np.int64(touched)
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
+@nb.njit(cache=True, nogil=True)
 def _find(slots: npt.NDArray[np.uint32], base: int, own: np.uint64) -> int:
     """Index of the slot, or -1 - index of the one to replace."""
     check = np.uint32(own >> np.uint64(8)) & np.uint32(1023)
@@ -163,23 +175,6 @@ def _find(slots: npt.NDArray[np.uint32], base: int, own: np.uint64) -> int:
     return -1 - worst
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
-def _count_bucket(count: int) -> int:
-    if count < 5:
-        return count
-    if count < 7:
-        return 5
-    if count < 10:
-        return 6
-    if count < 14:
-        return 7
-    if count < 20:
-        return 8
-    if count < 30:
-        return 9
-    return 10 if count < COUNT_LIMIT else 11
-
-
 def _stretch_table() -> npt.NDArray[np.float32]:
     p = (np.arange(4096) + 0.5) / 4096
     return np.log(p / (1 - p)).astype(np.float32)
@@ -187,6 +182,10 @@ def _stretch_table() -> npt.NDArray[np.float32]:
 
 STRETCH = _stretch_table()
 """Log-odds of the probability (i + 0.5) / 4096."""
+COUNT_BUCKET = np.digitize(np.arange(64), [1, 2, 3, 4, 5, 7, 10, 14, 20, COUNT_LIMIT])
+"""Row of the calibration for each count."""
+RECIPROCAL = (1 / (np.arange(64) + 1.5)).astype(np.float32)
+"""Learning rate of a slot for each count."""
 
 
 def new_tables(num_orders: int, slot_bits: int) -> Tables:
@@ -197,13 +196,11 @@ def new_tables(num_orders: int, slot_bits: int) -> Tables:
     mixers[:, : 2 * n] = 0.4 / n
     logits = (np.arange(PROBABILITY_BUCKETS) - PROBABILITY_BUCKETS // 2) / 2
     calibration = np.tile(_logistic(logits), (n, COUNT_BUCKETS))
-    even = _logistic(np.linspace(-CLAMP, CLAMP, SSE_BUCKETS))
     return Tables(
         np.zeros(1 << slot_bits, np.uint32),
         calibration.astype(np.float32),
         mixers,
-        np.full((n + 1, 3), 1 / 3, np.float32),
-        np.tile(even, (2, SSE_CONTEXTS, 1)).astype(np.float32),
+        np.full((n + 1, LAYER), 1 / LAYER, np.float32),
     )
 
 
@@ -217,157 +214,152 @@ def _logistic(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return result
 
 
-class Scratch(NamedTuple):
-    """Room for one decision."""
-
-    hashes: npt.NDArray[np.uint64]
-    keys: npt.NDArray[np.uint64]
-    bases: npt.NDArray[np.int64]
-    group: npt.NDArray[np.int64]
-    found: npt.NDArray[np.int64]
-    cells: npt.NDArray[np.int64]
-    inputs: npt.NDArray[np.float32]
-    sets: npt.NDArray[np.int64]
-    layer: npt.NDArray[np.float64]
-    sse: npt.NDArray[np.int64]
-    mixed: npt.NDArray[np.float64]
-
-
 @nb.njit(cache=True, nogil=True)
-def new_scratch(num_contexts: int) -> Scratch:
-    """Allocates what `_predict` and `_update` share."""
-    return Scratch(
-        np.zeros(num_contexts, np.uint64),
-        np.zeros(num_contexts, np.uint64),
-        np.zeros(num_contexts, np.int64),
-        np.full(2, -1),
-        np.zeros(num_contexts, np.int64),
-        np.zeros(num_contexts, np.int64),
-        np.zeros(2 * num_contexts + 1, np.float32),
-        np.zeros(3, np.int64),
-        np.zeros(3, np.float64),
-        np.zeros(2, np.int64),
-        np.zeros(4, np.float64),
+def _scratch(n: int) -> tuple[U64, U64, I64, I64, I64, F32, I64, F64]:
+    """Allocates hashes, keys, bases, found, cells, inputs, chosen, layer for n contexts."""
+    return (
+        np.zeros(n, np.uint64),
+        np.zeros(n, np.uint64),
+        np.zeros(n, np.int64),
+        np.zeros(n, np.int64),
+        np.zeros(n, np.int64),
+        np.zeros(2 * n + 1, np.float32),
+        np.zeros(CHOSEN, np.int64),
+        np.zeros(LAYER + 1, np.float64),
     )
 
 
 @nb.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
-def _dot(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> np.float32:
+def _dot(weights: F32, row: int, inputs: F32) -> np.float32:
     total = np.float32(0.0)
-    for i in range(len(b)):
-        total += a[i] * b[i]
+    for i in range(len(inputs)):
+        total += weights[row, i] * inputs[i]
     return total
 
 
 @nb.njit(cache=True, nogil=True)
-def _add(a: npt.NDArray[np.float32], step: np.float32, b: npt.NDArray[np.float32]) -> None:
-    for i in range(len(b)):
-        a[i] += step * b[i]
+def _add(weights: F32, row: int, step: np.float32, inputs: F32) -> None:
+    for i in range(len(inputs)):
+        weights[row, i] += step * inputs[i]
+
+
+# The arrays are passed one by one: taking them out of a tuple counts references at every decision.
 
 
 @nb.njit(cache=True, nogil=True)
 def _predict(
-    node: int, recent: npt.NDArray[np.uint64], orders: int, tree: Tree, t: Tables, s: Scratch
+    node: int,
+    last_byte: int,
+    num_orders: int,
+    depth: I32,
+    group: I32,
+    slots: U32,
+    calibration: F32,
+    mixers: F32,
+    final: F32,
+    hashes: U64,
+    keys: U64,
+    bases: I64,
+    found: I64,
+    cells: I64,
+    inputs: F32,
+    chosen: I64,
+    layer: F64,
 ) -> float:
-    """Probability that the decision at `node` is 1; leaves in `s` what `_update` needs."""
-    n = len(s.hashes)
+    """Probability that the decision at `node` is 1; leaves in the last six arrays what `_update` needs."""
+    n = len(hashes)
     place = np.uint64(node)
-    if s.group[0] != tree.group[node]:
-        _open_lines(tree.group[node], t, s)
+    if chosen[GROUP] != group[node]:
+        _open_lines(group[node], hashes, keys, bases, slots, chosen)
     longest = 0
     seen = 0
     for i in range(n):
-        index = _find(t.slots, s.bases[i], _own_hash(s.keys[i], place))
-        s.found[i] = index
+        index = _find(slots, bases[i], _own_hash(keys[i], place))
+        found[i] = index
         if index < 0:
-            s.inputs[2 * i] = 0.0
-            s.inputs[2 * i + 1] = 0.0
-            s.cells[i] = -1
+            inputs[2 * i] = np.float32(0.0)
+            inputs[2 * i + 1] = np.float32(0.0)
             continue
-        value = t.slots[index]
+        value = slots[index]
         seen += 1
-        if i < orders:
+        if i < num_orders:
             longest = i
         logit = STRETCH[(value & np.uint32(65535)) >> np.uint32(4)]
         count = np.int64((value >> np.uint32(16)) & np.uint32(63))
-        bucket = min(max(np.int64(logit * 2.0 + 16.5), 0), PROBABILITY_BUCKETS - 1)
-        cell = _count_bucket(count) * PROBABILITY_BUCKETS + bucket
-        s.cells[i] = cell
-        q = np.float64(t.calibration[i, cell])
-        s.inputs[2 * i] = logit
-        s.inputs[2 * i + 1] = STRETCH[np.int64(q * 4096.0)]
-    s.inputs[2 * n] = 0.3
-    s.sets[0] = min(np.int64(tree.rank[node]), NODE_SETS - 1)
-    s.sets[1] = NODE_SETS + np.int64(recent[0] & np.uint64(BYTE_SETS - 1))
-    s.sets[2] = NODE_SETS + BYTE_SETS + longest * 8 + min(np.int64(tree.depth[node]), 7)
+        bucket = min(max(np.int64(logit * np.float32(2.0) + np.float32(16.5)), 0), PROBABILITY_BUCKETS - 1)
+        cell = COUNT_BUCKET[count] * PROBABILITY_BUCKETS + bucket
+        cells[i] = cell
+        inputs[2 * i] = logit
+        inputs[2 * i + 1] = STRETCH[np.int64(calibration[i, cell] * np.float32(4095.9))]
+    inputs[2 * n] = np.float32(0.3)
+    chosen[0] = min(node, NODE_SETS - 1)
+    chosen[1] = NODE_SETS + last_byte
+    chosen[2] = NODE_SETS + BYTE_SETS + longest * 8 + min(depth[node], 7)
+    chosen[SEEN] = seen
     total = 0.0
-    for k in range(3):
-        row = s.sets[k]
-        dot = np.float64(_dot(t.mixers[row], s.inputs))
-        dot = min(max(dot, -CLAMP), CLAMP)
-        s.layer[k] = dot
-        total += t.final[seen, k] * dot
-    total = min(max(total, -CLAMP), CLAMP)
-    mixed = _squash(total)
-    position = (total + CLAMP) / (2.0 * CLAMP) * (SSE_BUCKETS - 1.001)
-    low = np.int64(position)
-    share = position - low
-    a = np.int64(min(tree.rank[node], SSE_CONTEXTS - 1))
-    b = np.int64(
-        _hash((recent[0] + np.uint64(node) * np.uint64(0xD6E8FEB86659FD93)) * np.uint64(0x9E3779B97F4A7C15))
-        & np.uint64(SSE_CONTEXTS - 1)
-    )
-    first = t.refinement[0, a, low] * (1.0 - share) + t.refinement[0, a, low + 1] * share
-    second = t.refinement[1, b, low] * (1.0 - share) + t.refinement[1, b, low + 1] * share
-    s.sse[0] = a * SSE_BUCKETS + low + (1 if share > 0.5 else 0)
-    s.sse[1] = b * SSE_BUCKETS + low + (1 if share > 0.5 else 0)
-    s.mixed[0] = mixed
-    s.mixed[1] = seen
-    p = 0.5 * mixed + 0.25 * first + 0.25 * second
-    return min(max(p, 1.0 / 65536), 1.0 - 1.0 / 65536)
+    for k in range(LAYER):
+        dot = min(max(np.float64(_dot(mixers, chosen[k], inputs)), -CLAMP), CLAMP)
+        layer[k] = dot
+        total += final[seen, k] * dot
+    p = _squash(min(max(total, -CLAMP), CLAMP))
+    layer[LAYER] = p
+    return min(max(p, FLOOR), 1.0 - FLOOR)
 
 
 @nb.njit(cache=True, nogil=True)
-def _update(node: int, bit: int, rate: float, tree: Tree, t: Tables, s: Scratch) -> None:
+def _update(
+    node: int,
+    bit: int,
+    rate: float,
+    slots: U32,
+    calibration: F32,
+    mixers: F32,
+    final: F32,
+    keys: U64,
+    found: I64,
+    cells: I64,
+    inputs: F32,
+    chosen: I64,
+    layer: F64,
+) -> None:
     """Learns that the decision at `node` was `bit`, after `_predict`."""
-    n = len(s.hashes)
-    seen = np.int64(s.mixed[1])
-    error = bit - s.mixed[0]
-    for k in range(3):
-        row = s.sets[k]
-        step = rate * (bit - _squash(s.layer[k]))
-        t.final[seen, k] += 0.002 * error * s.layer[k]
-        _add(t.mixers[row], np.float32(step), s.inputs)
-    for k in range(2):
-        a, low = s.sse[k] // SSE_BUCKETS, s.sse[k] % SSE_BUCKETS
-        t.refinement[k, a, low] += (bit - t.refinement[k, a, low]) * 0.02
+    n = len(keys)
+    seen = chosen[SEEN]
+    error = bit - layer[LAYER]
+    for k in range(LAYER):
+        final[seen, k] += np.float32(FINAL_RATE * error * layer[k])
+        _add(mixers, chosen[k], np.float32(rate * (bit - _squash(layer[k]))), inputs)
     place = np.uint64(node)
+    target = np.float32(65535.0 * bit)
     for i in range(n):
-        index = s.found[i]
+        index = found[i]
         if index < 0:
+            # A context is remembered once the next shorter one has been seen here: long ones that never come
+            # again take no room.
+            if (
+                1 < i < n - EXTRA
+                and found[i - 1] < 0
+                or i > n - EXTRA
+                and found[3 if n - EXTRA > 3 else 0] < 0
+            ):
+                continue
             index = -1 - index
-            check = np.uint32(_own_hash(s.keys[i], place) >> np.uint64(8)) & np.uint32(1023)
+            check = np.uint32(_own_hash(keys[i], place) >> np.uint64(8)) & np.uint32(1023)
             value = (check << np.uint32(22)) | np.uint32(32768)
         else:
-            value = t.slots[index]
-            cell = s.cells[i]
-            t.calibration[i, cell] += (bit - t.calibration[i, cell]) * 0.01
-        p = np.float64(value & np.uint32(65535))
+            value = slots[index]
+            cell = cells[i]
+            calibration[i, cell] += (np.float32(bit) - calibration[i, cell]) * np.float32(CALIBRATION_RATE)
+        p = np.float32(value & np.uint32(65535))
         count = np.int64((value >> np.uint32(16)) & np.uint32(63))
-        p += (65535.0 * bit - p) / (count + 1.5)
+        p += (target - p) * RECIPROCAL[count]
         count = min(count + 1, COUNT_LIMIT)
-        t.slots[index] = (value & np.uint32(0xFFC00000)) | (np.uint32(count) << np.uint32(16)) | np.uint32(p)
+        slots[index] = (value & np.uint32(0xFFC00000)) | (np.uint32(count) << np.uint32(16)) | np.uint32(p)
 
 
 @nb.njit(cache=True, nogil=True)
 def run(
-    ids: npt.NDArray[np.int64],
-    recent: npt.NDArray[np.uint64],
-    orders: npt.NDArray[np.int64],
-    tree: Tree,
-    t: Tables,
-    learn: bool,
-    rate: float,
+    ids: I64, recent: U64, orders: I64, tree: Tree, t: Tables, learn: bool, rate: float
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
     """Scores tokens in order, learning from each after it if `learn`.
 
@@ -385,68 +377,72 @@ def run(
     """
     nats = np.zeros(len(ids), np.float64)
     known = np.zeros(len(ids), np.int64)
-    s = new_scratch(len(orders) + EXTRA)
+    depth, group, path, offsets = tree.depth, tree.group, tree.path, tree.path_offsets
+    slots, calibration, mixers, final = t.slots, t.calibration, t.mixers, t.final
+    hashes, keys, bases, found, cells, inputs, chosen, layer = _scratch(len(orders) + EXTRA)
     for position in range(len(ids)):
         token = ids[position]
-        contexts(recent, orders, s.hashes)
-        s.group[0] = -1
-        for step in range(tree.path_offsets[token], tree.path_offsets[token + 1]):
-            node, bit = tree.path[step] >> 1, tree.path[step] & 1
-            p = _predict(node, recent, len(orders), tree, t, s)
+        contexts(recent, orders, hashes)
+        last_byte = np.int64(recent[0] & np.uint64(BYTE_SETS - 1))
+        chosen[GROUP] = -1
+        for step in range(offsets[token], offsets[token + 1]):
+            node, bit = np.int64(path[step] >> 1), np.int64(path[step] & 1)
+            p = _predict(
+                node, last_byte, len(orders), depth, group, slots, calibration, mixers, final,
+                hashes, keys, bases, found, cells, inputs, chosen, layer,
+            )  # fmt: skip
             nats[position] -= math.log(p if bit == 1 else 1.0 - p)
+            if step == offsets[token]:
+                known[position] = chosen[SEEN]
             if learn:
-                _update(node, bit, rate, tree, t, s)
-            if step == tree.path_offsets[token]:
-                known[position] = np.int64(s.mixed[1])
+                _update(
+                    node, bit, rate, slots, calibration, mixers, final,
+                    keys, found, cells, inputs, chosen, layer,
+                )  # fmt: skip
         push(recent, token, tree)
     return nats, known
 
 
 @nb.njit(cache=True, nogil=True)
-def read(ids: npt.NDArray[np.int64], recent: npt.NDArray[np.uint64], tree: Tree) -> None:
+def read(ids: I64, recent: U64, tree: Tree) -> None:
     """Appends tokens (N,) to the vector of recent text, in place."""
     for token in ids:
         push(recent, token, tree)
 
 
 @nb.njit(cache=True, nogil=True)
-def read_and_predict(
-    ids: npt.NDArray[np.int64],
-    recent: npt.NDArray[np.uint64],
-    orders: npt.NDArray[np.int64],
-    tree: Tree,
-    t: Tables,
-    out: npt.NDArray[np.float32],
-    known: npt.NDArray[np.int64],
-) -> None:
-    """Log-probabilities of all tokens after each of `ids` (N,), into `out` (at least N, V); see `distribution`."""
+def read_and_predict(ids: I64, recent: U64, orders: I64, tree: Tree, t: Tables, out: F32, known: I64) -> None:
+    """Predicts after each token read.
+
+    Args:
+        ids: Tokens (N,).
+        recent: Vector of recent text (RECENT,), updated in place.
+        orders: Characters in each context, ascending.
+        tree: The tree of tokens.
+        t: Tables.
+        out: Receives the log-probabilities of all tokens after each of `ids`, float32 (at least N, V).
+        known: Receives how many contexts are known at the first decision (at least N,).
+    """
+    depth, group, children = tree.depth, tree.group, tree.children
+    slots, calibration, mixers, final = t.slots, t.calibration, t.mixers, t.final
+    hashes, keys, bases, found, cells, inputs, chosen, layer = _scratch(len(orders) + EXTRA)
+    above = np.zeros(len(depth), np.float64)
     for position in range(len(ids)):
         push(recent, ids[position], tree)
-        known[position] = distribution(recent, orders, tree, t, out[position])
-
-
-@nb.njit(cache=True, nogil=True)
-def distribution(
-    recent: npt.NDArray[np.uint64],
-    orders: npt.NDArray[np.int64],
-    tree: Tree,
-    t: Tables,
-    out: npt.NDArray[np.float32],
-) -> int:
-    """Log-probabilities of all tokens after `recent`, into `out` (V,); returns how many contexts are known."""
-    s = new_scratch(len(orders) + EXTRA)
-    contexts(recent, orders, s.hashes)
-    above = np.zeros(len(tree.depth), np.float64)
-    known = 0
-    for node in range(len(tree.depth)):  # parents come before their children
-        p = _predict(node, recent, len(orders), tree, t, s)
-        if node == 0:
-            known = np.int64(s.mixed[1])
-        for bit in range(2):
-            child = tree.children[node, bit]
-            value = above[node] + math.log(p if bit == 1 else 1.0 - p)
-            if child < 0:
-                out[-1 - child] = value
-            else:
-                above[child] = value
-    return known
+        contexts(recent, orders, hashes)
+        last_byte = np.int64(recent[0] & np.uint64(BYTE_SETS - 1))
+        chosen[GROUP] = -1
+        for node in range(len(depth)):  # parents come before their children
+            p = _predict(
+                node, last_byte, len(orders), depth, group, slots, calibration, mixers, final,
+                hashes, keys, bases, found, cells, inputs, chosen, layer,
+            )  # fmt: skip
+            if node == 0:
+                known[position] = chosen[SEEN]
+            for bit in range(2):
+                value = above[node] + math.log(p if bit == 1 else 1.0 - p)
+                child = children[node, bit]
+                if child < 0:
+                    out[position, -1 - child] = value
+                else:
+                    above[child] = value

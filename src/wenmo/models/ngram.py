@@ -220,7 +220,6 @@ class NgramModel(LanguageModel):
             "calibration": t.calibration,
             "mixers": t.mixers,
             "final": t.final,
-            "refinement": t.refinement,
             "children": self._tree.children,
             "token_bytes": self._tree.bytes,
             "byte_offsets": self._tree.byte_offsets,

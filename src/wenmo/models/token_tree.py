@@ -20,8 +20,6 @@ class Tree(NamedTuple):
     """Decisions above each node (V - 1,)."""
     group: npt.NDArray[np.int32]
     """Ancestor whose cache line holds the node's slots (V - 1,)."""
-    rank: npt.NDArray[np.int32]
-    """Place of each node when sorted by how often it is passed (V - 1,)."""
     path: npt.NDArray[np.int32]
     """2 * node + bit along the paths of all tokens, joined."""
     path_offsets: npt.NDArray[np.int64]
@@ -94,7 +92,6 @@ def build(token_bytes: list[bytes], children: npt.NDArray[np.int32]) -> Tree:
         children,
         depth,
         group,
-        np.arange(nodes, dtype=np.int32),
         np.array([step for path in paths for step in path], np.int32),
         np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
         np.frombuffer(b"".join(token_bytes), np.uint8).copy(),
