@@ -53,7 +53,9 @@ def write_input(path: Path, text: str, size: int) -> None:
             for paragraph in paragraphs:
                 number += 1
                 body = f"{number}\n{paragraph}"
-                lines.append(json.dumps({"text": body}, ensure_ascii=False) if path.suffix == ".jsonl" else body + "\n")
+                lines.append(
+                    json.dumps({"text": body}, ensure_ascii=False) if path.suffix == ".jsonl" else body + "\n"
+                )
             block = "\n".join(lines) + "\n"
             written += len(block.encode("utf-8"))
             file.write(block)
@@ -68,7 +70,10 @@ def peer(path: Path, output: Path) -> None:
 
     output.mkdir()
     schema = pa.schema([("text", pa.large_string())])
-    writers = [pq.ParquetWriter(output / f"{name}.parquet", schema, compression="zstd", compression_level=1) for name in "abc"]
+    writers = [
+        pq.ParquetWriter(output / f"{name}.parquet", schema, compression="zstd", compression_level=1)
+        for name in "abc"
+    ]
     pending: list[list[str]] = [[], [], []]
     seen: set[bytes] = set()
 
@@ -143,7 +148,9 @@ def measure(command: list[str]) -> dict[str, float]:
 def main() -> None:
     """Runs the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--gigabytes", type=float, default=5.0, help="size of the memory test; 0 leaves it out")
+    parser.add_argument(
+        "--gigabytes", type=float, default=5.0, help="size of the memory test; 0 leaves it out"
+    )
     parser.add_argument("--megabytes", type=float, default=200.0, help="size of each speed test")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--text", type=Path, nargs="*", default=[], help="UTF-8 files to make the input of")
@@ -159,7 +166,11 @@ def main() -> None:
     result: dict[str, object] = {
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start",
         "date": date.today().isoformat(),
-        "versions": {"python": platform.python_version(), "daft": daft.__version__, "pyarrow": pyarrow.__version__},
+        "versions": {
+            "python": platform.python_version(),
+            "daft": daft.__version__,
+            "pyarrow": pyarrow.__version__,
+        },
         "command": " ".join(["python", *sys.argv]),
     }
     with tempfile.TemporaryDirectory() as folder:
@@ -171,7 +182,9 @@ def main() -> None:
             rates: dict[str, list[float]] = {"wenmo": [], "peer": []}
             for repeat in range(options.repeats):
                 ours = measure([sys.executable, "-c", WENMO, str(source), str(base / "corpus")])
-                theirs = measure([sys.executable, __file__, "--peer", str(source), str(base / f"peer{suffix}{repeat}")])
+                theirs = measure(
+                    [sys.executable, __file__, "--peer", str(source), str(base / f"peer{suffix}{repeat}")]
+                )
                 rates["wenmo"].append(size / ours["seconds"])
                 rates["peer"].append(size / theirs["seconds"])
             ratios = [a / b for a, b in zip(rates["wenmo"], rates["peer"], strict=True)]

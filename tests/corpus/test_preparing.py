@@ -125,7 +125,20 @@ def test_every_format_and_compression(tmp_path):
         WHOLE,
     )
     assert sorted(everything(corpus)) == sorted(
-        ["plain text", "# Heading", "json one", "json two", "comma, inside", "two\nlines", '他说"好', "One\n\nTwo\nthree", "zstandard text", "inside the archive", "in a folder", "parquet one"]
+        [
+            "plain text",
+            "# Heading",
+            "json one",
+            "json two",
+            "comma, inside",
+            "two\nlines",
+            '他说"好',
+            "One\n\nTwo\nthree",
+            "zstandard text",
+            "inside the archive",
+            "in a folder",
+            "parquet one",
+        ]
     )
     assert corpus.manifest.dropped == {"missing field": 1}
     assert corpus.manifest.skipped == {".exe": 1, ".png": 1, "(hidden)": 1}
