@@ -13,6 +13,18 @@ FROZEN = {
     "error": {"error", "exit_code"},
     "prepare": {"corpus", "fingerprint", "documents", "bytes", "report", "manifest", "seconds"},
     "tokenizer train": {"tokenizer", "kind", "vocab_size", "bytes", "fingerprint", "seconds"},
+    "tokenizer inspect": {
+        *(
+            "kind",
+            "vocab_size",
+            "bytes",
+            "characters",
+            "tokens",
+            "bytes_per_token",
+            "bytes_per_token_by_script",
+        ),
+        *("whole_characters", "split_characters", "vocabulary_used", "longest", "most_frequent", "example"),
+    },
     "train": {
         *("model", "seconds", "budget", "bits_per_byte", "protocol", "static_bits_per_byte", "bytes"),
         *("baselines", "members", "weights", "parameters", "stopped", "verdict", "samples", "report"),
@@ -118,6 +130,16 @@ def test_tokenizer_train(capsys, texts, tmp_path):
     assert "exists" in capsys.readouterr().err
 
 
+def test_tokenizer_inspect(capsys, model, texts):
+    result = printed(capsys, "tokenizer", "inspect", str(model), "小梅 and Anna")
+    assert set(result) == FROZEN["tokenizer inspect"]
+    assert result["characters"] == 11 and result["bytes"] == 15
+    assert "␣" in "".join(result["example"])
+    files = printed(capsys, "tokenizer", "inspect", str(model), "--path", str(texts / "zh.txt"))
+    assert files["bytes"] == pytest.approx((texts / "zh.txt").stat().st_size, rel=0.01)
+    assert main(["tokenizer", "inspect", str(model), "both", "--path", "x"]) == 2
+
+
 def test_generate(capsys, model):
     words = ["generate", str(model), "早上", "--max-tokens", "5", "--n", "2", "--seed", "3", "--ignore-eos"]
     result = printed(capsys, *words)
@@ -125,7 +147,7 @@ def test_generate(capsys, model):
     assert (result["models"], result["prompt"]) == ([str(model)], "早上")
     assert len(result["completions"]) == 2
     for completion in result["completions"]:
-        assert set(completion) == {"text", "tokens", "logprobs", "finish_reason", "notes"}
+        assert set(completion) == {"text", "tokens", "logprobs", "finish_reason", "notes", "precision"}
         assert len(completion["tokens"]) == len(completion["logprobs"]) == 5
         assert completion["finish_reason"] == "length"
     again = printed(capsys, *words)

@@ -31,6 +31,7 @@ def build_app() -> App:
         version=_version,
         help_epilogue="wenmo VERB --help shows its options. Every verb takes --json, --quiet and --debug.",
         default_parameter=Parameter(negative_iterable=(), negative_none=()),
+        suppress_keyboard_interrupt=False,
     )
     tokenizer = App(name="tokenizer", help="Train or inspect a tokenizer.")
     for name, (path, text) in TOKENIZER_VERBS.items():

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from wenmo.cli.inputs import read_prompt, whole_corpus
 from wenmo.cli.options import Common, paths_given, plain
 from wenmo.config import CorpusSettings, Recipe, TokenizerSettings
 from wenmo.errors import OptionError
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 Paths = Annotated[list[str], Parameter(negative=())]
 Output = Annotated[Path, Parameter(name=("--output", "-o"))]
-INSPECTED_CHARACTERS = 2_000_000
 
 
 def prepare(
@@ -132,3 +132,38 @@ def tokenizer_train(
         print_json(summary)
     else:
         print(f"{tokenizer.kind} tokenizer of {tokenizer.vocab_size:,} tokens in {output}")
+
+
+def tokenizer_inspect(
+    tokenizer: Path,
+    text: str = "",
+    /,
+    *,
+    path: Annotated[list[str] | None, Parameter(negative=())] = None,
+    common: Common = Common(),  # noqa: B008 - frozen
+) -> None:
+    """Show how a tokenizer cuts text: its tokens, bytes per token by script, coverage.
+
+    Args:
+        tokenizer: Folder of a tokenizer, or of a model.
+        text: Text to cut; - reads it from standard input.
+        path: File, folder or glob to measure instead; may be given several times.
+        common: Options of every verb.
+    """
+    from wenmo.tokenization.inspection import inspect_tokenizer, render_inspection
+    from wenmo.tokenization.tokenizer import Tokenizer
+
+    if path and text:
+        raise OptionError("give a text or --path, not both")
+    loaded = Tokenizer.load(tokenizer)
+    if path:
+        with whole_corpus(path, common) as corpus:
+            inspection = inspect_tokenizer(loaded, corpus.texts("train"))
+    else:
+        inspection = inspect_tokenizer(loaded, [read_prompt(text)])
+    if common.json:
+        from wenmo.cli.output import print_json
+
+        print_json(inspection)
+    else:
+        print(render_inspection(inspection))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -11,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter, validators
 
-from wenmo.cli import STDIN
-from wenmo.cli.options import Common, given, paths_given, validate
-from wenmo.config import CorpusSettings, GenerationSettings, Recipe
-from wenmo.errors import InputError, OptionError
+from wenmo.cli.inputs import is_corpus, read_prompt, whole_corpus
+from wenmo.cli.options import Common, given
+from wenmo.config import GenerationSettings
+from wenmo.errors import OptionError
 
 if TYPE_CHECKING:
     from wenmo.api import Model
@@ -44,8 +43,8 @@ def generate(
     from wenmo.api import load
 
     names = [model, *(more or [])]
-    loaded = load(*names, weights=_weights(weights, len(names)))
-    text = _standard_input() if prompt == STDIN else prompt
+    loaded = load(*names, weights=_weights(weights))
+    text = read_prompt(prompt)
     options = given(settings)
     if common.json:
         _print_completions(loaded, names, text, options)
@@ -53,25 +52,11 @@ def generate(
         _print_text(loaded, text, options)
 
 
-def _weights(text: str | None, models: int) -> list[float] | None:
-    if text is None:
-        return None
+def _weights(text: str | None) -> list[float] | None:
     try:
-        values = [float(part) for part in text.split(",")]
+        return None if text is None else [float(part) for part in text.split(",")]
     except ValueError as error:
         raise OptionError(f"--weights {text!r} are not numbers; write them like 0.7,0.3") from error
-    if len(values) != models:
-        raise OptionError(f"--weights has {len(values)} numbers for {models} models; give one for each")
-    if min(values) < 0 or not 0 < sum(values) < float("inf"):
-        raise OptionError(f"--weights {text!r} must be zero or more, and not all zero")
-    return values
-
-
-def _standard_input() -> str:
-    try:
-        return sys.stdin.read()
-    except UnicodeDecodeError as error:
-        raise InputError("standard input is not UTF-8 text; convert it, for example with iconv") from error
 
 
 def _print_completions(model: Model, names: list[str], prompt: str, options: dict[str, Any]) -> None:
@@ -94,7 +79,10 @@ def _print_completions(model: Model, names: list[str], prompt: str, options: dic
 
 def _print_text(model: Model, prompt: str, options: dict[str, Any]) -> None:
     """Prints the new text: one sample as it is written; several, or the result of a search, when done."""
-    if options.get("n", 1) == 1 and options.get("beams", 1) == 1:
+    from wenmo.generation.options import resolve_settings
+
+    settings = resolve_settings(options, model.generation)
+    if settings.n == settings.beams == 1:
         for piece in model.stream(prompt, **options):
             sys.stdout.write(piece)
             sys.stdout.flush()
@@ -136,19 +124,12 @@ def evaluate(
     from wenmo.evaluation.evaluate import evaluate as run
     from wenmo.evaluation.evaluate import training_texts
     from wenmo.models.storage import load_model
-    from wenmo.workflow.texts import open_corpus
 
     loaded = load_model(model)
-    fields = {"text_field": text_field, "encoding": encoding}
-    # All of the text is scored as it is, so nothing is held out and repeated documents count.
-    whole = {"valid_fraction": 0.0, "test_fraction": 0.0, "deduplicate": False}
-    recipe = Recipe(corpus=validate(CorpusSettings, {**fields, **whole}, "--"))
-    with tempfile.TemporaryDirectory(prefix="wenmo.") as folder:
-        made = Path(folder) / "corpus"
-        corpus = open_corpus(paths_given(paths), recipe, made, not common.quiet)
+    with whole_corpus(paths, common, text_field=text_field, encoding=encoding) as corpus:
         result = run(
             loaded,
-            corpus.texts("train" if corpus.path == made else split),
+            corpus.texts(split if is_corpus(paths) else "train"),
             training=training_texts(loaded) if baselines else None,
             max_bytes=max_bytes,
             prequential=not static,
