@@ -30,7 +30,7 @@ def test_best_point_is_marked() -> None:
     label = next(e for e in root.iter() if e.get("class") == "label")
     assert label.text == "best held-out 2.100"
     circle = next(e for e in root.iter() if e.get("class") == "best")
-    valid = [e for e in root.iter() if e.get("class") == "line valid"][0]
+    valid = next(e for e in root.iter() if e.get("class") == "line valid")
     assert valid.attrib["points"].split()[6] == f"{circle.get('cx')},{circle.get('cy')}"
 
 

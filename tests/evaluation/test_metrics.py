@@ -23,7 +23,7 @@ def test_loops() -> None:
     assert loop_length("xabcabc") == 0
     assert loop_length("xabcabc", times=2) == 6
     assert loop_length("") == 0
-    assert loop_length("and then ".split() * 4 + ["end"]) == 0
+    assert loop_length(["and", "then"] * 4 + ["end"]) == 0
     assert loop_length("bcabcabca") == 9  # a loop may begin in the middle of its period
     with pytest.raises(ValueError, match="at least 2"):
         loop_length("aa", 1)

@@ -93,7 +93,8 @@ class Tokenizer:
     def token_bytes(self) -> list[bytes]:
         """The bytes that each id stands for; eos stands for none."""
         byte_of = {character: byte for byte, character in enumerate(byte_alphabet())}
-        tokens = (self.backend.id_to_token(index) for index in range(1, self.vocab_size))
+        vocabulary = self.backend.get_vocab()
+        tokens = sorted(vocabulary, key=vocabulary.__getitem__)[1:]
         return [b"", *(bytes(byte_of[character] for character in token) for token in tokens)]
 
     @cached_property
