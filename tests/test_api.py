@@ -9,6 +9,7 @@ from wenmo.api import Model, load
 from wenmo.config import GenerationSettings, ModelSettings, TokenizerSettings
 from wenmo.errors import InputError, ModelError, OptionError
 from wenmo.models.likelihood import score_stream
+from wenmo.models.ngram import NgramConfig, NgramModel
 from wenmo.models.registry import build_config, build_model
 from wenmo.models.storage import save_model
 from wenmo.tokenization.training import train_tokenizer
@@ -42,13 +43,18 @@ def folder(tmp_path_factory, tokenizer):
             info={"kind": architecture},
             generation=generation,
         )
+    ngram = NgramModel(NgramConfig(vocab_size=tokenizer.vocab_size, context_length=24))
+    ngram.fit(np.concatenate([[*tokenizer.encode(text), 0] for text in TEXTS]), tokenizer.token_bytes)
+    save_model(
+        ngram, base / "ngram", tokenizer=tokenizer, generation=GenerationSettings(max_tokens=12, seed=5)
+    )
     return base
 
 
-@pytest.fixture(scope="module", params=["transformer", "lstm", "gru", "rnn", "mixture"])
+@pytest.fixture(scope="module", params=["transformer", "lstm", "gru", "rnn", "ngram", "mixture"])
 def model(request, folder):
     if request.param == "mixture":
-        return load([folder / "transformer", folder / "lstm"], weights=[3, 1])
+        return load([folder / "transformer", folder / "ngram"], weights=[3, 1])
     return load(folder / request.param)
 
 
@@ -171,12 +177,14 @@ def test_a_model_without_tokenizer_or_folder_is_refused(tmp_path, folder):
         load(folder / "lstm", device="tpu")
 
 
-def test_an_ngram_model_alone_has_no_embedding(tokenizer):
-    from wenmo.models.ngram import NgramConfig, NgramModel
-
-    model = Model(NgramModel(NgramConfig(vocab_size=tokenizer.vocab_size, context_length=64)), tokenizer)
+def test_an_ngram_model_alone_has_no_embedding(folder):
     with pytest.raises(ModelError, match="ngram"):
-        model.embed("x")
+        load(folder / "ngram").embed("x")
+
+
+def test_an_ngram_model_writes_what_it_read(folder):
+    found = load(folder / "ngram").generate("春眠不", temperature=0, max_tokens=60)[0]
+    assert found.text.endswith("觉晓，处处闻啼鸟。") and found.finish_reason == "stop"
 
 
 def test_the_package_offers_load():

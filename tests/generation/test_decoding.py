@@ -163,10 +163,5 @@ def test_saved_defaults_give_way_to_given_options():
 
 
 def test_completions_are_plain_data():
-    assert set(dataclasses.asdict(write(script("a"))[0])) == {
-        "text",
-        "tokens",
-        "logprobs",
-        "finish_reason",
-        "notes",
-    }
+    fields = set(dataclasses.asdict(write(script("a"))[0]))
+    assert fields == {"text", "tokens", "logprobs", "finish_reason", "notes", "precision"}

@@ -8,9 +8,14 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit, prange
+from numba import config, njit, prange, set_num_threads
 
 Vector = npt.NDArray[np.float32]
+
+
+def use_threads(count: int) -> None:
+    """Lets the kernels called from this thread run on `count` threads, or on all if these are fewer."""
+    set_num_threads(max(1, min(count, config.NUMBA_NUM_THREADS)))
 
 
 @njit(nogil=True, parallel=True, fastmath=True, cache=True)  # type: ignore[untyped-decorator]

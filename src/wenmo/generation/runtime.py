@@ -173,6 +173,9 @@ class DecodeRuntime(LanguageModel):
         if ids.shape[1] != 1 or lengths is not None:
             logits, read = self.precise(ids, state, lengths)
             return logits, read
+        from wenmo.generation.kernels import use_threads
+
+        use_threads(torch.get_num_threads())
         before = self.precise.initial_state(len(ids)) if state is None else state
         hidden, new_state = self._compact.hidden(ids, before)
         assert new_state is not None
