@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from wenmo.config import Recipe
-from wenmo.errors import Interrupted, OptionError
+from wenmo.errors import Interrupted, OptionError, WenmoError
 from wenmo.models.ngram import NgramModel
 from wenmo.progress import duration, quantity
 from wenmo.training import budget as dial
@@ -71,6 +71,10 @@ def train(
             f"interrupted; what was done is in {run.directory}. Go on with: wenmo train --resume {run.output}"
         )
         raise Interrupted(message) from None
+    except WenmoError as error:
+        if not isinstance(error, Interrupted) and not any(run.part(n).exists() for n in ("members", "finished")):
+            shutil.rmtree(run.directory, ignore_errors=True)  # nothing was trained that could be gone on with
+        raise
 
 
 def check_recipe(recipe: Recipe) -> Recipe:
@@ -88,7 +92,7 @@ def check_recipe(recipe: Recipe) -> Recipe:
         dial.parse_duration(recipe.budget)
     elif training.steps is None and training.epochs is None and neural:
         raise OptionError("without --budget, say when to stop with --training.steps or --training.epochs")
-    if names.count("ngram") > 1:
+    if sum(name.startswith("ngram") for name in names) > 1:
         raise OptionError("--members: one ngram is enough; a second would be the same")
     if not neural and (recipe.size or recipe.model.layers or recipe.model.width):
         raise OptionError(

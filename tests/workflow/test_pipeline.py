@@ -1,0 +1,145 @@
+import json
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import wenmo
+from wenmo.config import CorpusSettings, ModelSettings, Recipe, TokenizerSettings, TrainingSettings
+from wenmo.errors import InputError, Interrupted, ModelError, OptionError
+from wenmo.models.storage import load_model
+from wenmo.training.trainer import Trainer
+from wenmo.workflow import train
+from wenmo.workflow.members import member_names
+
+SMALL = {
+    "tokenizer": TokenizerSettings(kind="bpe", vocab_size=400),
+    "model": ModelSettings(layers=1, width=32, context=32),
+    "corpus": CorpusSettings(valid_fraction=0.15, test_fraction=0.15),
+    "training": TrainingSettings(steps=12, batch_tokens=128, evaluations=3),
+}
+
+
+@pytest.fixture(scope="module")
+def text_file(tmp_path_factory: pytest.TempPathFactory, mixed_documents: list[str]) -> Path:
+    path = tmp_path_factory.mktemp("texts") / "中文 and English.jsonl"
+    lines = [json.dumps({"text": text}, ensure_ascii=False) for text in mixed_documents]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
+def test_a_mixture_from_one_file(text_file: Path, tmp_path: Path) -> None:
+    recipe = Recipe(members=("transformer", "lstm", "ngram"), **SMALL)
+    result = train(text_file, tmp_path / "model", recipe, progress=False)
+    assert set(result.members) == {"transformer", "lstm", "ngram"} == set(result.weights)
+    assert set(result.baselines) == {"ppmd", "xz", "ngram"}
+    assert sum(result.weights.values()) == pytest.approx(1.0)
+    assert result.static_bits_per_byte <= min(result.members.values()) * 1.02
+    assert result.stopped == "steps" and result.budget is None
+    assert len(result.samples) == 2 and Path(result.report).is_file()
+    # The folder of the run is gone, the corpus stays beside the model, and no training text inside it.
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["model", "model.corpus"]
+    loaded = load_model(tmp_path / "model")
+    assert loaded.info["scores"]["bits_per_byte"] == result.bits_per_byte
+    assert wenmo.Corpus.open(loaded.info["corpus"]["path"]).fingerprint == loaded.info["corpus"]["fingerprint"]
+    model = wenmo.load(tmp_path / "model")
+    text = model.generate("今天", max_tokens=5, seed=1)[0].text
+    assert text == wenmo.load(tmp_path / "model").generate("今天", max_tokens=5, seed=1)[0].text
+    report = Path(result.report).read_text(encoding="utf-8")
+    assert "PPMd" in report and "http://" not in report.replace("http://www.w3.org", "")
+
+
+@pytest.mark.parametrize("architecture", ["transformer", "gru", "rnn", "ngram"])
+def test_a_single_family(architecture: str, text_file: Path, tmp_path: Path) -> None:
+    neural = architecture != "ngram"
+    settings = dict(SMALL) if neural else {**SMALL, "model": ModelSettings()}
+    result = train(text_file, tmp_path / "m", Recipe(architecture=architecture, **settings), progress=False)
+    assert list(result.members) == [architecture] and result.weights == {}
+    assert result.stopped == ("steps" if neural else "finished")
+    if not neural:
+        assert result.bits_per_byte == result.baselines["ngram"] < result.static_bits_per_byte
+    assert (tmp_path / "m" / "training" / f"{architecture}.metrics.jsonl").exists() == neural
+
+
+def test_an_interrupted_run_is_resumed_to_the_same_model(
+    text_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = Recipe(members=("transformer", "gru", "ngram"), **SMALL)
+    expected = train(text_file, tmp_path / "whole", recipe, progress=False)
+    original = Trainer._step
+    counts = {"steps": 0}
+
+    def interrupted(self: Trainer, factor: float) -> None:
+        original(self, factor)
+        counts["steps"] += 1
+        if counts["steps"] in (5, 20):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(Trainer, "_step", interrupted)
+    with pytest.raises(Interrupted, match="--resume"):
+        train(text_file, tmp_path / "model", recipe, progress=False)
+    assert not (tmp_path / "model").exists()
+    with pytest.raises(OptionError, match="--resume"):
+        train(text_file, tmp_path / "model", recipe, progress=False)
+    with pytest.raises(Interrupted):
+        train([], resume=tmp_path / "model", progress=False)
+    result = train([], resume=tmp_path / "model", progress=False)
+    assert result.bits_per_byte == expected.bits_per_byte
+    assert result.members == expected.members
+    ours, theirs = load_model(tmp_path / "model").model, load_model(tmp_path / "whole").model
+    for name, tensor in ours.state_dict().items():
+        assert np.array_equal(tensor.numpy(), theirs.state_dict()[name].numpy()), name
+    with pytest.raises(ModelError, match="nothing to resume"):
+        train([], resume=tmp_path / "model", progress=False)
+
+
+def test_a_prepared_corpus_is_used_in_place(text_file: Path, tmp_path: Path) -> None:
+    corpus = wenmo.prepare([text_file], tmp_path / "corpus", SMALL["corpus"], progress=False)
+    recipe = Recipe(architecture="ngram", tokenizer=SMALL["tokenizer"])
+    result = train(corpus.path, tmp_path / "model", recipe, progress=False)
+    assert load_model(tmp_path / "model").info["corpus"]["path"] == str(corpus.path)
+    assert not (tmp_path / "model.corpus").exists() and (corpus.path / "manifest.json").is_file()
+    assert result.bytes == corpus.bytes("test")
+
+
+def test_the_budget_is_kept(text_file: Path, tmp_path: Path) -> None:
+    changes = {"architecture": "transformer", "budget": "12s", "training": TrainingSettings()}
+    recipe = Recipe(**{**SMALL, **changes})
+    result = train(text_file, tmp_path / "model", recipe, progress=False)
+    assert result.budget == 12.0 and result.stopped in ("budget", "early")
+    # No claim about speed: only that a run that has a budget ends by it and not by steps.
+    assert 0 < result.seconds < 120
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"budget": "soon"}, "--budget"),
+        ({"budget": None}, "--training.steps"),
+        ({"members": ("transformer", "cnn")}, "--members cnn"),
+        ({"members": ()}, "--members"),
+        ({"members": ("ngram", "ngram")}, "--members"),
+        ({"architecture": "ngram", "size": "5M"}, "--size"),
+        ({"training": TrainingSettings(steps=1, epochs=1.0)}, "--training.epochs"),
+    ],
+)
+def test_contradictions_are_refused_by_name(changes: dict, message: str, text_file: Path, tmp_path: Path) -> None:
+    with pytest.raises(OptionError) as caught:
+        train(text_file, tmp_path / "model", Recipe(**changes), progress=False)
+    assert message in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_too_little_text_is_a_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("短", encoding="utf-8")
+    with pytest.raises(InputError):
+        train(tmp_path / "a.txt", tmp_path / "model", Recipe(), progress=False)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.txt"]
+
+
+def test_members_of_one_family_are_numbered() -> None:
+    recipe = Recipe(members=("lstm", "lstm", "ngram"))
+    assert member_names(recipe) == ["lstm", "lstm-2", "ngram"]
+    assert member_names(Recipe(architecture="gru")) == ["gru"]
