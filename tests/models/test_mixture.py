@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -84,7 +86,7 @@ def test_every_step_of_em_raises_the_likelihood(seed):
             steps.append(mixture_nats(nats, fit_weights(nats)).sum())
     finally:
         module.ITERATIONS = before
-    assert all(later <= earlier + 1e-9 for earlier, later in zip(steps, steps[1:], strict=False))
+    assert all(later <= earlier + 1e-9 for earlier, later in itertools.pairwise(steps))
 
 
 def test_no_tokens_are_refused():

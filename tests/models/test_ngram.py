@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 import torch
-from texts import documents
 from torch.nn.functional import cross_entropy
 
+from texts import documents
 from wenmo.models import ngram
 from wenmo.models.ngram import NgramConfig, NgramModel
 

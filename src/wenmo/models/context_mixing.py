@@ -8,6 +8,9 @@ path is the token's probability, so the distribution over all tokens sums to 1 b
 A slot is a uint32: 10 check bits, 6 bits of count n (0 means empty), 16 bits of probability that the bit is 1.
 """
 
+# numba has no types, and its integers are of NumPy's kinds.
+# mypy: disable-error-code="untyped-decorator,no-any-return,return-value,assignment,arg-type"
+
 from __future__ import annotations
 
 import math
@@ -336,12 +339,9 @@ def _update(
         if index < 0:
             # A context is remembered once the next shorter one has been seen here: long ones that never come
             # again take no room.
-            if (
-                1 < i < n - EXTRA
-                and found[i - 1] < 0
-                or i > n - EXTRA
-                and found[3 if n - EXTRA > 3 else 0] < 0
-            ):
+            orders = n - EXTRA
+            shorter = i - 1 if i < orders else min(3, orders - 1)
+            if i > 1 and i != orders and found[shorter] < 0:
                 continue
             index = -1 - index
             check = np.uint32(_own_hash(keys[i], place) >> np.uint64(8)) & np.uint32(1023)

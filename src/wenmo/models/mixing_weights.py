@@ -53,7 +53,8 @@ def fit_weights(
         weights = new
         if change < TOLERANCE:
             break
-    return weights / weights.sum()
+    result: npt.NDArray[np.float64] = weights / weights.sum()
+    return result
 
 
 def mixture_nats(
@@ -115,7 +116,7 @@ def _by_bucket(
     return gated
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def adaptive_nats(
     member_nats: npt.NDArray[np.float64],
     buckets: npt.NDArray[np.int64],

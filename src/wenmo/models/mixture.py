@@ -188,7 +188,8 @@ class MixtureModel(LanguageModel):
         """Returns the mixture's nats of every token (N,) from what `member_nats` returned."""
         weights = self.weights.cpu().numpy()
         if adaptive:
-            return adaptive_nats(nats, buckets, weights, ADAPTATION)
+            adapted: npt.NDArray[np.float64] = adaptive_nats(nats, buckets, weights, ADAPTATION)
+            return adapted
         return mixture_nats(nats, weights[buckets].T)
 
     def num_parameters(self) -> int:

@@ -6,6 +6,7 @@ the model works alike for any tokenizer and for Chinese as for English.
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 from typing import Literal, Self
@@ -204,7 +205,10 @@ class NgramModel(LanguageModel):
         self._check(tokens)
         recent = self._beginning(eos_id)
         if not adaptive:
-            return context_mixing.run(tokens, recent, self._orders, self._tree, self._tables, False, 0.0)
+            nats, known = context_mixing.run(
+                tokens, recent, self._orders, self._tree, self._tables, False, 0.0
+            )
+            return nats, known
         return self._run(context_mixing.copy_tables(self._tables), tokens, recent, self.tokens_seen)
 
     def num_parameters(self) -> int:
@@ -251,7 +255,7 @@ class NgramModel(LanguageModel):
             own = getattr(model._tables, name)
             if own.shape != array.shape:
                 raise ValueError(f"tensor {name} has shape {array.shape} instead of {own.shape}")
-        token_bytes = [joined[a:b] for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+        token_bytes = [joined[a:b] for a, b in itertools.pairwise(bounds)]
         model._place(token_bytes, arrays["children"].copy())
         model._tables = Tables(slots=slots, **learned)
         model.tokens_seen = int(arrays["tokens_seen"][0])

@@ -1,0 +1,122 @@
+"""Bits per byte of the n-gram model beside PPMd (order 6, 256 MB), on the last tenth of each text.
+
+Both learn from the first nine tenths. "static" leaves the n-gram model frozen; "prequential" lets it go on learning,
+as PPMd always does. Run: python bench/ngram.py [FILE...] [--encoding gb18030] [--repeat 3]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import pkgutil
+import platform
+import statistics
+import sys
+import time
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pyppmd
+
+from wenmo.models.ngram import NgramConfig, NgramModel
+
+RESULTS = Path(__file__).parent / "results" / "ngram.json"
+
+
+def standard_texts() -> dict[str, str]:
+    """Text that every Python ships: its documentation topics, and the source of its modules (1.5 MB)."""
+    from pydoc_data.topics import topics
+
+    files = sorted(module.name for module in pkgutil.iter_modules([str(Path(json.__file__).parents[1])]))
+    folder = Path(json.__file__).parents[1]
+    sources = [folder / f"{name}.py" for name in files if (folder / f"{name}.py").is_file()]
+    source = "".join(path.read_text("utf-8", "replace") for path in sources)
+    return {
+        "pydoc topics": "\n".join(topics[name] for name in sorted(topics)),
+        "stdlib source": source[:1_500_000],
+    }
+
+
+def cut(text: str) -> tuple[str, str]:
+    """The first nine tenths of the bytes, and the rest, at a character."""
+    data = text.encode()
+    at = len(data) * 9 // 10
+    while data[at] & 0xC0 == 0x80:
+        at += 1
+    return data[:at].decode(), data[at:].decode()
+
+
+def ppmd_size(data: bytes) -> int:
+    encoder = pyppmd.Ppmd7Encoder(6, 256 << 20)
+    return len(encoder.encode(data)) + len(encoder.flush())
+
+
+def compare(text: str, repeat: int) -> dict[str, object]:
+    chars = sorted(set(text))
+    index = {char: place for place, char in enumerate(chars, 1)}
+    token_bytes = [b"", *(char.encode() for char in chars)]
+    first, last = cut(text)
+    size = len(last.encode())
+    ids = [np.array([index[char] for char in part]) for part in (first, last)]
+    ppmd_seconds, fit_seconds = [], []
+    for _ in range(repeat):
+        start = time.perf_counter()
+        ppmd = 8 * (ppmd_size(text.encode()) - ppmd_size(first.encode())) / size
+        ppmd_seconds.append(time.perf_counter() - start)
+        model = NgramModel(NgramConfig(vocab_size=len(token_bytes)))
+        start = time.perf_counter()
+        model.fit(ids[0], token_bytes)
+        fit_seconds.append(time.perf_counter() - start)
+    static, adaptive = (
+        float(model.token_nats(ids[1], 256, learn).sum()) / math.log(2) / size for learn in (False, True)
+    )
+    seconds = statistics.median(fit_seconds)
+    return {
+        "bytes": len(text.encode()),
+        "ppmd": ppmd,
+        "static": static,
+        "prequential": adaptive,
+        "prequential_over_ppmd": adaptive / ppmd,
+        "fit_seconds": fit_seconds,
+        "ppmd_seconds": ppmd_seconds,
+        "fit_mb_per_second": len(first.encode()) / 1e6 / seconds,
+        "slots": model.num_parameters(),
+        "saved_mb": sum(tensor.nbytes for tensor in model.saved_tensors().values()) / 1e6,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "files", nargs="*", type=Path, help="text files; those of the standard library when none"
+    )
+    parser.add_argument("--encoding", default="utf-8")
+    parser.add_argument("--repeat", type=int, default=3)
+    options = parser.parse_args()
+    texts = {path.name: path.read_text(options.encoding, "replace") for path in options.files}
+    warm = NgramModel(NgramConfig(vocab_size=2))
+    warm.fit(np.array([1, 1]), [b"", b"a"])
+    found = {name: compare(text, options.repeat) for name, text in (texts or standard_texts()).items()}
+    for name, row in found.items():
+        print(
+            f"{name}: PPMd {row['ppmd']:.4f}, static {row['static']:.4f}, prequential {row['prequential']:.4f} "
+            f"({row['prequential_over_ppmd']:.3f} of PPMd), {row['fit_mb_per_second']:.2f} MB/s, "
+            f"{row['saved_mb']:.1f} MB saved"
+        )
+    record = {
+        "command": " ".join(sys.argv),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": f"{platform.machine()}, {platform.system()} {platform.release()}",
+        "versions": {"python": platform.python_version()}
+        | {name: version(name) for name in ("numpy", "numba", "pyppmd")},
+        "texts": found,
+    }
+    RESULTS.parent.mkdir(parents=True, exist_ok=True)
+    RESULTS.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()
