@@ -83,6 +83,8 @@ def test_dirt_is_removed():
 
 def test_cut_falls_before_visible_text():
     assert safe_cut("ab\n\n  cd\nef") == 9
+    assert safe_cut("一\n\u3000\u3000二") == 2
+    assert safe_cut("一\n\n \n") == 0
     assert safe_cut("x" * 10) == 9
     assert safe_cut(" " * 10) == 0
     assert safe_cut("é" * 5) == 0

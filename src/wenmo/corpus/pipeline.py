@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
-from itertools import count
 from typing import Any
 
 import pyarrow as pa
@@ -22,6 +22,7 @@ from wenmo.text import SCRIPTS
 MAX_BLOCKS = 12
 PROCESS_BYTES = 8 << 20
 WAIT_SECONDS = 0.002
+STOP_SECONDS = 2.0
 
 BLOCK_SCHEMA = pa.schema(
     [
@@ -88,6 +89,13 @@ class Gate:
     def __init__(self) -> None:
         self.finished = 0
         self.closed = False
+        self.reading = threading.Event()
+        self.ended = threading.Event()
+
+    def wait_for_source(self) -> None:
+        """Waits until the source has let go, so that an interrupted interpreter can end in order."""
+        if self.reading.is_set():
+            self.ended.wait(STOP_SECONDS)
 
     async def admit(self, block: int) -> bool:
         """Waits until `block` may be handed out; False when nobody reads any more."""
@@ -131,12 +139,14 @@ def _source(daft: Any, plans: Sequence[Plan], gate: Gate) -> Any:
             return schema
 
         async def read(self) -> AsyncIterator[Any]:
-            numbers = count(1)
-            for block in _all_blocks(plans):
-                number = next(numbers)
-                if not await gate.admit(number):
-                    return
-                yield batch(number, block)
+            gate.reading.set()
+            try:
+                for number, block in enumerate(_all_blocks(plans), 1):
+                    if not await gate.admit(number):
+                        return
+                    yield batch(number, block)
+            finally:
+                gate.ended.set()
 
     class Files(DataSource):  # type: ignore[misc]
         """The files as one task: their order is the order of the corpus."""
@@ -173,8 +183,9 @@ def run(plans: Sequence[Plan]) -> Iterator[pa.Table]:
         "block", "file", "first", "last", work(*(frame[name] for name in names)).alias("piece")
     )
     frame = frame.explode("piece")
+    partitions = frame.iter_partitions(results_buffer_size=2)
     try:
-        for part in frame.iter_partitions(results_buffer_size=2):
+        for part in partitions:
             table = part.to_arrow()
             if not table.num_rows:
                 continue
@@ -188,3 +199,5 @@ def run(plans: Sequence[Plan]) -> Iterator[pa.Table]:
             yield pa.table(columns)
     finally:
         gate.closed = True
+        partitions.close()
+        gate.wait_for_source()

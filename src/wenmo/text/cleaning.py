@@ -18,7 +18,10 @@ _SPACE = " \t\u00a0\u3000"
 _SPACED_ENDS = tuple(f"{space}\n" for space in _SPACE)
 _LEAD = re.compile("[\xc2-\xf4]")
 _LEADING = re.compile(r"\A\s*\n")
+_SOLID = re.compile("[!-~\u3001-\u301f\u3400-\u4dbf\u4e00-\u9fff\uff01-\uff5e]")
+_LINE_START = re.compile(f"[{_SPACE}]*{_SOLID.pattern}")
 _LONG = 2048
+_FAR = 1 << 16
 _CP1252 = {
     bytes([byte]).decode("cp1252"): byte
     for byte in (*range(0x80, 0xA0),)
@@ -29,7 +32,6 @@ _SEQUENCE = re.compile(
     f"[\xc2-\xdf][{_CONTINUATION}]|[\xe0-\xef][{_CONTINUATION}]{{2}}|[\xf0-\xf4][{_CONTINUATION}]{{3}}"
 )
 _QUOTES = "‘’“”"
-_SOLID = re.compile("[!-~\u3001-\u301f\u3400-\u4dbf\u4e00-\u9fff\uff01-\uff5e]")
 
 
 @cache
@@ -151,10 +153,10 @@ def safe_cut(text: str) -> int:
     """
     end = text.rfind("\n")
     while end >= 0:
-        if end + 1 < len(text) and _SOLID.match(text, end + 1):
+        if _LINE_START.match(text, end + 1):
             return end + 1
         end = text.rfind("\n", 0, end)
-    for position in range(len(text) - 1, 0, -1):
+    for position in range(len(text) - 1, max(len(text) - _FAR, 0), -1):
         if _SOLID.match(text, position) and _SOLID.match(text, position - 1):
             return position
     return 0
