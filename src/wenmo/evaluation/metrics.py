@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -124,7 +125,11 @@ def _longer(text: str, codes: npt.NDArray[np.uint64], piece: str, best: Copied) 
 def _common(
     text: str, own: npt.NDArray[np.uint64], piece: str, others: npt.NDArray[np.uint64], length: int
 ) -> int | None:
-    hits = np.flatnonzero(np.isin(_windows(own, length), _windows(others, length)))
+    wanted, found = _windows(own, length), _windows(others, length)
+    # Sorting the few and looking up the many is far faster than the other way round.
+    ordered = np.sort(wanted)
+    places = np.minimum(np.searchsorted(ordered, found), len(ordered) - 1)
+    hits = np.flatnonzero(np.isin(wanted, found[ordered[places] == found]))
     for start in hits.tolist():
         if text[start : start + length] in piece:
             return int(start)
@@ -137,6 +142,7 @@ def _codes(text: str) -> npt.NDArray[np.uint64]:
     )
 
 
+@lru_cache(maxsize=4)
 def _powers(count: int, base: int) -> npt.NDArray[np.uint64]:
     powers = np.full(count, base, np.uint64)
     if count:
@@ -155,4 +161,4 @@ def _prefixes(codes: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
 def _windows(prefixes: npt.NDArray[np.uint64], length: int) -> npt.NDArray[np.uint64]:
     """Hash of every window of `length` characters, (N - length + 1,)."""
     sums = prefixes[length:] - prefixes[:-length]
-    return sums * _powers(len(sums), pow(_BASE, -1, 1 << 64))
+    return sums * _powers(len(prefixes), pow(_BASE, -1, 1 << 64))[: len(sums)]
