@@ -76,10 +76,13 @@ def _print(result: TrainResult) -> None:
 
     print()
     baselines = {f"baseline {name}": score for name, score in result.baselines.items()}
+    name = "mixture" if len(result.members) > 1 else next(iter(result.members), "this model")
+    scores = {name: result.bits_per_byte}
+    if result.static_bits_per_byte != result.bits_per_byte:
+        scores[f"{name}, frozen"] = result.static_bits_per_byte
     if len(result.members) > 1:
-        print_scores({"mixture": result.bits_per_byte, **result.members, **baselines})
-    else:
-        print_scores({**dict.fromkeys(result.members, result.bits_per_byte), **baselines})
+        scores |= {f"{member}, frozen": score for member, score in result.members.items()}
+    print_scores({**scores, **baselines})
     print(f"on {quantity(result.bytes, 'B')} of test text, {result.protocol}")
     print(f"\n{result.verdict}")
     for sample in result.samples:
