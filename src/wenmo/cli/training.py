@@ -87,6 +87,13 @@ def _print(result: TrainResult) -> None:
     print(f"\n{result.verdict}")
     for sample in result.samples:
         print(f"\n--- sample ---\n{sample}")
-    print(f"\nModel   {result.model}  ({duration(result.seconds)})")
-    print(f"Report  {result.report}")
-    print(f"Write   wenmo generate {result.model} 'your prompt'")
+    model, report = _from_here(result.model), _from_here(result.report)
+    print(f"\nModel   {model}  ({duration(result.seconds)})")
+    print(f"Report  {report}")
+    print(f"Write   wenmo generate {model} 'your prompt'")
+
+
+def _from_here(path: str) -> str:
+    """Shortens a path inside the current folder."""
+    inside = Path(path).is_relative_to(Path.cwd())
+    return str(Path(path).relative_to(Path.cwd())) if inside else path
