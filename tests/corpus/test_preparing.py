@@ -2,7 +2,10 @@ import gzip
 import io
 import json
 import os
+import signal
+import subprocess
 import sys
+import time
 import zipfile
 
 import pytest
@@ -308,6 +311,29 @@ def test_interruption_leaves_the_old_corpus(tmp_path, monkeypatch):
         make(tmp_path, {"b.jsonl": jsonl(CHINESE)})
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["corpus", "in"]
     assert Corpus.open(corpus.path).fingerprint == corpus.fingerprint
+
+
+def test_ctrl_c_ends_in_order_and_leaves_nothing(tmp_path):
+    (tmp_path / "in.txt").write_text(
+        "".join(f"{n} {CHINESE[n % 60]}\n" for n in range(400_000)), encoding="utf-8"
+    )
+    program = (
+        "import sys\nfrom wenmo.corpus import prepare\n"
+        "try:\n    prepare([sys.argv[1]], sys.argv[2], progress=False)\n"
+        "except KeyboardInterrupt:\n    sys.exit(130)\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path / "in.txt"), str(tmp_path / "corpus")],
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not any(
+        path.stat().st_size for path in tmp_path.glob(".corpus.work.*/staging.arrow")
+    ):
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130
+    assert [path.name for path in tmp_path.iterdir()] == ["in.txt"]
 
 
 def test_standard_input_and_patterns(tmp_path, monkeypatch):

@@ -8,9 +8,12 @@ way, which bounds memory whatever the size of the input.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import os
+import sys
 import threading
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import pyarrow as pa
@@ -23,6 +26,7 @@ MAX_BLOCKS = 12
 PROCESS_BYTES = 8 << 20
 WAIT_SECONDS = 0.002
 STOP_SECONDS = 2.0
+INTERRUPTED = 130
 
 BLOCK_SCHEMA = pa.schema(
     [
@@ -165,7 +169,29 @@ def _source(daft: Any, plans: Sequence[Plan], gate: Gate) -> Any:
     return Files().read()
 
 
-def run(plans: Sequence[Plan]) -> Iterator[pa.Table]:
+@contextmanager
+def interruptible(tables: Generator[pa.Table, None, None]) -> Iterator[Iterator[pa.Table]]:
+    """Closes the plan at the end of the block; after Ctrl-C the process will end without teardown."""
+    try:
+        yield tables
+    except KeyboardInterrupt:
+        atexit.register(_leave)
+        raise
+    finally:
+        tables.close()
+
+
+def _leave() -> None:
+    """Ends an interrupted process without the interpreter's teardown.
+
+    The engine's threads outlive an interrupted plan, and the teardown would abort the process under them.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(INTERRUPTED)
+
+
+def run(plans: Sequence[Plan]) -> Generator[pa.Table, None, None]:
     """Runs the plan over the files.
 
     Yields:

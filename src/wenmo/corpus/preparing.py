@@ -166,7 +166,7 @@ def _build(
     import pyarrow as pa
 
     from wenmo.corpus.collecting import Collector, Tally
-    from wenmo.corpus.pipeline import run
+    from wenmo.corpus.pipeline import interruptible, run
     from wenmo.corpus.report import write_report
     from wenmo.corpus.writing import CorpusWriter
 
@@ -180,8 +180,8 @@ def _build(
     collector = Collector(plans, settings, tally)
     total = sum(stamp[0] for stamp, plan in zip(stamps, plans, strict=True) if plan.encoding is not None)
     staging = work / "staging.arrow"
-    with track("reading and cleaning", total, "B", progress) as bar:
-        collector.collect(run(plans), staging, bar)
+    with track("reading and cleaning", total, "B", progress) as bar, interruptible(run(plans)) as tables:
+        collector.collect(tables, staging, bar)
     _check_tally(plans, tally, settings)
     for plan, stamp in zip(plans, stamps, strict=True):
         if plan.encoding is not None and _stamp(plan.source) != stamp:
