@@ -39,7 +39,7 @@ PLAYS = (
 )
 CHINESE_BYTES = 1_200_000
 BUDGET = "4m"
-PROMPTS = ("MACBETH.\n", "我国经济")
+PROMPTS = ("MACBETH.\nMy lord, the king is", "我国经济")
 
 
 def fetch(package: str) -> Path | None:
