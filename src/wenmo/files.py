@@ -28,7 +28,9 @@ def disk_errors(target: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise ResourceError(f"no space left while writing {target}; free some space and run again") from error
+            raise ResourceError(
+                f"no space left while writing {target}; free some space and run again"
+            ) from error
         if isinstance(error, PermissionError) or error.errno == errno.EROFS:
             raise ResourceError(f"cannot write {target}: {error.strerror}; choose another folder") from error
         raise

@@ -72,7 +72,9 @@ def train(
         )
         raise Interrupted(message) from None
     except WenmoError as error:
-        if not isinstance(error, Interrupted) and not any(run.part(n).exists() for n in ("members", "finished")):
+        if not isinstance(error, Interrupted) and not any(
+            run.part(n).exists() for n in ("members", "finished")
+        ):
             shutil.rmtree(run.directory, ignore_errors=True)  # nothing was trained that could be gone on with
         raise
 
