@@ -20,8 +20,9 @@ from statistics import median
 import numpy as np
 import torch
 import torch.nn.functional as F
-from _record import record, spread
 from torch import Tensor
+
+from _record import record, spread
 
 CONTEXT, LAYERS, WIDTH, HEADS = 64, 4, 128, 4
 PEER_STEPS, PEER_ROWS, PEER_LR = 2000, 12, 1e-3

@@ -6,7 +6,7 @@ import pytest
 
 from wenmo.errors import InputError
 from wenmo.tokenization import stream as stream_module
-from wenmo.tokenization.stream import TokenStream
+from wenmo.tokenization.stream import TokenStream, spread
 from wenmo.tokenization.tokenizer import Tokenizer, assemble
 
 
@@ -98,3 +98,13 @@ def test_failed_build_leaves_the_old_stream(tokenizer: Tokenizer, texts: list[st
         build(tokenizer, ["fine", "a\ud800"], tmp_path / "s")
     assert np.array_equal(TokenStream.open(tmp_path / "s").ids, old.ids)
     assert [p.name for p in tmp_path.iterdir()] == ["s"]
+
+
+@pytest.mark.parametrize("count", [1, 5, 16, 100, 999, 1000, 5000])
+def test_spread_takes_stretches_from_all_over(count: int) -> None:
+    ids = np.arange(1000, dtype=np.uint16)
+    taken = spread(ids, count)
+    assert len(set(taken.tolist())) == len(taken) <= max(count, 1)
+    assert len(taken) >= min(count, 1000) * 0.9 - 1 or count < 16
+    if count >= 100:
+        assert taken[0] < 100 and taken[-1] >= 900

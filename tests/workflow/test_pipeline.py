@@ -43,7 +43,9 @@ def test_a_mixture_from_one_file(text_file: Path, tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["model", "model.corpus"]
     loaded = load_model(tmp_path / "model")
     assert loaded.info["scores"]["bits_per_byte"] == result.bits_per_byte
-    assert wenmo.Corpus.open(loaded.info["corpus"]["path"]).fingerprint == loaded.info["corpus"]["fingerprint"]
+    assert (
+        wenmo.Corpus.open(loaded.info["corpus"]["path"]).fingerprint == loaded.info["corpus"]["fingerprint"]
+    )
     model = wenmo.load(tmp_path / "model")
     text = model.generate("今天", max_tokens=5, seed=1)[0].text
     assert text == wenmo.load(tmp_path / "model").generate("今天", max_tokens=5, seed=1)[0].text
@@ -125,7 +127,9 @@ def test_the_budget_is_kept(text_file: Path, tmp_path: Path) -> None:
         ({"training": TrainingSettings(steps=1, epochs=1.0)}, "--training.epochs"),
     ],
 )
-def test_contradictions_are_refused_by_name(changes: dict, message: str, text_file: Path, tmp_path: Path) -> None:
+def test_contradictions_are_refused_by_name(
+    changes: dict, message: str, text_file: Path, tmp_path: Path
+) -> None:
     with pytest.raises(OptionError) as caught:
         train(text_file, tmp_path / "model", Recipe(**changes), progress=False)
     assert message in str(caught.value)

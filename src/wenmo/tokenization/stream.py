@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -161,3 +162,17 @@ def _batches(texts: Iterable[str | Part]) -> Iterator[tuple[list[Part], int]]:
             batch, size = [], 0
     if batch:
         yield batch, size
+
+
+def spread(
+    ids: npt.NDArray[np.unsignedinteger[Any]], count: int, stretches: int = 16
+) -> npt.NDArray[np.unsignedinteger[Any]]:
+    """Takes `count` tokens from all over a stream: stretches of equal length at equal distances.
+
+    A part from one end would speak for one document, one language, one chapter.
+    """
+    if count >= len(ids):
+        return np.asarray(ids)
+    length = max(count // stretches, 1)
+    starts = np.linspace(0, len(ids) - length, min(stretches, count)).astype(np.int64)
+    return np.concatenate([ids[start : start + length] for start in starts])

@@ -22,6 +22,7 @@ from wenmo.errors import TrainingError
 from wenmo.models.base import NeuralLanguageModel
 from wenmo.models.likelihood import score_stream
 from wenmo.progress import track
+from wenmo.tokenization.stream import spread
 from wenmo.training.batches import PackedBatches
 from wenmo.training.checkpoint import (
     load_checkpoint,
@@ -143,7 +144,7 @@ class Trainer:
     Args:
         model: The model, on the device where it is to be trained.
         train: Training tokens.
-        valid: Held-out tokens; the first `plan.valid_tokens` are scored.
+        valid: Held-out tokens; `plan.valid_tokens` from all over them are scored.
         plan: The resolved numbers.
         byte_lengths: UTF-8 bytes of each token (V,), for bits per byte.
         eos_id: The end-of-text token.
@@ -177,7 +178,7 @@ class Trainer:
         self._batches = PackedBatches(
             train.ids, train.offsets, context=plan.context, rows=plan.rows, seed=plan.seed
         )
-        self._valid_ids = np.asarray(valid.ids[: plan.valid_tokens], dtype=np.int64)
+        self._valid_ids = spread(valid.ids, plan.valid_tokens).astype(np.int64)
         self._valid_bytes = max(int(byte_lengths[self._valid_ids].sum()), 1)
         sample = np.asarray(train.ids[: 1 << 20], dtype=np.int64)
         self._train_bytes_per_token = max(float(byte_lengths[sample].mean()), 1e-9)

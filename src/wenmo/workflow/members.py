@@ -22,6 +22,7 @@ from wenmo.models.registry import build_config, build_model, parse_config
 from wenmo.models.sizes import parse_size
 from wenmo.models.storage import load_model, save_model
 from wenmo.progress import duration, quantity, track
+from wenmo.tokenization.stream import spread
 from wenmo.training import budget as dial
 from wenmo.training.plan import TrainingPlan
 from wenmo.training.trainer import CurveRow, Stopped, Trainer
@@ -81,7 +82,7 @@ def member_names(recipe: Recipe) -> list[str]:
 
 
 def train_ngram(texts: Texts, clock: Clock, tell: Callable[[str], None], progress: bool) -> Member:
-    """Counts the n-gram model over the training text, the newest part of it when the budget is short."""
+    """Counts the n-gram model over the training text; over stretches from all of it when the budget is short."""
     started = time.monotonic()
     ids = texts.train.ids
     seconds = COUNTING_SHARE * clock.left
@@ -91,8 +92,8 @@ def train_ngram(texts: Texts, clock: Clock, tell: Callable[[str], None], progres
         else None
     )
     if most is not None and len(ids) > most:
-        ids = ids[-most:]
-        tell(f"ngram: time for the last {quantity(texts.num_bytes(np.asarray(ids)), 'B')} of the text")
+        ids = spread(ids, most)
+        tell(f"ngram: time for {quantity(texts.num_bytes(ids), 'B')} of the text, taken from all over it")
     config = NgramConfig(vocab_size=texts.tokenizer.vocab_size, context_length=NGRAM_CONTEXT)
     model = NgramModel(config)
     with track("n-gram model", float(len(ids)), "tokens", progress) as shown:

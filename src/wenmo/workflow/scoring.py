@@ -14,6 +14,7 @@ from wenmo.models.base import LanguageModel
 from wenmo.models.likelihood import bits_per_byte, score_stream
 from wenmo.models.mixture import MixtureModel
 from wenmo.models.ngram import NgramModel
+from wenmo.tokenization.stream import spread
 from wenmo.workflow.clock import Clock
 from wenmo.workflow.members import Member
 from wenmo.workflow.texts import Texts
@@ -63,7 +64,7 @@ def mix(members: list[Member], texts: Texts, clock: Clock) -> LanguageModel:
         return members[0].model
     eos_id = texts.tokenizer.eos_id
     count = affordable(members, texts.valid.ids, eos_id, clock.scoring)
-    ids = np.asarray(texts.valid.ids[:count], dtype=np.int64)
+    ids = spread(texts.valid.ids, count).astype(np.int64)
     mixture = MixtureModel.of({member.name: member.model for member in members})
     mixture.fit_weights(ids, eos_id=eos_id)
     return mixture
@@ -75,7 +76,7 @@ def score(
     """Scores the model, its members and the baselines on the test text, as much of it as the clock allows."""
     eos_id = texts.tokenizer.eos_id
     count = affordable(members, texts.test.ids, eos_id, clock.scoring)
-    ids = np.asarray(texts.test.ids[:count], dtype=np.int64)
+    ids = spread(texts.test.ids, count).astype(np.int64)
     held, num_bytes = texts.bytes_of(ids), texts.num_bytes(ids)
     prior = texts.bytes_of(np.asarray(texts.train.ids[-baselines.PRIMING_BYTES :]))
 
