@@ -10,7 +10,8 @@ from pathlib import Path
 import wenmo
 from wenmo.config import CorpusSettings
 from wenmo.corpus.inputs import Inputs, Source, find_inputs
-from wenmo.corpus.reading import Plan, hash_file, plan_source
+from wenmo.corpus.planning import hash_file, plan_source
+from wenmo.corpus.reading import Plan
 from wenmo.corpus.splitting import assign, check_settings
 from wenmo.corpus.store import FORMAT, MANIFEST, REPORT, Corpus, FileRecord, Manifest
 from wenmo.errors import InputError, WenmoError
