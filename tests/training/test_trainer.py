@@ -18,6 +18,7 @@ from wenmo.config import ModelSettings
 from wenmo.errors import TrainingError
 from wenmo.models.base import NeuralLanguageModel
 from wenmo.models.registry import build_config, build_model
+from wenmo.training.held_out import HeldOut
 from wenmo.training.plan import TrainingPlan
 from wenmo.training.trainer import Trainer
 
@@ -137,11 +138,13 @@ def test_early_stopping_keeps_the_best_weights(tmp_path: Path) -> None:
     trainer._batches._ids = ids
     trainer._batches._offsets = np.array([0, 300])
     trainer._batches._load_epoch()
-    trainer._valid_ids = generator.integers(1, VOCAB, 200).astype(np.int64)
-    trainer._valid_bytes = 200
+    held_out = HeldOut(
+        generator.integers(1, VOCAB, 200), np.ones(VOCAB, dtype=np.int64), eos_id=0, context=16
+    )
+    trainer._held_out = held_out
     outcome = trainer.run()
     assert outcome.stopped == "early" and outcome.steps < 4000
-    assert trainer._valid_loss() / math.log(2) == pytest.approx(outcome.best_bpb, rel=1e-5)
+    assert held_out.loss(trainer.model) / math.log(2) == pytest.approx(outcome.best_bpb, rel=1e-5)
     assert outcome.curve[-1].valid_bpb > outcome.best_bpb
 
 

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+
+
+class Stream(Protocol):
+    """What training needs of a `wenmo.tokenization.TokenStream`."""
+
+    @property
+    def ids(self) -> npt.NDArray[np.unsignedinteger[Any]]:
+        """Tokens of all documents, each followed by the end-of-text token."""
+
+    @property
+    def offsets(self) -> npt.NDArray[np.int64]:
+        """Start of each document, and the end."""
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,122 +17,22 @@ from torch import Tensor
 
 from wenmo.errors import TrainingError
 from wenmo.models.base import NeuralLanguageModel
-from wenmo.models.likelihood import score_stream
 from wenmo.progress import track
 from wenmo.tokenization.stream import spread
-from wenmo.training.batches import PackedBatches
+from wenmo.training.batches import PackedBatches, Stream
 from wenmo.training.checkpoint import (
     load_checkpoint,
     optimizer_tensors,
     restore_optimizers,
     save_checkpoint,
 )
+from wenmo.training.counters import Counters
+from wenmo.training.held_out import HeldOut
+from wenmo.training.interrupt import deferred_interrupt
 from wenmo.training.objective import linear_cross_entropy
 from wenmo.training.optimisation import WeightAverage, build_optimizers, lr_factor, set_lr
+from wenmo.training.outcome import CurveRow, Stopped, TrainingOutcome
 from wenmo.training.plan import TrainingPlan
-
-Stopped = Literal["budget", "steps", "early", "interrupted"]
-
-
-class Stream(Protocol):
-    """What the trainer needs of a `wenmo.tokenization.TokenStream`."""
-
-    @property
-    def ids(self) -> npt.NDArray[np.unsignedinteger[Any]]:
-        """Tokens of all documents, each followed by the end-of-text token."""
-
-    @property
-    def offsets(self) -> npt.NDArray[np.int64]:
-        """Start of each document, and the end."""
-
-
-@dataclass
-class CurveRow:
-    """One evaluation: what stands in a line of metrics.jsonl.
-
-    Attributes:
-        step: Optimiser steps so far.
-        seconds: Training time so far, evaluations included.
-        tokens: Tokens trained on so far.
-        epochs: Passes over the training text so far.
-        train_loss: Mean training loss since the last row, nats per token (with dropout and smoothing as trained).
-        valid_loss: Held-out loss of the evaluated weights, nats per token.
-        train_bpb: `train_loss` as bits per byte of the training text.
-        valid_bpb: `valid_loss` as bits per byte of the held-out text.
-        lr: Share of the peak learning rate.
-    """
-
-    step: int
-    seconds: float
-    tokens: int
-    epochs: float
-    train_loss: float
-    valid_loss: float
-    train_bpb: float
-    valid_bpb: float
-    lr: float
-
-
-@dataclass
-class TrainingOutcome:
-    """How a run ended. The model holds the best weights.
-
-    Attributes:
-        stopped: `budget`, `steps`, `early` (held-out loss no longer fell) or `interrupted`.
-        steps: Optimiser steps taken.
-        seconds: Training time, evaluations included, over all resumed parts.
-        tokens: Tokens trained on.
-        epochs: Passes over the training text.
-        best_bpb: Held-out bits per byte of the best weights.
-        curve: All evaluations.
-    """
-
-    stopped: Stopped
-    steps: int
-    seconds: float
-    tokens: int
-    epochs: float
-    best_bpb: float
-    curve: list[CurveRow]
-
-
-@contextmanager
-def deferred_interrupt() -> Iterator[threading.Event]:
-    """Turns the first Ctrl-C into an event, so that a step is never torn apart; the second one interrupts at once.
-
-    Outside the main thread, where signals cannot be handled, Ctrl-C stays what it was.
-    """
-    event = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield event
-        return
-
-    def handle(number: int, frame: Any) -> None:
-        if event.is_set():
-            raise KeyboardInterrupt
-        event.set()
-
-    previous = signal.signal(signal.SIGINT, handle)
-    try:
-        yield event
-    finally:
-        signal.signal(signal.SIGINT, previous)
-
-
-@dataclass
-class _Progress:
-    """Counters that a checkpoint keeps."""
-
-    step: int = 0
-    tokens: int = 0
-    seconds: float = 0.0
-    evaluation_seconds: float = 0.0
-    evaluated: int = 0
-    bad: int = 0
-    best: float = math.inf
-    loss_sum: float = 0.0
-    loss_count: int = 0
-    curve: list[CurveRow] = field(default_factory=list)
 
 
 class Trainer:
@@ -173,13 +70,13 @@ class Trainer:
         self.checkpoint_path = directory / "checkpoint.safetensors"
         self.metrics_path = directory / "metrics.jsonl"
         self._show_progress = show_progress
-        self._eos_id = eos_id
         self._device = model.device
         self._batches = PackedBatches(
             train.ids, train.offsets, context=plan.context, rows=plan.rows, seed=plan.seed
         )
-        self._valid_ids = spread(valid.ids, plan.valid_tokens).astype(np.int64)
-        self._valid_bytes = max(int(byte_lengths[self._valid_ids].sum()), 1)
+        self._held_out = HeldOut(
+            spread(valid.ids, plan.valid_tokens), byte_lengths, eos_id=eos_id, context=plan.context
+        )
         sample = np.asarray(train.ids[: 1 << 20], dtype=np.int64)
         self._train_bytes_per_token = max(float(byte_lengths[sample].mean()), 1e-9)
         self._optimizers = build_optimizers(
@@ -187,7 +84,7 @@ class Trainer:
         )
         self._average = WeightAverage(model, plan.ema_share) if plan.averaging == "ema" else None
         self._best = [p.detach().clone() for p in model.parameters()]
-        self._progress = _Progress()
+        self._progress = Counters()
         self._hidden: Callable[..., Any] = (
             torch.compile(model.hidden, dynamic=False) if plan.compile else model.hidden
         )
@@ -206,11 +103,8 @@ class Trainer:
             if self._average is not None:
                 tensors[f"average.{index}"] = self._average.weights[index]
         tensors |= optimizer_tensors(self._optimizers)
-        progress = self._progress
         state = {
-            **{k: v for k, v in vars(progress).items() if k != "curve"},
-            "best": None if math.isinf(progress.best) else progress.best,
-            "curve": [vars(row) for row in progress.curve],
+            **self._progress.state(),
             "batches": self._batches.state(),
             "average_steps": 0 if self._average is None else self._average.steps,
             "plan": self.plan.model_dump(),
@@ -237,10 +131,7 @@ class Trainer:
         torch.set_rng_state(tensors["rng.cpu"])
         if "rng.cuda" in tensors and self._device.type == "cuda":
             torch.cuda.set_rng_state(tensors["rng.cuda"], self._device)
-        curve = [CurveRow(**row) for row in state["curve"]]
-        best = math.inf if state["best"] is None else state["best"]
-        counters = {name: state[name] for name in vars(_Progress()) if name not in ("curve", "best")}
-        self._progress = _Progress(**counters, curve=curve, best=best)
+        self._progress = Counters.restore(state)
         self._write_metrics()
 
     # -- the loop ------------------------------------------------------------------------------------------------
@@ -277,7 +168,7 @@ class Trainer:
                 elif time.monotonic() - saved >= self.plan.checkpoint_seconds:
                     self.save()
                     saved = time.monotonic()
-                shown.update(min(done, 1.0), self._line())
+                shown.update(min(done, 1.0), progress.line(self._batches.epochs_done))
         self._finish(stopped)
         return TrainingOutcome(
             stopped=stopped,
@@ -367,20 +258,18 @@ class Trainer:
         loss = math.inf
         if self._average is not None:
             self._average.swap()
-            loss = self._valid_loss()
+            loss = self._held_out.loss(self.model)
             self._keep_if_best(loss)
             self._average.swap()
         if self._average is None or final:
-            live = self._valid_loss()
+            live = self._held_out.loss(self.model)
             self._keep_if_best(live)
             loss = min(loss, live)
         else:
             # The last evaluation scores two sets of weights.
             progress.evaluation_seconds = 2.0 * (time.monotonic() - started)
-        bits = 1.0 / math.log(2.0)
-        per_byte = len(self._valid_ids) / self._valid_bytes
-        train_loss = progress.loss_sum / max(progress.loss_count, 1)
-        bpb = loss * bits * per_byte
+        train_loss = progress.train_loss
+        bpb = self._held_out.bits_per_byte(loss)
         progress.bad = 0 if bpb <= progress.best else progress.bad + 1
         row = CurveRow(
             step=progress.step,
@@ -389,7 +278,7 @@ class Trainer:
             epochs=round(self._batches.epochs_done, 4),
             train_loss=train_loss,
             valid_loss=loss,
-            train_bpb=train_loss * bits / self._train_bytes_per_token,
+            train_bpb=train_loss / math.log(2.0) / self._train_bytes_per_token,
             valid_bpb=bpb,
             lr=self._optimizers[0].param_groups[0]["lr"] / self._optimizers[0].param_groups[0]["peak_lr"],
         )
@@ -397,15 +286,8 @@ class Trainer:
         progress.curve.append(row)
         self._write_metrics()
 
-    def _valid_loss(self) -> float:
-        """Held-out loss in nats per token, under the same protocol as the final score."""
-        self.model.eval()
-        nats = score_stream(self.model, self._valid_ids, eos_id=self._eos_id, context=self.plan.context)
-        self.model.train()
-        return float(nats.mean())
-
     def _keep_if_best(self, loss: float) -> None:
-        bpb = loss / math.log(2.0) * len(self._valid_ids) / self._valid_bytes
+        bpb = self._held_out.bits_per_byte(loss)
         if bpb < self._progress.best:
             self._progress.best = bpb
             with torch.no_grad():
@@ -417,13 +299,3 @@ class Trainer:
         self.directory.mkdir(parents=True, exist_ok=True)
         lines = [json.dumps(vars(row)) for row in self._progress.curve]
         self.metrics_path.write_text("\n".join(lines) + "\n" if lines else "", encoding="utf-8")
-
-    def _line(self) -> str:
-        progress = self._progress
-        rate = progress.tokens / max(progress.seconds, 1e-9)
-        parts = [f"{rate:,.0f} tokens/s", f"epoch {self._batches.epochs_done:.1f}"]
-        if progress.loss_count:
-            parts.insert(0, f"loss {progress.loss_sum / progress.loss_count:.3f}")
-        if progress.curve:
-            parts.append(f"held-out {progress.curve[-1].valid_bpb:.3f} bits/byte")
-        return "  ".join(parts)

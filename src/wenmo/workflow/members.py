@@ -25,7 +25,8 @@ from wenmo.progress import duration, quantity, track
 from wenmo.tokenization.stream import spread
 from wenmo.training import budget as dial
 from wenmo.training.plan import TrainingPlan
-from wenmo.training.trainer import CurveRow, Stopped, Trainer
+from wenmo.training.outcome import CurveRow, Stopped
+from wenmo.training.trainer import Trainer
 from wenmo.workflow.clock import COUNTING_SHARE, Clock
 from wenmo.workflow.run import Run
 from wenmo.workflow.texts import Texts
