@@ -1,0 +1,160 @@
+"""What is decided before a neural training: size, shape and plan, from the text, the machine and the time."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from wenmo.config import Recipe
+from wenmo.errors import ModelError, ResourceError
+from wenmo.files import write_text
+from wenmo.models.base import ModelConfig, NeuralLanguageModel
+from wenmo.models.registry import build_config, build_model
+from wenmo.models.sizes import parse_size
+from wenmo.progress import duration, quantity
+from wenmo.training import budget as dial
+from wenmo.training.plan import TrainingPlan
+from wenmo.workflow.texts import Texts
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What is decided before a neural training.
+
+    Attributes:
+        config: Fields of the model's configuration.
+        plan: The resolved numbers.
+        tokens_per_second: Measured speed.
+        parameters: Parameters of the model.
+        memory: Bytes that training needs.
+        epochs: Passes over the text that the budget allows.
+    """
+
+    config: dict[str, Any]
+    plan: TrainingPlan
+    tokens_per_second: float
+    parameters: int
+    memory: float
+    epochs: float
+
+    def summary(self, name: str, seconds: float | None) -> str:
+        """One line for people."""
+        plan = self.plan
+        steps = plan.steps or round((seconds or 0.0) * self.tokens_per_second / (plan.rows * plan.context))
+        estimate = steps * plan.rows * plan.context / self.tokens_per_second if plan.steps else seconds or 0.0
+        return (
+            f"{name}: {quantity(self.parameters, 'parameters')}, context {plan.context}, {plan.optimizer}, "
+            f"about {steps:,} steps of {plan.rows * plan.context:,} tokens ({self.epochs:.1f} epochs), "
+            f"{self.tokens_per_second:,.0f} tokens/s, {duration(estimate)}, {quantity(self.memory, 'B')} of memory"
+        )
+
+    def write(self, path: Path) -> None:
+        """Keeps the decision, so that an interrupted training goes on with the same one."""
+        fields = {**vars(self), "plan": self.plan.model_dump(mode="json")}
+        write_text(path, json.dumps(fields, indent=2))
+
+    @classmethod
+    def read(cls, path: Path) -> Shape:
+        """Reads what `write` wrote.
+
+        Raises:
+            ModelError: When the file is damaged.
+        """
+        try:
+            fields = json.loads(path.read_text(encoding="utf-8"))
+            return cls(**{**fields, "plan": TrainingPlan.model_validate(fields["plan"])})
+        except (json.JSONDecodeError, TypeError, KeyError, ValueError) as error:
+            raise ModelError(f"{path} is damaged; delete the folder of the run and train again") from error
+
+
+def decide(
+    architecture: str, recipe: Recipe, texts: Texts, machine: dial.Machine, seconds: float, seed: int
+) -> Shape:
+    """Derives size, shape and plan of a neural model from the text, the machine and the time.
+
+    Raises:
+        OptionError: When the settings contradict each other.
+        ResourceError: When training cannot fit into memory.
+    """
+    settings, training = recipe.model, recipe.training.model_copy(update={"seed": seed})
+    train_tokens = len(texts.train.ids)
+    timed = math.isfinite(seconds)
+    horizon = seconds if timed else 600.0
+    context = dial.choose_context(train_tokens, texts.bytes_per_token, horizon, settings)
+    pinned = parse_size(recipe.size) if recipe.size else None
+    rate = machine.flops * dial.EFFICIENCY[architecture]
+    parameters = pinned
+    for attempt in range(2):
+        if pinned is None:
+            parameters = dial.choose_parameters(architecture, rate, horizon, train_tokens)
+        assert parameters is not None
+        # A vocabulary alone may need more than the law asks for.
+        if pinned is None:
+            parameters = max(parameters, texts.tokenizer.vocab_size * 64 + 100_000)
+        batch = recipe.training.batch_tokens or dial.choose_batch_tokens(parameters, train_tokens, horizon)
+        speed = rate / (6.0 * parameters)
+        epochs = _epochs(training.steps, training.epochs, batch, speed * horizon, train_tokens)
+        dropout, decay = dial.regularisation(epochs, architecture)
+        shaped = settings.model_copy(
+            update={
+                "context": context,
+                "dropout": dropout if settings.dropout is None else settings.dropout,
+                "recurrent_dropout": dropout
+                if settings.recurrent_dropout is None
+                else settings.recurrent_dropout,
+            }
+        )
+        config = build_config(
+            architecture, vocab_size=texts.tokenizer.vocab_size, settings=shaped, parameters=parameters
+        )
+        model = build(config, seed)
+        steps = training.steps
+        if training.epochs is not None:
+            steps = max(1, round(training.epochs * train_tokens / batch))
+        plan = dial.resolve_plan(
+            model, training, context=context, batch_tokens=batch, weight_decay=decay,
+            seconds=seconds if timed else None, steps=steps, valid_tokens=0, machine=machine,
+        )  # fmt: skip
+        memory = dial.training_memory(model, plan)
+        available = dial.available_memory(machine.device)
+        if memory > available:
+            raise ResourceError(
+                f"training a {architecture} of {quantity(model.num_parameters(), 'parameters')} needs "
+                f"{quantity(memory, 'B')} of memory and {quantity(available, 'B')} is free; "
+                "choose a smaller --size or --training.micro-batch-tokens"
+            )
+        speed = dial.measure_speed(model.to(machine.device), plan)
+        actual = model.num_parameters()
+        if attempt or pinned is not None or 0.67 < speed * 6.0 * parameters / rate < 1.5:
+            break
+        rate = speed * 6.0 * parameters
+    plan = plan.model_copy(
+        update={"valid_tokens": _valid_tokens(speed, horizon, training.evaluations, texts)}
+    )
+    epochs = _epochs(steps, None, plan.rows * plan.context, speed * horizon, train_tokens)
+    return Shape(config.model_dump(mode="json"), plan, speed, actual, memory, epochs)
+
+
+def _epochs(steps: int | None, epochs: float | None, batch: int, tokens: float, train_tokens: int) -> float:
+    if epochs is not None:
+        return epochs
+    return (steps * batch if steps is not None else tokens) / max(train_tokens, 1)
+
+
+def _valid_tokens(speed: float, seconds: float, evaluations: int, texts: Texts) -> int:
+    """Held-out tokens of one evaluation: all evaluations together take about a twelfth of the training time."""
+    forward = 1.5 * speed  # a forward pass is a third of a step, and each token is read twice
+    return int(min(len(texts.valid.ids), max(2_000, forward * seconds / 12.0 / (evaluations + 2))))
+
+
+def build(config: ModelConfig, seed: int) -> NeuralLanguageModel:
+    """Builds a neural model with the initial weights of a seed."""
+    torch.manual_seed(seed)
+    model = build_model(config)
+    assert isinstance(model, NeuralLanguageModel)
+    return model
