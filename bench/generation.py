@@ -9,9 +9,6 @@ weights costs is measured on a trained model (--model, --text).
 from __future__ import annotations
 
 import argparse
-import datetime
-import json
-import platform
 import statistics
 import tempfile
 import time
@@ -22,10 +19,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from wenmo import __version__
+from _record import RESULTS, record
 from wenmo.config import ModelSettings
-from wenmo.doctor import cpu_name, usable_cores
-from wenmo.files import write_text
 from wenmo.generation.decoding import complete
 from wenmo.generation.options import resolve_settings
 from wenmo.generation.runtime import choose_precision, decode_runtime
@@ -113,7 +108,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--tokens", type=int, default=128)
-    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "generation.json")
+    parser.add_argument("--output", type=Path, default=RESULTS / "generation.json")
     parser.add_argument("--model", type=Path, help="a trained model, to measure what rounding costs")
     parser.add_argument("--text", type=Path, help="text that it was not trained on")
     args = parser.parse_args()
@@ -153,29 +148,18 @@ def main() -> None:
         print(rows[-1], flush=True)
     ratio = {row["writer"]: float(row["ratio"]) for row in rows}
     reached = ratio["wenmo transformer"] >= 2 and ratio["wenmo lstm"] > ratio["wenmo transformer"]
-    import transformers
-
-    result = {
-        "name": "generation",
-        "claim": "batch 1: at least 2 x the tokens/s of transformers' generate(), an LSTM faster still",
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "machine": f"{cpu_name()}, {usable_cores()} cores",
-        "command": f"python bench/generation.py --rounds {args.rounds} --tokens {args.tokens}",
-        "versions": {
-            "wenmo": __version__,
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "transformers": transformers.__version__,
-        },
-        "parameters": {name: m.num_parameters() for name, m in models.items()},
-        "rounds": args.rounds,
-        "tokens": args.tokens,
-        "rows": rows,
-        "rounding": rounding(args.model, args.text.read_text(encoding="utf-8")) if args.model else None,
-        "verdict": "reached" if reached else "not reached",
-    }
-    print(json.dumps(result["rounding"]), result["verdict"])
-    write_text(args.output, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
+    record(
+        "generation",
+        claim="batch 1: at least 2 x the tokens/s of transformers' generate(), an LSTM faster still",
+        packages=("torch", "transformers"),
+        path=args.output,
+        parameters={name: m.num_parameters() for name, m in models.items()},
+        rounds=args.rounds,
+        tokens=args.tokens,
+        rows=rows,
+        rounding=rounding(args.model, args.text.read_text(encoding="utf-8")) if args.model else None,
+        verdict="reached" if reached else "not reached",
+    )
 
 
 if __name__ == "__main__":

@@ -13,17 +13,15 @@ import argparse
 import hashlib
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from datetime import date
 from pathlib import Path
+from typing import Any
 
-RESULT = Path(__file__).parent / "results" / "prepare.json"
 WENMO = """
 import sys
 from wenmo.corpus import prepare
@@ -159,20 +157,10 @@ def main() -> None:
     if options.peer:
         peer(*options.peer)
         return
-    import daft
-    import pyarrow
+    from _record import record  # not above: the peer's process is timed, imports included
 
     text = source_text(options.text)
-    result: dict[str, object] = {
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start",
-        "date": date.today().isoformat(),
-        "versions": {
-            "python": platform.python_version(),
-            "daft": daft.__version__,
-            "pyarrow": pyarrow.__version__,
-        },
-        "command": " ".join(["python", *sys.argv]),
-    }
+    result: dict[str, Any] = {"load_before": os.getloadavg()}
     with tempfile.TemporaryDirectory() as folder:
         base = Path(folder)
         for suffix in (".txt", ".jsonl"):
@@ -207,8 +195,15 @@ def main() -> None:
             run = measure([sys.executable, "-c", WENMO, str(large), str(base / "corpus")])
             result["large"] = {"gigabytes": size / 1e9, "mb_per_s": size / 1e6 / run["seconds"], **run}
             print("large", json.dumps(result["large"]))
-    RESULT.parent.mkdir(parents=True, exist_ok=True)
-    RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    ratios = ", ".join(f"{result[kind]['ratio_median']:.2f} for {kind}" for kind in ("txt", "jsonl"))
+    peak = f"; peak memory {result['large']['peak_rss_tree'] / 1e9:.2f} GB" if "large" in result else ""
+    record(
+        "prepare",
+        claim="The memory of prepare does not grow with the text; its speed stands beside a plain Python pipeline.",
+        packages=("daft", "pyarrow"),
+        **result,
+        verdict=f"Speed as a multiple of the plain pipeline's: {ratios}{peak}.",
+    )
 
 
 if __name__ == "__main__":

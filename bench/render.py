@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -56,9 +55,7 @@ def section(result: dict[str, Any], fallback_name: str) -> str:
         parts.append(f"**Verdict:** {plain(result['verdict'])}")
     origin = [plain(result[key]) for key in ("date", "machine", "versions") if result.get(key)]
     if result.get("command"):
-        # Where the files lie on the machine that measured is nobody's business.
-        command = re.sub(r"(?<!\S)/\S*/(?=\S)", "", plain(result["command"]))
-        origin.append(f"`{command}`")
+        origin.append(f"`{plain(result['command'])}`")
     parts.append(f"<sub>{'; '.join(origin)}</sub>" if origin else "")
     return "\n\n".join(part for part in parts if part)
 

@@ -5,18 +5,12 @@ Claim: under 0.5 seconds, because nothing heavy is imported before a verb runs.
 
 from __future__ import annotations
 
-import datetime
-import json
-import platform
 import statistics
 import subprocess
 import sys
 import time
-from pathlib import Path
 
-from wenmo import __version__
-from wenmo.doctor import cpu_name, usable_cores
-from wenmo.files import write_text
+from _record import record, spread
 
 REPEATS = 15
 LIMIT_SECONDS = 0.5
@@ -45,23 +39,19 @@ def main() -> None:
         for name, t in times.items()
     ]
     ours, pip = times["wenmo --help"], times["pip --help"]
-    ratios = sorted(a / b for a, b in zip(ours, pip, strict=True))
+    ratios = [a / b for a, b in zip(ours, pip, strict=True)]
     median = statistics.median(ours)
-    result = {
-        "name": "startup",
-        "claim": f"wenmo --help answers in less than {LIMIT_SECONDS} s",
-        "date": datetime.date.today().isoformat(),
-        "machine": f"{cpu_name()}, {usable_cores()} cores",
-        "command": "python bench/startup.py",
-        "versions": {"wenmo": __version__, "python": platform.python_version()},
-        "rows": rows,
-        "ratio": round(statistics.median(ratios), 3),
-        "ratio_of": "wenmo --help to pip --help, same round",
-        "spread": [round(ratios[len(ratios) // 4], 3), round(ratios[-1 - len(ratios) // 4], 3)],
-        "verdict": f"median {median:.2f} s: {'holds' if median < LIMIT_SECONDS else 'does not hold'}",
-    }
-    write_text(Path(__file__).parent / "results" / "startup.json", json.dumps(result, indent=2) + "\n")
-    print(json.dumps(result, indent=2))
+    low, ratio, high = spread(ratios)
+    record(
+        "startup",
+        claim=f"wenmo --help answers in less than {LIMIT_SECONDS} s",
+        packages=("pip",),
+        rows=rows,
+        ratio=ratio,
+        ratio_of="wenmo --help to pip --help, same round",
+        spread=[low, high],
+        verdict=f"median {median:.2f} s: {'holds' if median < LIMIT_SECONDS else 'does not hold'}",
+    )
 
 
 if __name__ == "__main__":

@@ -10,21 +10,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
-import sys
 import tempfile
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 
-import tokenizers
-
-import wenmo
+from _record import record, spread
 from wenmo.config import TokenizerSettings
-from wenmo.doctor import cpu_name, usable_cores
-from wenmo.files import write_text
 from wenmo.tokenization.stream import TokenStream
 from wenmo.tokenization.training import train_tokenizer
 
@@ -62,22 +55,12 @@ def main() -> None:
     parser.add_argument("--copies", type=int, default=3, help="times each text is repeated")
     arguments = parser.parse_args()
     rows = [measure(path, arguments.rounds, arguments.copies) for path in arguments.texts]
-    result = {
-        "name": "tokenizing",
-        "claim": "a token stream is built at the speed of the tokenizers library",
-        "date": datetime.now(UTC).date().isoformat(),
-        "machine": f"{cpu_name()}, {usable_cores()} cores",
-        "command": f"python bench/tokenizing.py {' '.join(path.name for path in arguments.texts)}",
-        "versions": {
-            "wenmo": wenmo.__version__,
-            "python": platform.python_version(),
-            "tokenizers": tokenizers.__version__,
-        },
-        "rows": rows,
-    }
-    target = Path(__file__).parent / "results" / "tokenizing.json"
-    write_text(target, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
-    print(f"{target} written", file=sys.stderr)
+    record(
+        "tokenizing",
+        claim="a token stream is built at the speed of the tokenizers library",
+        packages=("tokenizers",),
+        rows=rows,
+    )
 
 
 def measure(path: Path, rounds: int, copies: int) -> dict[str, object]:
@@ -103,12 +86,9 @@ def measure(path: Path, rounds: int, copies: int) -> dict[str, object]:
     for name, values in times.items():
         row[f"{name}_MB_per_s"] = round(size / median(values) / 1e6, 2)
     for peer in ("encode_batch", "encode_batch_fast"):
-        ratios = sorted(other / own for own, other in zip(times["stream"], times[peer], strict=True))
-        row[f"ratio_to_{peer}"] = round(median(ratios), 3)
-        row[f"spread_to_{peer}"] = [
-            round(ratios[len(ratios) // 4], 3),
-            round(ratios[-1 - len(ratios) // 4], 3),
-        ]
+        ratios = [other / own for own, other in zip(times["stream"], times[peer], strict=True)]
+        low, row[f"ratio_to_{peer}"], high = spread(ratios)
+        row[f"spread_to_{peer}"] = [low, high]
     print(json.dumps(row, ensure_ascii=False))
     return row
 

@@ -15,15 +15,15 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import subprocess
-import sys
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
-from statistics import median, quantiles
+from statistics import median
 from typing import Any
+
+from _record import RESULTS, origin, spread
+from wenmo.files import write_text
 
 VOCAB, CONTEXT = 4096, 256
 LSTM_SIZE, LSTM_LAYERS = 512, 2
@@ -190,12 +190,9 @@ def compare(steps: dict[str, Callable[[], float]], rounds: int, rows: int) -> di
     }
     for peer in peers:
         ratios = [theirs / mine for mine, theirs in zip(seconds[ours], seconds[peer], strict=True)]
-        low, _, high = quantiles(ratios, n=4)
-        result["ratio"][peer] = {
-            "median": round(median(ratios), 3),
-            "quartiles": [round(low, 3), round(high, 3)],
-        }
-        print(f"{ours}: {median(ratios):.2f} x {peer} (quartiles {low:.2f} to {high:.2f})", flush=True)
+        low, middle, high = spread(ratios)
+        result["ratio"][peer] = {"median": middle, "quartiles": [low, high]}
+        print(f"{ours}: {middle:.2f} x {peer} (quartiles {low:.2f} to {high:.2f})", flush=True)
     for name, speed in result["tokens_per_second"].items():
         print(f"  {name}: {speed} tokens/s", flush=True)
     return result
@@ -208,7 +205,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--only", choices=["transformer", "lstm"])
     parser.add_argument("--keras-python", help="interpreter with keras and tensorflow")
-    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results/training_speed.json")
+    parser.add_argument("--output", type=Path, default=RESULTS / "training_speed.json")
     options = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", str(options.threads))
     import torch
@@ -218,11 +215,8 @@ def main() -> None:
     transformers.logging.set_verbosity_error()
     report: dict[str, Any] = json.loads(options.output.read_text()) if options.output.exists() else {}
     context = {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": " ".join(["python", *sys.argv]),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {options.threads} threads",
+        **origin("torch", "transformers"),
         "load_before": os.getloadavg(),
-        "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
     }
     rows = options.rows
     if options.only != "lstm":
@@ -249,8 +243,7 @@ def main() -> None:
         report["lstm"] = {**context, "keras": versions, **compare(steps, options.rounds, rows)}
         if process is not None:
             process.kill()
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(json.dumps(report, indent=2) + "\n")
+    write_text(options.output, json.dumps(report, indent=2) + "\n")
     print(f"written to {options.output}")
 
 
