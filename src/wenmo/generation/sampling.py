@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import secrets
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -162,28 +161,26 @@ def build_sampler(settings: SamplingSettings, vocabulary: Vocabulary, banned: Se
     """
     check_options(settings)
     s = settings
+    token_bytes = vocabulary.token_bytes
+    breakers = [text.encode() for text in s.dry_sequence_breakers]
+
+    def repetition_penalties(row: Candidates, history: Ids) -> Candidates:
+        factors = (s.repeat_penalty, s.presence_penalty, s.frequency_penalty)
+        return Candidates(row.ids, penalties(row.ids, row.logits, history, s.repeat_last_n, *factors))
+
+    def dont_repeat(row: Candidates, history: Ids) -> Candidates:
+        growth = (s.dry_multiplier, s.dry_base, s.dry_allowed_length)
+        reach = (s.dry_penalty_last_n, breakers)
+        return Candidates(row.ids, dry(row.ids, row.logits, history, token_bytes, *growth, *reach))
+
     available: dict[str, tuple[bool, Step]] = {
         "penalties": (
             s.repeat_last_n != 0 and (s.repeat_penalty, s.presence_penalty, s.frequency_penalty) != (1, 0, 0),
-            partial(
-                _penalise,
-                last_n=s.repeat_last_n,
-                repeat=s.repeat_penalty,
-                presence=s.presence_penalty,
-                frequency=s.frequency_penalty,
-            ),
+            repetition_penalties,
         ),
         "dry": (
             s.dry_multiplier > 0 and s.dry_penalty_last_n != 0,
-            partial(
-                _dry,
-                token_bytes=vocabulary.token_bytes,
-                multiplier=s.dry_multiplier,
-                base=s.dry_base,
-                allowed_length=s.dry_allowed_length,
-                last_n=s.dry_penalty_last_n,
-                breakers=tuple(text.encode() for text in s.dry_sequence_breakers),
-            ),
+            dont_repeat,
         ),
         "top_k": (s.top_k > 0, lambda row, _: top_k(row, s.top_k)),
         "typ_p": (s.typical_p < 1, lambda row, _: typical(row, s.typical_p)),
@@ -250,26 +247,3 @@ def check_options(settings: SamplingSettings) -> None:
 
 def _take(candidates: Candidates, index: npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> Candidates:
     return Candidates(candidates.ids[index], candidates.logits[index])
-
-
-def _penalise(
-    row: Candidates, history: Ids, *, last_n: int, repeat: float, presence: float, frequency: float
-) -> Candidates:
-    return Candidates(row.ids, penalties(row.ids, row.logits, history, last_n, repeat, presence, frequency))
-
-
-def _dry(
-    row: Candidates,
-    history: Ids,
-    *,
-    token_bytes: Sequence[bytes],
-    multiplier: float,
-    base: float,
-    allowed_length: int,
-    last_n: int,
-    breakers: tuple[bytes, ...],
-) -> Candidates:
-    changed = dry(
-        row.ids, row.logits, history, token_bytes, multiplier, base, allowed_length, last_n, breakers
-    )
-    return Candidates(row.ids, changed)
