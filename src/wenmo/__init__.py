@@ -5,7 +5,12 @@ The public API; everything is imported on first use, so that `import wenmo` cost
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
+
+# OpenMP threads that spin while they wait take the core that another thread needs: beside any other busy process
+# training became 25 times slower. It is read when torch is loaded; a value that the user set is kept.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 __version__ = "0.1.0"
 

@@ -11,10 +11,12 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from wenmo.errors import ResourceError
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
@@ -27,13 +29,56 @@ def disk_errors(target: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        if error.errno in FULL:
             raise ResourceError(
                 f"no space left while writing {target}; free some space and run again"
             ) from error
         if isinstance(error, PermissionError) or error.errno == errno.EROFS:
             raise ResourceError(f"cannot write {target}: {error.strerror}; choose another folder") from error
         raise
+
+
+@contextmanager
+def folder_for(target: Path) -> Iterator[Path]:
+    """Creates the folder that `target` will stand in and yields it; what stayed empty goes on an exception.
+
+    Raises:
+        ResourceError: When it cannot be created: a file is in the way, the name is too long, nothing can be
+            written there.
+    """
+    folder = Path(target).absolute().parent
+    try:
+        missing = [parent for parent in (folder, *folder.parents) if not parent.exists()]
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ResourceError(f"cannot write {target}: {error.strerror}; choose another folder") from error
+    try:
+        yield folder
+    except BaseException:
+        with suppress(OSError):
+            for parent in missing:
+                parent.rmdir()
+        raise
+
+
+@contextmanager
+def working_directory(target: Path) -> Iterator[Path]:
+    """Yields a temporary directory beside `target` that is removed at the end.
+
+    Raises:
+        ResourceError: When none can be made there.
+    """
+    target = Path(target)
+    with folder_for(target) as folder:
+        try:
+            work = tempfile.TemporaryDirectory(prefix=f".{target.name}.work.", dir=folder)
+        except OSError as error:
+            with disk_errors(target):
+                if error.errno in FULL:
+                    raise
+            raise ResourceError(f"cannot write {target}: {error.strerror}; choose another folder") from error
+        with work as name:
+            yield Path(name)
 
 
 def _sync(path: Path) -> None:

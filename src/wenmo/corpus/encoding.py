@@ -138,9 +138,11 @@ def _scan(stream: BinaryIO, encoding: str, scored: bool) -> _Scan:
         pending = len(decoder.getstate()[0])
         try:
             text = decoder.decode(data)
-        except UnicodeDecodeError as error:
-            state.failed_at = position - pending + error.start
-            state.line += data[: max(error.start - pending, 0)].count(newline)
+        except UnicodeError as error:
+            # UTF-16 and UTF-32 without their mark raise the general class, which knows no position.
+            start = error.start if isinstance(error, UnicodeDecodeError) else pending
+            state.failed_at = position - pending + start
+            state.line += data[: max(start - pending, 0)].count(newline)
             return state
         if scored and state.low_at < 0:
             state.low_at = _low_window(text, data, position)
@@ -150,7 +152,7 @@ def _scan(stream: BinaryIO, encoding: str, scored: bool) -> _Scan:
         position += len(data)
     try:
         decoder.decode(b"", final=True)
-    except UnicodeDecodeError:
+    except UnicodeError:
         state.failed_at = position - len(decoder.getstate()[0])
     return state
 

@@ -153,6 +153,10 @@ def _add_zip(found: Inputs, path: Path) -> None:
 
 
 def _add_file(found: Inputs, path: Path, named: bool) -> None:
+    if not path.is_file():
+        # A pipe or device may never end, and must not even be opened.
+        found.unreadable.append((str(path), "no regular file" if path.exists() else "broken link"))
+        return
     if path.suffix.lower() == ".zip":
         _add_zip(found, path)
         return
@@ -173,9 +177,11 @@ def _walk(folder: Path, found: Inputs) -> None:
         if entry.name.startswith("."):
             found.skipped["(hidden)"] += 1
         elif entry.is_dir():
-            if not entry.is_symlink():
+            if entry.is_symlink():
+                found.skipped["(linked folder)"] += 1
+            else:
                 _walk(entry, found)
-        elif entry.is_file():
+        else:
             _add_file(found, entry, named=False)
 
 
@@ -195,8 +201,8 @@ def find_inputs(paths: Sequence[str | Path], stdin_copy: Path) -> Inputs:
     if not paths:
         raise InputError("no input given; name a file, a folder, a pattern, or - for standard input")
     found = Inputs()
-    for name in paths:
-        if str(name) == "-":
+    for name in dict.fromkeys(map(str, paths)):
+        if name == "-":
             with stdin_copy.open("wb") as copy:
                 shutil.copyfileobj(sys.stdin.buffer, copy, 1 << 20)
             found.sources.append(Source(stdin_copy, "text", "<stdin>"))

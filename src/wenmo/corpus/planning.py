@@ -24,8 +24,11 @@ def hash_file(path: Path) -> str:
 
 def _codec(name: str) -> str:
     try:
-        return codecs.lookup(name).name
-    except LookupError:
+        codec = codecs.lookup(name)
+        b"".decode(codec.name)  # codecs of bytes to bytes, such as base64, are found but decode no text
+        codecs.getincrementaldecoder(codec.name)
+        return codec.name
+    except (LookupError, UnicodeError):
         raise OptionError(
             f"unknown encoding {name!r} (--corpus.encoding); use a name such as utf-8, gb18030 or big5"
         ) from None
@@ -42,7 +45,7 @@ def plan_source(source: Source, sha256: str, settings: CorpusSettings) -> Plan:
         if source.kind == "parquet":
             return _plan_parquet(source, sha256, settings)
         with source.open() as stream:
-            if settings.encoding:
+            if settings.encoding is not None:
                 found = check(stream, _codec(settings.encoding))
             else:
                 found = detect(stream)
@@ -77,7 +80,7 @@ def _head_lines(source: Source, encoding: str, count: int) -> list[str]:
 def _missing_field(label: str, line: int, field: str, columns: list[str]) -> InputError:
     names = ", ".join(columns) or "(none)"
     return InputError(
-        f"{label}, line {line}: there is no field {field!r}; the fields are {names} (--corpus.text_field)"
+        f"{label}, line {line}: there is no field {field!r}; the fields are {names} (--corpus.text-field)"
     )
 
 

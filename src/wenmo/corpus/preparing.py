@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ from wenmo.corpus.reading import Plan
 from wenmo.corpus.splitting import assign, check_settings
 from wenmo.corpus.store import FORMAT, MANIFEST, REPORT, Corpus, FileRecord, Manifest
 from wenmo.errors import InputError, WenmoError
-from wenmo.files import atomic_directory, disk_errors
+from wenmo.files import atomic_directory, disk_errors, working_directory
 from wenmo.progress import track
 
 
@@ -52,11 +51,8 @@ def prepare(
         and (not output.is_dir() or any(output.iterdir()))
     ):
         raise InputError(f"{output} exists and is no corpus; name another directory")
-    with disk_errors(output):
-        output.parent.mkdir(parents=True, exist_ok=True)
-        work = tempfile.TemporaryDirectory(prefix=f".{output.name}.work.", dir=output.parent)
-    with work as name:
-        inputs = find_inputs(paths, Path(name) / "stdin")
+    with working_directory(output) as work:
+        inputs = find_inputs(paths, work / "stdin")
         inputs.sources = [source for source in inputs.sources if not _inside(source.path, output)]
         if not inputs.sources:
             raise InputError(_nothing_found(inputs, paths))
@@ -65,7 +61,7 @@ def prepare(
             if existing is not None:
                 return existing
         with disk_errors(output):
-            _build(inputs, paths, output, Path(name), settings, progress)
+            _build(inputs, paths, output, work, settings, progress)
     return Corpus.open(output)
 
 
@@ -209,7 +205,7 @@ def _build(
             if share and not splits[name].documents:
                 raise InputError(
                     f"too little text to fill the {name} part: {collector.chars} characters in "
-                    f"{len(sizes)} documents; add text or change --corpus.{name}_fraction"
+                    f"{len(sizes)} documents; add text or change --corpus.{name}-fraction"
                 )
         manifest = Manifest(
             format=FORMAT,
@@ -282,7 +278,7 @@ def _check_tally(plans: list[Plan], tally: object, settings: CorpusSettings) -> 
                 raise InputError(
                     f"most lines of {plan.source.label} are unusable: {dropped[reason]} times {reason}, "
                     f"first at {example or plan.source.label}; the text is looked for in the field {plan.field!r} "
-                    "(--corpus.text_field)"
+                    "(--corpus.text-field)"
                 )
     if not sum(tally.kept.values()):
         reasons = "; ".join(f"{reason}: {places[0]}" for reason, places in tally.examples.items())

@@ -52,7 +52,7 @@ def check_settings(settings: CorpusSettings) -> None:
     """
     if settings.valid_fraction + settings.test_fraction > 0.9:
         raise OptionError(
-            "--corpus.valid_fraction and --corpus.test_fraction leave less than a tenth to train on; lower them"
+            "--corpus.valid-fraction and --corpus.test-fraction leave less than a tenth to train on; lower them"
         )
 
 
@@ -80,7 +80,7 @@ def assign(
     if chars < MIN_CHARS:
         raise InputError(
             f"too little text: {chars} characters after cleaning, {MIN_CHARS} are needed to hold out a part; "
-            "add text, or set --corpus.valid_fraction 0 --corpus.test_fraction 0"
+            "add text"
         )
     total = int(sizes.sum())
     smallest = min(share for share in shares if share)

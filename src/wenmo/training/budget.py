@@ -137,7 +137,7 @@ def choose_context(train_tokens: int, bytes_per_token: float, seconds: float, se
 
 def choose_batch_tokens(parameters: int, train_tokens: int, seconds: float) -> int:
     """Tokens per step: enough steps in the time first, then the larger the better for the hardware."""
-    wanted = 1024 if seconds < 30 else 2048 if seconds < 240 else 4096 if seconds < 1800 else 8192
+    wanted = 1024 if seconds < 90 else 2048 if seconds < 600 else 4096 if seconds < 3600 else 8192
     if parameters > 20_000_000:
         wanted *= 4
     return max(64, min(wanted, train_tokens))
