@@ -64,7 +64,7 @@ def test_too_little_text_is_refused_with_numbers():
 
 
 def test_shares_must_leave_something():
-    with pytest.raises(OptionError, match="valid_fraction"):
+    with pytest.raises(OptionError, match="valid-fraction"):
         check_settings(CorpusSettings(valid_fraction=0.6, test_fraction=0.5))
 
 

@@ -78,6 +78,8 @@ def _run(words: list[str]) -> int:
 
 
 def _fail(message: str, words: list[str], status: int) -> int:
+    if words[:1] != ["train"] and words[:2] != ["tokenizer", "train"]:
+        message = message.replace("--corpus.", "--")  # there the settings of the corpus have no prefix
     print(f"wenmo: {message}", file=sys.stderr)
     if "--json" in words:
         from wenmo.cli.output import print_json

@@ -52,7 +52,7 @@ def prepare(
 
         print_json(summary)
     else:
-        _print_corpus(summary)
+        _print_corpus(summary, corpus.manifest.losses())
 
 
 def summarise(corpus: Corpus) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def summarise(corpus: Corpus) -> dict[str, Any]:
     }
 
 
-def _print_corpus(summary: dict[str, Any]) -> None:
+def _print_corpus(summary: dict[str, Any], losses: list[str]) -> None:
     from wenmo.cli.output import print_table
     from wenmo.progress import quantity
 
@@ -76,8 +76,8 @@ def _print_corpus(summary: dict[str, Any]) -> None:
     rows = [(split, f"{documents[split]:,}", quantity(sizes[split], "B")) for split in documents]
     print_table(rows, ("split", "documents", "text"), numeric=(1, 2))
     manifest = summary["manifest"]
-    for reason, count in manifest["dropped"].items():
-        print(f"dropped {count:,}: {reason}")
+    for line in losses:
+        print(line)
     for note in manifest["notes"]:
         print(f"note: {note}")
     print(f"\nCorpus  {summary['corpus']}\nReport  {summary['report']}")

@@ -86,6 +86,14 @@ class Manifest(_Record):
     notes: list[str]
     fingerprint: str
 
+    def losses(self) -> list[str]:
+        """Says what was left out and why, with the first place: one line for each reason."""
+        lines = []
+        for reason, count in self.dropped.items():
+            places = self.examples.get(reason)
+            lines.append(f"dropped {count:,}: {reason}" + (f" (first: {places[0]})" if places else ""))
+        return lines
+
 
 class Corpus:
     """An open corpus directory.

@@ -94,6 +94,8 @@ def check_recipe(recipe: Recipe) -> Recipe:
         dial.parse_duration(recipe.budget)
     elif training.steps is None and training.epochs is None and neural:
         raise OptionError("without --budget, say when to stop with --training.steps or --training.epochs")
+    if not recipe.corpus.valid_fraction:
+        raise OptionError("--corpus.valid-fraction must be above 0: the text held out steers the training")
     if sum(name.startswith("ngram") for name in names) > 1:
         raise OptionError("--members: one ngram is enough; a second would be the same")
     if not neural and (recipe.size or recipe.model.layers or recipe.model.width):
@@ -114,6 +116,7 @@ def _train(run: Run, progress: bool, started: float) -> TrainResult:
     texts = load_texts(corpus, recipe, run.directory, progress)
     machine = dial.measure_machine(dial.choose_device(recipe.training.device))
     told = Told(progress)
+    told.lines.extend(corpus.manifest.losses())
     told(
         f"text: {quantity(corpus.bytes('train'), 'B')} to learn from in {corpus.count('train'):,} documents, "
         f"{quantity(corpus.bytes('valid') + corpus.bytes('test'), 'B')} held out; "

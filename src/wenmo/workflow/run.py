@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from wenmo.config import Recipe
 from wenmo.errors import ModelError, OptionError
-from wenmo.files import disk_errors, write_text
+from wenmo.files import disk_errors, folder_for, write_text
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,8 @@ class Run:
 
     def save(self) -> None:
         """Creates the folder and writes what `resume` needs."""
-        with disk_errors(self.directory):
-            self.directory.mkdir(parents=True, exist_ok=True)
+        with folder_for(self.directory), disk_errors(self.directory):
+            self.directory.mkdir(exist_ok=True)
         content = {"paths": self.paths, "recipe": self.recipe.model_dump(mode="json")}
         write_text(self.directory / "run.json", json.dumps(content, ensure_ascii=False, indent=2))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,10 +57,16 @@ class Texts:
 
 
 def open_corpus(paths: Sequence[str], recipe: Recipe, directory: Path, progress: bool) -> Corpus:
-    """Opens the prepared corpus that `paths` names, or prepares one in `directory`."""
+    """Opens the prepared corpus that `paths` names, or prepares one in `directory`.
+
+    What had to be left out is said on stderr, also where no progress is shown.
+    """
     if len(paths) == 1 and paths[0] != "-" and (Path(paths[0]) / "manifest.json").is_file():
         return Corpus.open(Path(paths[0]))
-    return prepare(list(paths), directory, recipe.corpus, progress=progress)
+    corpus = prepare(list(paths), directory, recipe.corpus, progress=progress)
+    for line in corpus.manifest.losses():
+        print(line, file=sys.stderr)
+    return corpus
 
 
 def load_texts(corpus: Corpus, recipe: Recipe, directory: Path, progress: bool) -> Texts:
@@ -71,7 +78,7 @@ def load_texts(corpus: Corpus, recipe: Recipe, directory: Path, progress: bool) 
     for split in SPLITS[:2]:
         if corpus.count(split) == 0:
             raise InputError(
-                f"{corpus.path} has no {split} text; prepare it with --corpus.{split}-fraction above 0"
+                f"{corpus.path} has no {split} text; prepare it again with --{split}-fraction above 0"
                 if split != "train"
                 else f"{corpus.path} has no training text"
             )
