@@ -68,7 +68,7 @@ def test_groups_partition_the_parameters(architecture: str, optimizer: str) -> N
     assert sorted(grouped) == sorted(id(p) for p in model.parameters())
     set_lr(optimizers, 0.5)
     assert optimizers[0].param_groups[0]["lr"] == pytest.approx(0.1 if optimizer == "muon" else 0.05)
-    assert prefers_muon(model, 100_000) and not prefers_muon(model, 100)
+    assert prefers_muon(model, 100_000) and not prefers_muon(model, 60)
 
 
 @given(st.sampled_from(["wsd", "cosine", "constant"]), st.floats(0, 1), st.floats(0, 0.3), st.floats(0, 1))

@@ -59,19 +59,17 @@ def measure_machine(device: str, seconds: float = 0.25) -> Machine:
     """Times matrix products of a small model's shape on a device."""
 
     def rate(dtype: torch.dtype) -> float:
-        a = torch.randn(2048, 256, device=device, dtype=dtype)
+        a = torch.randn(512, 256, device=device, dtype=dtype)
         b = torch.randn(256, 1024, device=device, dtype=dtype)
         times: list[float] = []
         started = time.perf_counter()
-        while len(times) < 4 or time.perf_counter() - started < seconds:
+        while len(times) < 3 or time.perf_counter() - started < seconds:
             begin = time.perf_counter()
             a @ b
             if device == "cuda":
                 torch.cuda.synchronize()
             times.append(time.perf_counter() - begin)
-            if len(times) >= 2 and time.perf_counter() - started > 4 * seconds:
-                break
-        return 2.0 * 2048 * 256 * 1024 / statistics.median(times[1:])
+        return 2.0 * 512 * 256 * 1024 / statistics.median(times[1:])
 
     fp32, bf16 = rate(torch.float32), rate(torch.bfloat16)
     return Machine(device, fp32, bf16 / fp32)

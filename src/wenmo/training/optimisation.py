@@ -13,9 +13,9 @@ from wenmo.models.base import NeuralLanguageModel
 
 NEWTON_SCHULZ = ((3.4445, -4.7750, 2.0315),) * 5
 """Coefficients of the quintic iteration in Jordan et al. 2024, "Muon: An optimizer for hidden layers"."""
-MUON_TOKENS_PER_SIDE = 25
-"""Muon pays when a step has this many tokens for each unit of the smaller matrix side: its five iterations then
-cost at most a fifth of the forward and backward pass (5 m / B operations beside 1)."""
+MUON_TOKENS_PER_SIDE = 4
+"""Muon pays when a step has this many tokens for each unit of the smaller matrix side. Its five iterations then make a
+step about half as long again, and it still reached in the same time what AdamW did not (docs/lab.md, 2026-11-23)."""
 
 
 def orthogonalise(updates: Tensor) -> Tensor:
