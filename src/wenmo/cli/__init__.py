@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import sys
 import time
-from typing import TextIO
+
+from wenmo.cli.process import ignore_interrupts, lost_interrupts, own_stdout, use_utf8
 
 STARTED = time.monotonic()
 """When the process began to work, from which the budget of `train` counts."""
@@ -29,15 +30,23 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         The exit status: 0; 2 for a mistake of the user; 130 after Ctrl-C.
     """
-    _use_utf8()
+    use_utf8()
     words = sys.argv[1:] if arguments is None else arguments
     words = [STDIN if word == "-" else _as_text(word) for word in words]
+    with own_stdout(), lost_interrupts():
+        return _guarded(words, process=arguments is None)
+
+
+def _guarded(words: list[str], process: bool) -> int:
+    """Runs the verb and turns every failure into a sentence and an exit status."""
     debug = "--debug" in words
     try:
         status = _run(words)
         sys.stdout.flush()
         return status
     except KeyboardInterrupt as interrupt:
+        if process:
+            ignore_interrupts()
         if debug:
             raise
         message = str(interrupt) or "nothing half-written was left behind; run the same command again"
@@ -86,17 +95,6 @@ def _fail(message: str, words: list[str], status: int) -> int:
 
         print_json({"error": message, "exit_code": status})
     return status
-
-
-def _use_utf8() -> None:
-    """Text is UTF-8 whatever the locale says; LANG=C must not turn Chinese into question marks."""
-    for stream, errors in ((sys.stdout, "strict"), (sys.stderr, "backslashreplace"), (sys.stdin, "strict")):
-        if hasattr(stream, "reconfigure"):
-            _reconfigure(stream, errors)
-
-
-def _reconfigure(stream: TextIO, errors: str) -> None:
-    stream.reconfigure(encoding="utf-8", errors=errors)  # type: ignore[attr-defined]
 
 
 def _as_text(word: str) -> str:

@@ -48,7 +48,7 @@ class Shape:
         steps = plan.steps or round((seconds or 0.0) * self.tokens_per_second / (plan.rows * plan.context))
         estimate = steps * plan.rows * plan.context / self.tokens_per_second if plan.steps else seconds or 0.0
         return (
-            f"{name}: {quantity(self.parameters, 'parameters')}, context {plan.context}, {plan.optimizer}, "
+            f"{name}: {quantity(self.parameters, '')} parameters, context {plan.context}, {plan.optimizer}, "
             f"about {steps:,} steps of {plan.rows * plan.context:,} tokens ({self.epochs:.1f} epochs), "
             f"{self.tokens_per_second:,.0f} tokens/s, {duration(estimate)}, {quantity(self.memory, 'B')} of memory"
         )
@@ -124,7 +124,7 @@ def decide(
         available = dial.available_memory(machine.device)
         if memory > available:
             raise ResourceError(
-                f"training a {architecture} of {quantity(model.num_parameters(), 'parameters')} needs "
+                f"training a {architecture} of {quantity(model.num_parameters(), '')} parameters needs "
                 f"{quantity(memory, 'B')} of memory and {quantity(available, 'B')} is free; "
                 "choose a smaller --size or --training.micro-batch-tokens"
             )

@@ -29,6 +29,7 @@ from wenmo.workflow.texts import Texts
 
 SAMPLES = 2
 SAMPLE_TOKENS = 150
+PROMPT_CHARS = 8
 SEARCHED_CHARS = 20_000_000
 """Most characters of training text in which a copied stretch is looked for."""
 
@@ -89,7 +90,7 @@ def save(outcome: Outcome) -> TrainResult:
         stopped=stops[-1] if stops and stops[-1] != "interrupted" else "finished",
         verdict=" ".join(verdicts.values())
         or "An n-gram model counts; it is scored on text it has not counted.",
-        samples=[sample.text for sample in samples],
+        samples=[sample.prompt + sample.text for sample in samples],
         report=str(report),
     )
     corpus = {"path": str(kept_corpus(run, texts)), "fingerprint": texts.corpus.fingerprint}
@@ -136,8 +137,21 @@ def _sample(outcome: Outcome, seed: int) -> Sample:
         update={"max_tokens": SAMPLE_TOKENS, "seed": seed, "n": 1, "beams": 1}
     )
     tokenizer = outcome.texts.tokenizer
-    text = complete(outcome.model, tokenizer, tokenizer.encode(""), settings)[0].text
-    return Sample(text=text, longest_copy=len(longest_copy(text, _searched(outcome.texts)).text))
+    prompt = _opening(outcome.texts, (seed + 1) / (SAMPLES + 1))
+    text = complete(outcome.model, tokenizer, tokenizer.encode(prompt), settings)[0].text
+    return Sample(
+        text=text, prompt=prompt, longest_copy=len(longest_copy(text, _searched(outcome.texts)).text)
+    )
+
+
+def _opening(texts: Texts, share: float) -> str:
+    """The first words of a line of the test text, at a share of the way through it."""
+    ids = texts.test.ids
+    start = int(share * len(ids))
+    lines = texts.tokenizer.decode(ids[start : start + 400]).split("\n")[1:]
+    line = next((line.strip() for line in lines if len(line.strip()) >= PROMPT_CHARS), "")
+    words = line[: 2 * PROMPT_CHARS].split(" ")
+    return " ".join(words[:-1]) if len(words) > 2 else line[:PROMPT_CHARS]
 
 
 def _searched(texts: Texts) -> list[str]:
