@@ -37,18 +37,6 @@ class TrainingError(WenmoError):
     """Training that cannot go on, such as a loss that is not finite."""
 
 
-class MissingExtra(WenmoError):
-    """An optional dependency is not installed.
-
-    Args:
-        package: Distribution that is missing.
-        extra: Extra of wenmo that brings it.
-    """
-
-    def __init__(self, package: str, extra: str) -> None:
-        super().__init__(f"{package} is not installed; run: pip install 'wenmo[{extra}]'")
-
-
 class Interrupted(WenmoError):
     """Ctrl-C during work that was saved; the message says how to go on."""
 

@@ -33,7 +33,7 @@ def disk_errors(target: Path) -> Iterator[None]:
             raise ResourceError(
                 f"no space left while writing {target}; free some space and run again"
             ) from error
-        if isinstance(error, PermissionError) or error.errno == errno.EROFS:
+        if isinstance(error, PermissionError) or error.errno in (errno.EROFS, errno.ENAMETOOLONG):
             raise ResourceError(f"cannot write {target}: {error.strerror}; choose another folder") from error
         raise
 

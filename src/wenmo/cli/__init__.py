@@ -7,6 +7,7 @@ before a verb runs, so that `wenmo --help` answers at once.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import time
@@ -62,9 +63,14 @@ def _guarded(words: list[str], process: bool) -> int:
         if debug:
             raise
         if isinstance(error, WenmoError):
+            if process and error.exit_code == INTERRUPTED:
+                ignore_interrupts()
             return _fail(str(error), words, error.exit_code)
         if isinstance(error, OSError) and error.filename:
             return _fail(f"{error.filename}: {error.strerror}", words, WenmoError.exit_code)
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            message = "no space left where the output goes; free some space and run again"
+            return _fail(message, words, WenmoError.exit_code)
         kind = type(error).__name__
         return _fail(f"a bug in wenmo ({kind}: {error}); run again with --debug and report it", words, BUG)
 

@@ -25,7 +25,7 @@ def hash_file(path: Path) -> str:
 def _codec(name: str) -> str:
     try:
         codec = codecs.lookup(name)
-        b"".decode(codec.name)  # codecs of bytes to bytes, such as base64, are found but decode no text
+        " ".encode(codec.name)  # codecs of bytes to bytes, such as base64, are found but encode no text
         codecs.getincrementaldecoder(codec.name)
         return codec.name
     except (LookupError, UnicodeError):

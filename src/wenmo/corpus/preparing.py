@@ -45,12 +45,10 @@ def prepare(
     """
     check_settings(settings)
     output = Path(output)
-    if (
-        output.exists()
-        and not (output / MANIFEST).is_file()
-        and (not output.is_dir() or any(output.iterdir()))
-    ):
-        raise InputError(f"{output} exists and is no corpus; name another directory")
+    with disk_errors(output):
+        taken = output.exists() and not (output / MANIFEST).is_file()
+        if taken and (not output.is_dir() or any(output.iterdir())):
+            raise InputError(f"{output} exists and is no corpus; name another directory")
     with working_directory(output) as work:
         inputs = find_inputs(paths, work / "stdin")
         inputs.sources = [source for source in inputs.sources if not _inside(source.path, output)]

@@ -3,11 +3,10 @@
 from wenmo.doctor.examination import examine
 from wenmo.doctor.law import BUDGETS, LAW, TRAINING_SHARE
 from wenmo.doctor.report import DoctorReport, Gpu, Package, Speed, Trainable
-from wenmo.doctor.system import CHINESE_FONTS, OPTIONAL, cpu_name, usable_cores
+from wenmo.doctor.system import OPTIONAL, cpu_name, usable_cores
 
 __all__ = [
     "BUDGETS",
-    "CHINESE_FONTS",
     "LAW",
     "OPTIONAL",
     "TRAINING_SHARE",

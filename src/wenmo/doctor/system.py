@@ -8,6 +8,8 @@ import locale
 import os
 import platform
 import re
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -19,20 +21,6 @@ OPTIONAL = {
     "tensorflow": ("comparing speed with Keras on TensorFlow", "bench"),
     "pytest": ("running the tests", "dev"),
 }
-CHINESE_FONTS = (
-    "Noto Sans CJK",
-    "Noto Serif CJK",
-    "Source Han",
-    "WenQuanYi",
-    "SimHei",
-    "SimSun",
-    "Microsoft YaHei",
-    "PingFang",
-    "Heiti",
-    "Songti",
-    "Droid Sans Fallback",
-    "AR PL",
-)
 _MEMORY_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 _MEMORY_USES = ("/sys/fs/cgroup/memory.current", "/sys/fs/cgroup/memory/memory.usage_in_bytes")
 
@@ -100,11 +88,12 @@ def takes_utf8() -> bool:
 
 
 def chinese_font() -> str | None:
-    """Name of a font with Chinese characters, or None when there is none."""
-    from matplotlib import font_manager
-
-    names = sorted({entry.name for entry in font_manager.fontManager.ttflist})
-    return next((name for wanted in CHINESE_FONTS for name in names if name.startswith(wanted)), None)
+    """Name of a font with Chinese characters as fontconfig knows it, or None when there is none or no fontconfig."""
+    command = shutil.which("fc-list")
+    if command is None:
+        return None
+    listed = subprocess.run([command, ":lang=zh", "family"], capture_output=True, text=True, check=False).stdout
+    return next((line.split(",")[0].strip() for line in sorted(listed.splitlines()) if line.strip()), None)
 
 
 def package(name: str, purpose: str, extra: str) -> Package:

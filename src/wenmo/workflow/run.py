@@ -58,7 +58,9 @@ def new_run(paths: list[str], output: Path | None, recipe: Recipe) -> Run:
     if output is None:
         output = _free_name(paths)
     run = Run(Path(output).absolute(), tuple(paths), recipe)
-    if run.directory.exists():
+    with disk_errors(run.directory):
+        unfinished = run.directory.exists()
+    if unfinished:
         raise OptionError(
             f"an unfinished run is in {run.directory}; go on with --resume {output}, or delete that folder"
         )
