@@ -1,0 +1,84 @@
+"""How the process talks to its caller: standard streams and Ctrl-C."""
+
+from __future__ import annotations
+
+import _thread
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TextIO
+
+RETRY_SECONDS = 0.01
+"""Until Ctrl-C is raised again where it was lost."""
+
+
+def use_utf8() -> None:
+    """Makes text UTF-8 whatever the locale says; LANG=C must not turn Chinese into question marks."""
+    # A stream that the caller has closed is None; what is written to it goes nowhere.
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: PTH123, SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: PTH123, SIM115
+    for stream, errors in ((sys.stdout, "strict"), (sys.stderr, "backslashreplace"), (sys.stdin, "strict")):
+        if hasattr(stream, "reconfigure"):
+            _reconfigure(stream, errors)
+
+
+def _reconfigure(stream: TextIO, errors: str) -> None:
+    stream.reconfigure(encoding="utf-8", errors=errors)  # type: ignore[attr-defined]
+
+
+@contextmanager
+def own_stdout() -> Iterator[None]:
+    """Keeps standard output for results: what the native code of a library prints goes to standard error.
+
+    Does nothing where standard output is not the process's own, such as under a test that captures it.
+    """
+    try:
+        own = sys.stdout.fileno() == 1 and sys.stderr.fileno() == 2
+    except (AttributeError, OSError, ValueError):  # closed, or not a file
+        own = False
+    if not own:
+        yield
+        return
+    outer = sys.stdout
+    outer.flush()
+    descriptor = os.dup(1)
+    buffering = 1 if outer.isatty() else -1
+    os.dup2(2, 1)
+    sys.stdout = open(descriptor, "w", buffering, encoding="utf-8")  # noqa: PTH123, SIM115 - a descriptor
+    try:
+        yield
+    finally:
+        # What cannot be written has been reported before this.
+        with suppress(OSError):
+            sys.stdout.flush()
+        os.dup2(descriptor, 1)
+        with suppress(OSError):
+            sys.stdout.close()
+        sys.stdout = outer
+
+
+@contextmanager
+def lost_interrupts() -> Iterator[None]:
+    """Raises Ctrl-C again where it fell into a callback in which Python ignores exceptions."""
+    outer = sys.unraisablehook
+
+    def hook(ignored: sys.UnraisableHookArgs) -> None:
+        if issubclass(ignored.exc_type, KeyboardInterrupt):
+            threading.Timer(RETRY_SECONDS, _thread.interrupt_main).start()
+        else:
+            outer(ignored)
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = outer
+
+
+def ignore_interrupts() -> None:
+    """Lets a process that is ending after Ctrl-C end in order when the key is pressed again."""
+    with suppress(ValueError):  # not in the main thread
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
