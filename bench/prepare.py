@@ -104,9 +104,10 @@ def peer(path: Path, output: Path) -> None:
 
 
 def tree_memory(root: int) -> tuple[int, int]:
-    """Resident bytes of a process and of its whole tree (shared pages counted once for each process)."""
+    """Resident bytes of a process, and of its whole tree with each shared page counted once (PSS)."""
     parents: dict[int, int] = {}
     resident: dict[int, int] = {}
+    shared: dict[int, int] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
@@ -118,7 +119,15 @@ def tree_memory(root: int) -> tuple[int, int]:
     members = {root}
     for _ in range(4):
         members |= {process for process, parent in parents.items() if parent in members}
-    return resident.get(root, 0), sum(resident.get(process, 0) for process in members)
+    for process in members:
+        try:
+            rollup = (Path("/proc") / str(process) / "smaps_rollup").read_text()
+        except OSError:
+            continue
+        shared[process] = next(
+            (int(x.split()[1]) * 1024 for x in rollup.splitlines() if x.startswith("Pss:")), 0
+        )
+    return resident.get(root, 0), sum(shared.values())
 
 
 def measure(command: list[str]) -> dict[str, float]:

@@ -22,7 +22,7 @@ from wenmo.corpus.reading import Block, Plan, blocks
 from wenmo.corpus.working import counts_by_script, digest, pieces
 from wenmo.text import SCRIPTS
 
-MAX_BLOCKS = 12
+MAX_BLOCKS = 8
 PROCESS_BYTES = 8 << 20
 WAIT_SECONDS = 0.002
 STOP_SECONDS = 2.0
