@@ -13,7 +13,7 @@ import os
 import sys
 import threading
 from collections.abc import AsyncIterator, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pyarrow as pa
@@ -177,6 +177,10 @@ def interruptible(tables: Generator[pa.Table, None, None]) -> Iterator[Iterator[
     except KeyboardInterrupt:
         atexit.register(_leave)
         raise
+    except Exception as error:
+        with suppress(Exception):
+            tables.throw(error)
+        raise
     finally:
         tables.close()
 
@@ -223,6 +227,12 @@ def run(plans: Sequence[Plan]) -> Generator[pa.Table, None, None]:
             flat = inner.flatten()
             columns.update({field.name: flat[number] for number, field in enumerate(inner.type)})
             yield pa.table(columns)
+    except Exception:
+        # The engine must run dry: threads that outlive a plan given up half-way crash the process at its end.
+        gate.closed = True
+        for _ in partitions:
+            pass
+        raise
     finally:
         gate.closed = True
         partitions.close()
