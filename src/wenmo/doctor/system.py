@@ -92,7 +92,9 @@ def chinese_font() -> str | None:
     command = shutil.which("fc-list")
     if command is None:
         return None
-    listed = subprocess.run([command, ":lang=zh", "family"], capture_output=True, text=True, check=False).stdout
+    listed = subprocess.run(
+        [command, ":lang=zh", "family"], capture_output=True, text=True, check=False
+    ).stdout
     return next((line.split(",")[0].strip() for line in sorted(listed.splitlines()) if line.strip()), None)
 
 

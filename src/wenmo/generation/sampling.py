@@ -98,8 +98,8 @@ def temperature(candidates: Candidates, t: float) -> Candidates:
         return _take(candidates, candidates.ids == best)
     if t == 1:
         return candidates
-    scaled = (candidates.logits - candidates.logits.max()).astype(np.float64) / t
-    return Candidates(candidates.ids, scaled.astype(np.float32))
+    scaled = (candidates.logits - candidates.logits.max()).astype(np.float64) / max(t, 1e-9)
+    return Candidates(candidates.ids, np.maximum(scaled, np.finfo(np.float32).min).astype(np.float32))
 
 
 class Sampler:

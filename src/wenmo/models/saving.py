@@ -96,6 +96,7 @@ def _write(
     tensors = {name: tensor.contiguous() for name, tensor in model.saved_tensors().items()}
     try:
         safetensors.torch.save_file(tensors, directory / "model.safetensors", metadata={"format": "pt"})
+        (directory / "model.safetensors").chmod(0o644)  # it is made for its owner alone
     except SafetensorError as error:
         failure = re.search(r"os error (\d+)", str(error))
         if failure is None:
