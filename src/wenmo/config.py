@@ -173,7 +173,7 @@ class GenerationSettings(SamplingSettings):
     """Most tokens to generate."""
     n: Annotated[int, Field(ge=1)] = 1
     """Number of samples."""
-    beams: Annotated[int, Field(ge=1, le=256)] = 1
+    beams: Annotated[int, Field(ge=1, le=1024)] = 1
     """Beam search width; 1 samples."""
     length_penalty: float = 1.0
     """Beam search: the score is the log-probability divided by length to this power."""
