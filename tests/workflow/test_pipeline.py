@@ -1,6 +1,7 @@
 import json
 import os
 import signal
+import time
 from pathlib import Path
 
 import numpy as np
@@ -113,6 +114,13 @@ def test_the_budget_is_kept(text_file: Path, tmp_path: Path) -> None:
     assert result.budget == 12.0 and result.stopped in ("budget", "early")
     # No claim about speed: only that a run that has a budget ends by it and not by steps.
     assert 0 < result.seconds < 120
+
+
+def test_a_budget_that_is_used_up_still_ends_in_a_model(text_file: Path, tmp_path: Path) -> None:
+    recipe = Recipe(**{**SMALL, "budget": "5s", "training": TrainingSettings()})
+    long_ago = time.monotonic() - 100.0
+    result = train(text_file, tmp_path / "model", recipe, progress=False, started=long_ago)
+    assert list(result.members) == ["ngram"] and result.seconds > 100.0
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,8 @@ from wenmo.workflow.texts import Texts
 
 NGRAM_BYTES_PER_SECOND = 400_000
 """Speed of counting on one slow core; used only to bound the text where the budget is short."""
+NGRAM_LEAST_TOKENS = 20_000
+"""Tokens that are counted even when the budget is used up: a fraction of a second."""
 NGRAM_CONTEXT = 16
 """Context length written into the n-gram model, which remembers fewer tokens than any neural member."""
 
@@ -82,13 +84,9 @@ def train_ngram(texts: Texts, clock: Clock, tell: Callable[[str], None], progres
     started = time.monotonic()
     ids = texts.train.ids
     seconds = COUNTING_SHARE * clock.left
-    most = (
-        int(NGRAM_BYTES_PER_SECOND * seconds / max(texts.bytes_per_token, 1e-9))
-        if math.isfinite(seconds)
-        else None
-    )
-    if most is not None and len(ids) > most:
-        ids = spread(ids, most)
+    most = NGRAM_BYTES_PER_SECOND * seconds / max(texts.bytes_per_token, 1e-9)
+    if len(ids) > most:
+        ids = spread(ids, max(int(most), NGRAM_LEAST_TOKENS))
         tell(f"ngram: time for {quantity(texts.num_bytes(ids), 'B')} of the text, taken from all over it")
     config = NgramConfig(vocab_size=texts.tokenizer.vocab_size, context_length=NGRAM_CONTEXT)
     model = NgramModel(config)
