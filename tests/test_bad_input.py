@@ -294,8 +294,10 @@ def test_any_prompt_is_continued(capsys, model, prompt):
 
 def started(words, folder, temporary):
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "TMPDIR": str(temporary)}
-    return subprocess.Popen(
-        [*RUN, *words],
+    mark = temporary / "begun"
+    program = f"from wenmo.cli import main; open({str(mark)!r}, 'w').close(); import sys; sys.exit(main())"
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, *words],
         cwd=folder,
         env=environment,
         stdout=subprocess.PIPE,
@@ -304,6 +306,12 @@ def started(words, folder, temporary):
         # A shell that runs the tests in the background lets its children ignore Ctrl-C.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
+    # While Python itself starts, Ctrl-C is Python's own.
+    for _ in range(6000):
+        if mark.exists():
+            break
+        time.sleep(0.01)
+    return process
 
 
 @pytest.mark.parametrize(
