@@ -338,6 +338,12 @@ def test_ctrl_c_ends_in_order_and_leaves_nothing(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["in.txt"]
 
 
+def test_a_text_field_for_plain_text_is_refused(tmp_path):
+    (tmp_path / "a.txt").write_text("no fields here, only words and more words\n" * 20)
+    with pytest.raises(OptionError, match="text-field"):
+        prepare([tmp_path / "a.txt"], tmp_path / "out", CorpusSettings(text_field="body"), progress=False)
+
+
 def test_standard_input_and_patterns(tmp_path, monkeypatch):
     class Stdin:
         buffer = io.BytesIO(b"from standard input")

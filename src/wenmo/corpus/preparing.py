@@ -13,7 +13,7 @@ from wenmo.corpus.planning import hash_file, plan_source
 from wenmo.corpus.reading import Plan
 from wenmo.corpus.splitting import assign, check_settings
 from wenmo.corpus.store import FORMAT, MANIFEST, REPORT, Corpus, FileRecord, Manifest
-from wenmo.errors import InputError, WenmoError
+from wenmo.errors import InputError, OptionError, WenmoError
 from wenmo.files import atomic_directory, disk_errors, working_directory
 from wenmo.progress import track
 
@@ -166,6 +166,11 @@ def _build(
     from wenmo.corpus.writing import CorpusWriter
 
     plans, stamps = _plan(inputs, settings, progress)
+    if settings.text_field and not any(plan.field for plan in plans):
+        raise OptionError(
+            f"--corpus.text-field {settings.text_field}: none of the files has fields; leave it out, or give "
+            ".jsonl, .csv, .tsv or .parquet"
+        )
     tally = Tally()
     for file, plan in enumerate(plans):
         if plan.encoding is None:

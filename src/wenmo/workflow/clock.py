@@ -7,6 +7,10 @@ from dataclasses import dataclass
 
 FINISH_SECONDS = 4.0
 """Report, samples and saving, measured on two cores."""
+SECONDS_PER_BYTE = 1.2e-6
+"""Time that the end of a run takes for each byte of training text: compressors read it, n-gram tables are saved."""
+MOST_BYTES = 32_000_000
+"""Compressors read no more training text than this."""
 SCORING_SHARE = 0.06
 """Share of the budget for scoring the test text and fitting the weights of a mixture."""
 COUNTING_SHARE = 0.25
@@ -20,10 +24,12 @@ class Clock:
     Attributes:
         budget: Seconds for everything; None when steps or epochs decide.
         started: `time.monotonic()` at which the run began.
+        text_bytes: Bytes of training text, once they are known.
     """
 
     budget: float | None
     started: float
+    text_bytes: int = 0
 
     @property
     def elapsed(self) -> float:
@@ -43,7 +49,8 @@ class Clock:
     @property
     def reserve(self) -> float:
         """Seconds to be left when the last neural training ends."""
-        return FINISH_SECONDS + 2.0 * self.scoring
+        reading = SECONDS_PER_BYTE * min(self.text_bytes, MOST_BYTES)
+        return FINISH_SECONDS + 2.0 * self.scoring + reading
 
     def training(self, models: int) -> float:
         """Seconds for the next of `models` neural trainings still to come."""
