@@ -12,7 +12,9 @@ SECONDS_PER_BYTE = 1.2e-6
 MOST_BYTES = 32_000_000
 """Compressors read no more training text than this."""
 SCORING_SHARE = 0.06
-"""Share of the budget for scoring the test text and fitting the weights of a mixture."""
+"""Largest share of the budget for scoring the test text; as much again is for fitting the weights of a mixture."""
+SCORING_SECONDS_PER_BYTE = 1e-4
+"""Time to score a byte with all members, generously: a short test text needs less than its share of a long budget."""
 COUNTING_SHARE = 0.25
 """Largest share of the budget for the n-gram model."""
 
@@ -25,11 +27,13 @@ class Clock:
         budget: Seconds for everything; None when steps or epochs decide.
         started: `time.monotonic()` at which the run began.
         text_bytes: Bytes of training text, once they are known.
+        held_out_bytes: Bytes of the larger of the two held-out splits, once they are known.
     """
 
     budget: float | None
     started: float
     text_bytes: int = 0
+    held_out_bytes: float = float("inf")
 
     @property
     def elapsed(self) -> float:
@@ -43,8 +47,10 @@ class Clock:
 
     @property
     def scoring(self) -> float:
-        """Seconds for scoring the test text."""
-        return 30.0 if self.budget is None else SCORING_SHARE * self.budget
+        """Seconds for scoring the test text; as many for the text that steers."""
+        if self.budget is None:
+            return 30.0
+        return min(SCORING_SHARE * self.budget, 1.0 + SCORING_SECONDS_PER_BYTE * self.held_out_bytes)
 
     @property
     def reserve(self) -> float:

@@ -115,6 +115,7 @@ def _train(run: Run, progress: bool, started: float) -> TrainResult:
     corpus = open_corpus(run.paths, recipe, run.part("corpus"), progress)
     texts = load_texts(corpus, recipe, run.directory, progress)
     clock.text_bytes = corpus.bytes("train")
+    clock.held_out_bytes = max(corpus.bytes("valid"), corpus.bytes("test"))
     machine = dial.measure_machine(dial.choose_device(recipe.training.device))
     told = Told(progress)
     told.lines.extend(corpus.manifest.losses())
