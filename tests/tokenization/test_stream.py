@@ -6,7 +6,7 @@ import pytest
 
 from wenmo.errors import InputError
 from wenmo.tokenization import stream as stream_module
-from wenmo.tokenization.stream import TokenStream, spread
+from wenmo.tokenization.stream import TokenStream, shuffled, spread
 from wenmo.tokenization.tokenizer import Tokenizer, assemble
 
 
@@ -108,3 +108,17 @@ def test_spread_takes_stretches_from_all_over(count: int) -> None:
     assert len(taken) >= min(count, 1000) * 0.9 - 1 or count < 16
     if count >= 100:
         assert taken[0] < 100 and taken[-1] >= 900
+
+
+@pytest.mark.parametrize("length", [0, 1, 10, 100, 101])
+def test_shuffled_keeps_every_token_and_the_order_inside_a_block(length: int) -> None:
+    ids = np.arange(length, dtype=np.uint16)
+    mixed = shuffled(ids, seed=3, block=10)
+    assert sorted(mixed.tolist()) == ids.tolist()
+    assert np.array_equal(mixed, shuffled(ids, seed=3, block=10))
+    if length > 20:
+        assert not np.array_equal(mixed, ids)
+        assert (
+            sum(b - a == 1 for a, b in zip(mixed[:-1].tolist(), mixed[1:].tolist(), strict=True))
+            >= length * 0.8
+        )

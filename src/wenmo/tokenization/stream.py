@@ -176,3 +176,14 @@ def spread(
     length = max(count // stretches, 1)
     starts = np.linspace(0, len(ids) - length, min(stretches, count)).astype(np.int64)
     return np.concatenate([ids[start : start + length] for start in starts])
+
+
+def shuffled(
+    ids: npt.NDArray[np.unsignedinteger[Any]], seed: int, block: int = 4096
+) -> npt.NDArray[np.unsignedinteger[Any]]:
+    """Puts blocks of a stream into random order, a pure function of the seed.
+
+    For what learns in one pass and trusts the newest text most: a corpus is not to end with one of its languages.
+    """
+    starts = np.random.default_rng(seed).permutation(np.arange(0, len(ids), block))
+    return np.concatenate([ids[start : start + block] for start in starts]) if len(ids) else np.asarray(ids)

@@ -16,7 +16,7 @@ from wenmo.models.ngram import NgramConfig, NgramModel
 from wenmo.models.registry import parse_config
 from wenmo.models.storage import load_model, save_model
 from wenmo.progress import quantity, track
-from wenmo.tokenization.stream import spread
+from wenmo.tokenization.stream import shuffled, spread
 from wenmo.training import budget as dial
 from wenmo.training.outcome import CurveRow, Stopped
 from wenmo.training.plan import TrainingPlan
@@ -79,8 +79,12 @@ def member_names(recipe: Recipe) -> list[str]:
     return names
 
 
-def train_ngram(texts: Texts, clock: Clock, tell: Callable[[str], None], progress: bool) -> Member:
-    """Counts the n-gram model over the training text; over stretches from all of it when the budget is short."""
+def train_ngram(texts: Texts, clock: Clock, seed: int, tell: Callable[[str], None], progress: bool) -> Member:
+    """Counts the n-gram model over the training text; over stretches from all of it when the budget is short.
+
+    Several documents are read in blocks of random order: the model adapts, and what it read last, such as the last of
+    two languages, would count most. A single text is read as it runs.
+    """
     started = time.monotonic()
     ids = texts.train.ids
     seconds = COUNTING_SHARE * clock.left
@@ -88,6 +92,8 @@ def train_ngram(texts: Texts, clock: Clock, tell: Callable[[str], None], progres
     if len(ids) > most:
         ids = spread(ids, max(int(most), NGRAM_LEAST_TOKENS))
         tell(f"ngram: time for {quantity(texts.num_bytes(ids), 'B')} of the text, taken from all over it")
+    if texts.train.num_documents > 1:
+        ids = shuffled(ids, seed)
     config = NgramConfig(vocab_size=texts.tokenizer.vocab_size, context_length=NGRAM_CONTEXT)
     model = NgramModel(config)
     with track("n-gram model", float(len(ids)), "tokens", progress) as shown:

@@ -154,7 +154,7 @@ def _members(
 ) -> tuple[list[Member], Member]:
     """Trains what the recipe names (or loads what an interrupted run had finished), and the n-gram baseline."""
     names = member_names(run.recipe)
-    ngram = finished("ngram", run) or train_ngram(texts, clock, told, told.show)
+    ngram = finished("ngram", run) or train_ngram(texts, clock, run.recipe.training.seed, told, told.show)
     keep(ngram, run, texts)
     waiting = [name for name in names if name != "ngram"]
     members: dict[str, Member] = {}
