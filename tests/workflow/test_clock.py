@@ -29,5 +29,5 @@ def test_without_a_budget_there_is_no_end() -> None:
 
 def test_a_short_test_text_takes_less_than_its_share_of_a_long_budget() -> None:
     short, long = Clock(3600.0, 0.0, held_out_bytes=10_000), Clock(3600.0, 0.0, held_out_bytes=10**9)
-    assert short.scoring == pytest.approx(2.0)
+    assert short.scoring == pytest.approx(1.5)
     assert long.scoring == clock.SCORING_SHARE * 3600.0

@@ -13,7 +13,7 @@ MOST_BYTES = 32_000_000
 """Compressors read no more training text than this."""
 SCORING_SHARE = 0.06
 """Largest share of the budget for scoring the test text; as much again is for fitting the weights of a mixture."""
-SCORING_SECONDS_PER_BYTE = 1e-4
+SCORING_SECONDS_PER_BYTE = 5e-5
 """Time to score a byte with all members, generously: a short test text needs less than its share of a long budget."""
 COUNTING_SHARE = 0.25
 """Largest share of the budget for the n-gram model."""
