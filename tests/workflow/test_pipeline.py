@@ -57,7 +57,7 @@ def test_a_mixture_from_one_file(text_file: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("architecture", ["transformer", "gru", "rnn", "ngram"])
 def test_a_single_family(architecture: str, text_file: Path, tmp_path: Path) -> None:
     neural = architecture != "ngram"
-    settings = dict(SMALL) if neural else {**SMALL, "model": ModelSettings()}
+    settings = dict(SMALL) if neural else {**SMALL, "model": ModelSettings(), "training": TrainingSettings()}
     result = train(text_file, tmp_path / "m", Recipe(architecture=architecture, **settings), progress=False)
     assert list(result.members) == [architecture] and result.weights == {}
     assert result.stopped == ("steps" if neural else "finished")
@@ -133,6 +133,16 @@ def test_a_budget_that_is_used_up_still_ends_in_a_model(text_file: Path, tmp_pat
         ({"members": ("ngram", "ngram")}, "--members"),
         ({"architecture": "ngram", "size": "5M"}, "--size"),
         ({"training": TrainingSettings(steps=1, epochs=1.0)}, "--training.epochs"),
+        (
+            {"architecture": "transformer", "model": ModelSettings(recurrent_dropout=0.1)},
+            "--model.recurrent-dropout",
+        ),
+        ({"architecture": "lstm", "model": ModelSettings(kv_heads=2)}, "--model.kv-heads"),
+        ({"architecture": "gru", "model": ModelSettings(nonlinearity="relu")}, "--model.nonlinearity"),
+        ({"architecture": "ngram", "training": TrainingSettings(lr=0.1)}, "--training.lr"),
+        ({"training": TrainingSettings(optimizer="adamw", muon_lr=0.1)}, "--training.muon-lr"),
+        ({"training": TrainingSettings(schedule="cosine", decay=0.1)}, "--training.decay"),
+        ({"training": TrainingSettings(averaging="none", ema_share=0.1)}, "--training.ema-share"),
     ],
 )
 def test_contradictions_are_refused_by_name(

@@ -16,6 +16,7 @@ from wenmo.models.ngram import NgramModel
 from wenmo.progress import duration, quantity
 from wenmo.training import budget as dial
 from wenmo.workflow import reporting
+from wenmo.workflow.checks import check_recipe
 from wenmo.workflow.clock import Clock
 from wenmo.workflow.members import Member, finished, keep, member_names, train_neural, train_ngram
 from wenmo.workflow.reporting import kept_corpus
@@ -77,33 +78,6 @@ def train(
         ):
             shutil.rmtree(run.directory, ignore_errors=True)  # nothing was trained that could be gone on with
         raise
-
-
-def check_recipe(recipe: Recipe) -> Recipe:
-    """Refuses what cannot work before anything is done.
-
-    Raises:
-        OptionError: Naming the option.
-    """
-    names = member_names(recipe)
-    neural = [name for name in names if name != "ngram"]
-    training = recipe.training
-    if training.steps is not None and training.epochs is not None:
-        raise OptionError("--training.steps and --training.epochs both say when to stop; give one of them")
-    if recipe.budget is not None:
-        dial.parse_duration(recipe.budget)
-    elif training.steps is None and training.epochs is None and neural:
-        raise OptionError("without --budget, say when to stop with --training.steps or --training.epochs")
-    if not recipe.corpus.valid_fraction:
-        raise OptionError("--corpus.valid-fraction must be above 0: the text held out steers the training")
-    if sum(name.startswith("ngram") for name in names) > 1:
-        raise OptionError("--members: one ngram is enough; a second would be the same")
-    if not neural and (recipe.size or recipe.model.layers or recipe.model.width):
-        raise OptionError(
-            "--size, --model.layers and --model.width shape a neural model, and none is trained here"
-        )
-    dial.choose_device(training.device)
-    return recipe
 
 
 def _train(run: Run, progress: bool, started: float) -> TrainResult:

@@ -1,0 +1,71 @@
+"""Options that contradict each other, or would do nothing, are refused before anything is done."""
+
+from __future__ import annotations
+
+from wenmo.config import ModelSettings, Recipe, TrainingSettings
+from wenmo.errors import OptionError
+from wenmo.training import budget as dial
+from wenmo.workflow.members import member_names
+
+_RECURRENT = {"lstm", "gru", "rnn"}
+_USERS = {
+    "layout": {"transformer"},
+    "heads": {"transformer"},
+    "kv_heads": {"transformer"},
+    "recurrent_dropout": _RECURRENT,
+    "nonlinearity": {"rnn"},
+}
+"""Fields of the model's shape -> families that have them."""
+_FOR_ALL = {"seed", "threads", "device"}
+"""Training settings that also matter where only an n-gram model is trained."""
+
+
+def check_recipe(recipe: Recipe) -> Recipe:
+    """Refuses what cannot work before anything is done.
+
+    Raises:
+        OptionError: Naming the option.
+    """
+    names = member_names(recipe)
+    neural = [name for name in names if name != "ngram"]
+    training = recipe.training
+    if training.steps is not None and training.epochs is not None:
+        raise OptionError("--training.steps and --training.epochs both say when to stop; give one of them")
+    if recipe.budget is not None:
+        dial.parse_duration(recipe.budget)
+    elif training.steps is None and training.epochs is None and neural:
+        raise OptionError("without --budget, say when to stop with --training.steps or --training.epochs")
+    if not recipe.corpus.valid_fraction:
+        raise OptionError("--corpus.valid-fraction must be above 0: the text held out steers the training")
+    if sum(name.startswith("ngram") for name in names) > 1:
+        raise OptionError("--members: one ngram is enough; a second would be the same")
+    if not neural and (recipe.size or recipe.model.layers or recipe.model.width):
+        raise OptionError(
+            "--size, --model.layers and --model.width shape a neural model, and none is trained here"
+        )
+    dial.choose_device(training.device)
+    _refuse_idle(recipe, {name.split("-")[0] for name in neural})
+    return recipe
+
+
+def _refuse_idle(recipe: Recipe, families: set[str]) -> None:
+    """Refuses options that would do nothing, given the families that are trained."""
+    plain_model, plain_training = ModelSettings(), TrainingSettings()
+    for field, users in _USERS.items():
+        if getattr(recipe.model, field) != getattr(plain_model, field) and not families & users:
+            raise OptionError(
+                f"--model.{field.replace('_', '-')} is for {', '.join(sorted(users))}, and none of them is trained here"
+            )
+    changed = {
+        field
+        for field in TrainingSettings.model_fields
+        if getattr(recipe.training, field) != getattr(plain_training, field)
+    }
+    idle = changed - _FOR_ALL if not families else set()
+    training = recipe.training
+    idle |= {"muon_lr"} & changed if training.optimizer in ("adamw", "sgd") else set()
+    idle |= {"decay"} & changed if training.schedule != "wsd" else set()
+    idle |= {"ema_share"} & changed if training.averaging == "none" else set()
+    if idle:
+        option = f"--training.{min(idle).replace('_', '-')}"
+        raise OptionError(f"{option} has no effect with what else was chosen; leave it out")
