@@ -13,10 +13,22 @@ import wenmo
 SOURCE = Path(wenmo.__file__).parent
 ROOMS = (
     *("errors", "files", "progress", "config", "text", "corpus", "tokenization", "models", "training"),
-    *("generation", "tasks", "evaluation", "explanation", "audit", "interop", "api", "serving"),
-    *("workflow", "doctor", "cli"),
+    *("generation", "evaluation", "explanation", "audit", "interop"),
+    *("examples", "seq2seq", "classification", "semantics", "retrieval", "answering", "conversation"),
+    *("api", "serving", "workflow", "tasking", "tasks", "doctor", "cli"),
 )
-HEAVY = {"torch", "daft", "numba", "tokenizers", "matplotlib", "transformers", "scipy", "pandas", "pyarrow"}
+HEAVY = {
+    "torch",
+    "daft",
+    "numba",
+    "tokenizers",
+    "matplotlib",
+    "transformers",
+    "scipy",
+    "pandas",
+    "pyarrow",
+    "sklearn",
+}
 DOORS = {SOURCE / "__init__.py", SOURCE / "__main__.py"}
 """Open to the outside: they may import every room, and no room imports them."""
 
