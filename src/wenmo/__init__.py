@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from wenmo.config import Recipe
     from wenmo.corpus import Corpus, prepare
     from wenmo.errors import WenmoError
+    from wenmo.tasks import load_task, train_task
     from wenmo.workflow import TrainResult, train
 
 _EXPORTS = {
@@ -28,8 +29,10 @@ _EXPORTS = {
     "TrainResult": "wenmo.workflow",
     "WenmoError": "wenmo.errors",
     "load": "wenmo.api",
+    "load_task": "wenmo.tasks",
     "prepare": "wenmo.corpus",
     "train": "wenmo.workflow",
+    "train_task": "wenmo.tasks",
 }
 
 __all__ = [
@@ -40,8 +43,10 @@ __all__ = [
     "WenmoError",
     "__version__",
     "load",
+    "load_task",
     "prepare",
     "train",
+    "train_task",
 ]
 
 

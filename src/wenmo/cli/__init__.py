@@ -82,7 +82,7 @@ def _run(words: list[str]) -> int:
     from wenmo.errors import OptionError
 
     try:
-        status = build_app()(
+        status = build_app(words)(
             words or ["--help"], exit_on_error=False, print_error=False, result_action="return_value"
         )
     except CycloptsError as error:

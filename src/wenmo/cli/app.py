@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from cyclopts import App, Parameter
+
+from wenmo.tasks import verbs
 
 VERBS = {
     "prepare": ("wenmo.cli.data:prepare", "Read raw text, clean it, split it: a corpus ready to train on."),
@@ -23,8 +27,12 @@ def _version() -> str:
     return __version__
 
 
-def build_app() -> App:
-    """Returns the command line with every verb registered by its import path."""
+def build_app(words: Sequence[str] = ()) -> App:
+    """Returns the command line with every verb registered by its import path.
+
+    Args:
+        words: What follows `wenmo`: `train` with `--task` has the options of that task.
+    """
     app = App(
         name="wenmo",
         help="Your text in, the best language model that text and your minutes can buy out, with the proof.",
@@ -40,4 +48,18 @@ def build_app() -> App:
         app.command(path, name=name, help=text)
         if name == "prepare":
             app.command(tokenizer)
+    for name, (_, text) in verbs().items():
+        app.command(f"wenmo.cli.tasks:{name}", name=name, help=text)
+    if words[:1] == ["train"] and any(word.split("=")[0] in ("--task", "--resume") for word in words):
+        _train_task(app, words[1:])
     return app
+
+
+def _train_task(app: App, words: Sequence[str]) -> None:
+    """Puts the settings of a task in the place of the recipe where `train` is about a task."""
+    from wenmo.cli.tasks import chosen_task, train_command
+
+    task = chosen_task(words)
+    if task is not None:
+        del app["train"]
+        app.command(train_command(task), name="train")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
@@ -51,3 +52,9 @@ def print_scores(scores: Mapping[str, float | None]) -> None:
     best = min(known, key=lambda name: known[name]) if known else None
     rows = [(name, f"{value:.3f}", "best" if name == best else "") for name, value in known.items()]
     print_table(rows, ("", "bits per byte", ""), numeric=(1,))
+
+
+def from_here(path: str) -> str:
+    """Shortens a path inside the current folder."""
+    inside = Path(path).is_relative_to(Path.cwd())
+    return str(Path(path).relative_to(Path.cwd())) if inside else path

@@ -71,7 +71,7 @@ def train(
 
 
 def _print(result: TrainResult) -> None:
-    from wenmo.cli.output import print_scores
+    from wenmo.cli.output import from_here, print_scores
     from wenmo.progress import duration, quantity
 
     print()
@@ -87,13 +87,7 @@ def _print(result: TrainResult) -> None:
     print(f"\n{result.verdict}")
     for sample in result.samples:
         print(f"\n--- sample ---\n{sample}")
-    model, report = _from_here(result.model), _from_here(result.report)
+    model, report = from_here(result.model), from_here(result.report)
     print(f"\nModel   {model}  ({duration(result.seconds)})")
     print(f"Report  {report}")
     print(f"Write   wenmo generate {model} 'your prompt'")
-
-
-def _from_here(path: str) -> str:
-    """Shortens a path inside the current folder."""
-    inside = Path(path).is_relative_to(Path.cwd())
-    return str(Path(path).relative_to(Path.cwd())) if inside else path

@@ -1,0 +1,297 @@
+"""From the user's examples to a scored and saved application, whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import platform
+import shutil
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+import wenmo
+from wenmo.config import Settings
+from wenmo.errors import Interrupted, ModelError, OptionError, WenmoError
+from wenmo.files import atomic_directory, disk_errors, folder_for, write_text
+from wenmo.tasking.contract import Task, TaskContext, TaskModel, TaskOutcome, TaskResult, TaskSettings
+from wenmo.tasking.report import model_card, render_report
+
+FORMAT_VERSION = 1
+RECORD = "task.json"
+"""Beside the task's own files: which task, its settings, its scores, versions."""
+
+
+def train_task(
+    task: Task,
+    paths: str | Path | Sequence[str | Path] = (),
+    output: str | Path | None = None,
+    settings: TaskSettings | None = None,
+    *,
+    resume: str | Path | None = None,
+    progress: bool = True,
+    started: float | None = None,
+) -> TaskResult:
+    """Trains, scores and saves an application.
+
+    Args:
+        task: The task.
+        paths: Files of examples.
+        output: Folder of the model; `runs/NAME-TASK` when not given.
+        settings: Its settings; the defaults when not given.
+        resume: Folder of an interrupted run: goes on with its own paths and settings.
+        progress: Whether to tell on stderr what happens.
+        started: `time.monotonic()` from which the budget counts; now when not given.
+
+    Returns:
+        Scores and paths.
+
+    Raises:
+        WenmoError: For whatever a user can mend.
+        Interrupted: After Ctrl-C.
+    """
+    names = [str(path) for path in ([paths] if isinstance(paths, str | Path) else paths)]
+    begun = time.monotonic() if started is None else started
+    if resume is not None:
+        if names or output is not None or settings is not None:
+            raise OptionError("--resume goes on with the paths and settings of the run; leave the others out")
+        target, names, settings = _open_run(task, Path(resume))
+    else:
+        settings = settings or task.settings()
+        if not names:
+            raise OptionError(f"train --task {task.name} needs examples: name their files")
+        task.check(settings)
+        _seconds(settings)
+        target = _new_run(task, names, output, settings)
+    directory = _run_folder(target)
+    try:
+        return _train(task, names, target, settings, resume is not None, progress, begun)
+    except KeyboardInterrupt:
+        if _holds_work(directory):
+            raise Interrupted(
+                f"interrupted; what was done is in {directory}. Go on with: wenmo train --resume {target}"
+            ) from None
+        shutil.rmtree(directory, ignore_errors=True)
+        raise Interrupted(
+            "interrupted; nothing was trained yet that could be gone on with, and nothing was left behind"
+        ) from None
+    except WenmoError as error:
+        if not isinstance(error, Interrupted) and not _holds_work(directory):
+            shutil.rmtree(directory, ignore_errors=True)
+        raise
+
+
+def _train(
+    task: Task, paths: list[str], target: Path, settings: TaskSettings, resume: bool, show: bool, begun: float
+) -> TaskResult:
+    import torch
+
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    notes: list[str] = []
+    context = TaskContext(_run_folder(target), _seconds(settings), begun, show, resume, _teller(notes, show))
+    outcome = task.train(paths, settings, context)
+    result = TaskResult(
+        task=task.name,
+        model=str(target),
+        seconds=round(context.elapsed, 2),
+        budget=context.budget,
+        metric=outcome.metric,
+        score=outcome.scores[outcome.metric],
+        scores=outcome.scores,
+        baselines=outcome.baselines,
+        signatures=outcome.signatures,
+        examples=outcome.examples,
+        dropped=outcome.dropped,
+        verdict=outcome.verdict,
+        notes=notes,
+        report=str(target / "report.html"),
+    )
+    _save(task, target, settings, paths, outcome, result)
+    shutil.rmtree(_run_folder(target))
+    return result.model_copy(update={"seconds": round(context.elapsed, 2)})
+
+
+def _teller(notes: list[str], show: bool) -> Callable[[str], None]:
+    def say(sentence: str) -> None:
+        notes.append(sentence)
+        if show:
+            print(sentence, file=sys.stderr)
+
+    return say
+
+
+def _save(
+    task: Task,
+    target: Path,
+    settings: TaskSettings,
+    paths: list[str],
+    outcome: TaskOutcome,
+    result: TaskResult,
+) -> None:
+    import torch
+
+    record = {
+        "format_version": FORMAT_VERSION,
+        "task": task.name,
+        "paths": paths,
+        "settings": settings.model_dump(mode="json"),
+        "result": result.model_dump(mode="json"),
+        "versions": {
+            "wenmo": wenmo.__version__,
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+        },
+    }
+    with folder_for(target), atomic_directory(target) as temporary:
+        outcome.model.save(temporary)
+        (temporary / RECORD).write_text(
+            json.dumps(record, ensure_ascii=False, indent=2) + "\n", encoding="utf-8"
+        )
+        (temporary / "README.md").write_text(model_card(target.name, task, result), encoding="utf-8")
+        (temporary / "report.html").write_text(
+            render_report(target.name, task, settings, outcome, result), encoding="utf-8"
+        )
+
+
+def read_record(directory: str | Path) -> dict[str, Any]:
+    """Reads what was saved beside an application: task, settings, result, versions.
+
+    Raises:
+        ModelError: When the folder holds no application, a damaged one, or one of another version.
+    """
+    folder = Path(directory)
+    path = folder / RECORD
+    if not folder.is_dir():
+        raise ModelError(f"there is no model directory {folder}; give the folder that training wrote")
+    if not path.is_file():
+        kind = "a language model" if (folder / "wenmo.json").exists() else "no model"
+        raise ModelError(f"{folder} holds {kind}, not a trained task; train one with: wenmo train --task")
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} is damaged ({error}); copy the model again") from error
+    if not isinstance(record, dict) or not isinstance(record.get("task"), str):
+        raise ModelError(f"{path} is damaged: 'task' is missing; copy the model again")
+    if record.get("format_version") != FORMAT_VERSION:
+        raise ModelError(
+            f"{folder} has format version {record.get('format_version')}, and this version of wenmo reads "
+            f"{FORMAT_VERSION}; use the version of wenmo that wrote it, or train again"
+        )
+    return record
+
+
+def load_task(task: Task, directory: str | Path) -> TaskModel:
+    """Opens a saved application.
+
+    Raises:
+        ModelError: When the folder holds another task, or is missing, damaged or of another version.
+    """
+    record = read_record(directory)
+    if record["task"] != task.name:
+        raise ModelError(f"{directory} was trained for {record['task']}, not for {task.name}")
+    return task.load(Path(directory))
+
+
+# -- unfinished runs ---------------------------------------------------------------------------------------------
+
+
+def _run_folder(target: Path) -> Path:
+    return target.with_name(target.name + ".run")
+
+
+def _holds_work(directory: Path) -> bool:
+    """Whether a run has written more than its own description."""
+    return directory.is_dir() and any(entry.name != "run.json" for entry in directory.iterdir())
+
+
+def _new_run(task: Task, paths: list[str], output: str | Path | None, settings: TaskSettings) -> Path:
+    target = Path(output).absolute() if output is not None else _free_name(task, paths)
+    directory = _run_folder(target)
+    with disk_errors(directory):
+        unfinished = directory.exists()
+    if unfinished:
+        raise OptionError(
+            f"an unfinished run is in {directory}; go on with --resume {target}, or delete that folder"
+        )
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise OptionError(f"{target} exists already; choose another folder with -o, or delete it first")
+    content = {"task": task.name, "paths": paths, "settings": settings.model_dump(mode="json")}
+    with folder_for(directory), disk_errors(directory):
+        directory.mkdir()
+    write_text(directory / "run.json", json.dumps(content, ensure_ascii=False, indent=2))
+    return target
+
+
+def _free_name(task: Task, paths: list[str]) -> Path:
+    stem = Path(paths[0]).name.split(".")[0].strip("*?") if paths[0] != "-" else ""
+    name = f"{stem or 'examples'}-{task.name}"
+    base = Path("runs").absolute() / name
+    number, candidate = 2, base
+    while candidate.exists() or _run_folder(candidate).exists():
+        candidate = base.with_name(f"{name}-{number}")
+        number += 1
+    return candidate
+
+
+def unfinished_task(resume: str | Path) -> str | None:
+    """Name of the task of an interrupted run; None when it is a run of another kind or none at all."""
+    try:
+        content = json.loads((_run_folder(_target(Path(resume))) / "run.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    name = content.get("task") if isinstance(content, dict) else None
+    return name if isinstance(name, str) else None
+
+
+def _target(resume: Path) -> Path:
+    resume = resume.absolute()
+    return resume.with_name(resume.name[: -len(".run")]) if resume.name.endswith(".run") else resume
+
+
+def _open_run(task: Task, resume: Path) -> tuple[Path, list[str], TaskSettings]:
+    target = _target(resume)
+    record = _run_folder(target) / "run.json"
+    if not record.is_file():
+        if (target / RECORD).is_file():
+            raise ModelError(f"{target} is complete; there is nothing to resume")
+        raise ModelError(f"no interrupted run in {_run_folder(target)}; train without --resume")
+    try:
+        content = json.loads(record.read_text(encoding="utf-8"))
+        if content["task"] != task.name:
+            raise ModelError(f"the run in {record.parent} is of the task {content['task']}, not {task.name}")
+        return (
+            target,
+            [str(path) for path in content["paths"]],
+            task.settings.model_validate(content["settings"]),
+        )
+    except (ValueError, KeyError, TypeError, ValidationError) as error:
+        raise ModelError(f"{record} is damaged; delete {record.parent} and train again") from error
+
+
+def _seconds(settings: TaskSettings) -> float:
+    from wenmo.training.budget import parse_duration
+
+    return parse_duration(settings.budget)
+
+
+def settings_of(task: Task, fields: dict[str, Any]) -> TaskSettings:
+    """Builds the settings of a task from plain values.
+
+    Raises:
+        OptionError: When a field is unknown or a value is out of range.
+    """
+    try:
+        return task.settings.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = ".".join(str(part) for part in first["loc"])
+        known: type[Settings] = task.settings
+        if first["type"] == "extra_forbidden":
+            raise OptionError(
+                f"{name} is no setting of {task.name}; there are {', '.join(known.model_fields)}"
+            ) from error
+        raise OptionError(f"{name}: {first['msg']}, not {first['input']!r}") from error
