@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 FINISH_SECONDS = 4.0
 """Report, samples and saving, measured on two cores."""
@@ -14,7 +14,9 @@ MOST_BYTES = 32_000_000
 SCORING_SHARE = 0.06
 """Largest share of the budget for scoring the test text; as much again is for fitting the weights of a mixture."""
 SCORING_SECONDS_PER_BYTE = 5e-5
-"""Time to score a byte with all members, generously: a short test text needs less than its share of a long budget."""
+"""Time to score a byte with all members, generously, until the members' own speeds are known."""
+SCORING_MARGIN = 1.3
+"""Scoring may take this much longer than the measured speeds say."""
 COUNTING_SHARE = 0.25
 """Largest share of the budget for the n-gram model."""
 
@@ -28,12 +30,14 @@ class Clock:
         started: `time.monotonic()` at which the run began.
         text_bytes: Bytes of training text, once they are known.
         held_out_bytes: Bytes of the larger of the two held-out splits, once they are known.
+        scoring_speeds: Member -> bytes that it scores in a second, once it is known.
     """
 
     budget: float | None
     started: float
     text_bytes: int = 0
     held_out_bytes: float = float("inf")
+    scoring_speeds: dict[str, float] = field(default_factory=dict)
 
     @property
     def elapsed(self) -> float:
@@ -47,17 +51,29 @@ class Clock:
 
     @property
     def scoring(self) -> float:
-        """Seconds for scoring the test text; as many for the text that steers."""
-        if self.budget is None:
-            return 30.0
-        return min(SCORING_SHARE * self.budget, 1.0 + SCORING_SECONDS_PER_BYTE * self.held_out_bytes)
+        """Most seconds for scoring the test text; as many for the text that steers."""
+        return 30.0 if self.budget is None else SCORING_SHARE * self.budget
 
-    @property
-    def reserve(self) -> float:
-        """Seconds to be left when the last neural training ends."""
+    def reserve(self, models: int = 0) -> float:
+        """Seconds to be left when the last neural training ends.
+
+        Args:
+            models: Members whose speed is not known yet; each is taken to be as slow as the slowest known one.
+        """
+        known = [1.0 / speed for speed in self.scoring_speeds.values()]
+        per_byte = SCORING_MARGIN * (sum(known) + models * max(known, default=0.0))
+        if len(known) < 2:  # at most the n-gram model, which is fast
+            per_byte = max(per_byte, SCORING_SECONDS_PER_BYTE)
+        scoring = min(self.scoring, 1.0 + per_byte * self.held_out_bytes)
         reading = SECONDS_PER_BYTE * min(self.text_bytes, MOST_BYTES)
-        return FINISH_SECONDS + 2.0 * self.scoring + reading
+        return FINISH_SECONDS + 2.0 * scoring + reading
 
-    def training(self, models: int) -> float:
-        """Seconds for the next of `models` neural trainings still to come."""
-        return max(self.left - self.reserve, 0.0) / max(models, 1)
+    def training(self, models: int, undecided: int | None = None) -> float:
+        """Seconds for the next of `models` neural trainings still to come.
+
+        Args:
+            models: How many they are.
+            undecided: How many of them have no known speed; all when not given.
+        """
+        reserve = self.reserve(models if undecided is None else undecided)
+        return max(self.left - reserve, 0.0) / max(models, 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,12 @@ class Shape:
             f"about {steps:,} steps of {plan.rows * plan.context:,} tokens ({self.epochs:.1f} epochs), "
             f"{self.tokens_per_second:,.0f} tokens/s, {duration(estimate)}, {quantity(self.memory, 'B')} of memory"
         )
+
+    def lasting(self, seconds: float) -> Shape:
+        """The same with the time that is left when everything is decided; unchanged where steps decide."""
+        if self.plan.seconds is None:
+            return self
+        return replace(self, plan=self.plan.model_copy(update={"seconds": seconds}))
 
     def write(self, path: Path) -> None:
         """Keeps the decision, so that an interrupted training goes on with the same one."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -107,7 +106,8 @@ def train_neural(
     run: Run,
     texts: Texts,
     machine: dial.Machine,
-    seconds: float,
+    clock: Clock,
+    waiting: int,
     number: int,
     tell: Callable[[str], None],
     progress: bool,
@@ -119,7 +119,8 @@ def train_neural(
         run: The run.
         texts: What to train on.
         machine: The measured machine.
-        seconds: Time for it; infinite when steps or epochs decide.
+        clock: The clock of the run.
+        waiting: Neural models still to be trained, with this one.
         number: Position among the members, which sets the seed apart.
         tell: Told what was decided.
         progress: Whether to show a progress line.
@@ -132,11 +133,14 @@ def train_neural(
     architecture = name.split("-")[0]
     if record.is_file():
         shape = Shape.read(record)
+        clock.scoring_speeds[name] = scoring_speed(shape.tokens_per_second, texts)
     else:
         seed = run.recipe.training.seed + number
-        shape = decide(architecture, run.recipe, texts, machine, seconds, seed)
+        shape = decide(architecture, run.recipe, texts, machine, clock.training(waiting), seed)
+        clock.scoring_speeds[name] = scoring_speed(shape.tokens_per_second, texts)
+        shape = shape.lasting(clock.training(waiting, undecided=waiting - 1))
         shape.write(record)
-    tell(shape.summary(name, seconds if math.isfinite(seconds) else None))
+    tell(shape.summary(name, shape.plan.seconds))
     model = build(parse_config(shape.config), shape.plan.seed).to(machine.device)
     trainer = Trainer(
         model, texts.train, texts.valid, shape.plan, byte_lengths=texts.tokenizer.byte_lengths,
@@ -161,6 +165,15 @@ def train_neural(
         outcome.epochs,
         speed,
     )
+
+
+def scoring_speed(tokens_per_second: float, texts: Texts) -> float:
+    """Bytes of text that a model scores in a second, from the speed at which it is trained; rather too low.
+
+    An n-gram model learns as fast as it scores, and reads the test text twice: frozen, and learning on. A forward pass
+    of a neural model is a third of a training step, and windows that slide by half read every token twice.
+    """
+    return tokens_per_second * texts.bytes_per_token / 2.0
 
 
 def keep(member: Member, run: Run, texts: Texts) -> None:

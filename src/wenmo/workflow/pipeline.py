@@ -18,7 +18,15 @@ from wenmo.training import budget as dial
 from wenmo.workflow import reporting
 from wenmo.workflow.checks import check_recipe
 from wenmo.workflow.clock import Clock
-from wenmo.workflow.members import Member, finished, keep, member_names, train_neural, train_ngram
+from wenmo.workflow.members import (
+    Member,
+    finished,
+    keep,
+    member_names,
+    scoring_speed,
+    train_neural,
+    train_ngram,
+)
 from wenmo.workflow.reporting import kept_corpus
 from wenmo.workflow.result import TrainResult
 from wenmo.workflow.run import Run, new_run, open_run
@@ -130,6 +138,7 @@ def _members(
     names = member_names(run.recipe)
     ngram = finished("ngram", run) or train_ngram(texts, clock, run.recipe.training.seed, told, told.show)
     keep(ngram, run, texts)
+    clock.scoring_speeds["ngram"] = scoring_speed(ngram.tokens_per_second, texts)
     waiting = [name for name in names if name != "ngram"]
     members: dict[str, Member] = {}
     for number, name in enumerate(list(waiting)):
@@ -140,10 +149,11 @@ def _members(
                 told(f"{name}: no time is left for it; the model goes without")
                 waiting.remove(name)
                 continue
-            member = train_neural(name, run, texts, machine, seconds, number, told, told.show)
+            member = train_neural(name, run, texts, machine, clock, len(waiting), number, told, told.show)
             keep(member, run, texts)
         waiting.remove(name)
         members[name] = member
+        clock.scoring_speeds[name] = scoring_speed(member.tokens_per_second, texts)
     if "ngram" in names:
         members["ngram"] = ngram
     return [members[name] for name in names if name in members], ngram
