@@ -29,6 +29,10 @@ FROZEN = {
         *("model", "seconds", "budget", "bits_per_byte", "protocol", "static_bits_per_byte", "bytes"),
         *("baselines", "members", "weights", "parameters", "stopped", "verdict", "samples", "report"),
     },
+    "train --task": {
+        *("task", "model", "seconds", "budget", "metric", "score", "scores", "baselines", "signatures"),
+        *("examples", "dropped", "verdict", "notes", "report"),
+    },
     "generate": {"models", "prompt", "completions", "seconds", "tokens_per_second"},
     "evaluate": {
         *("model", "bits_per_byte", "perplexity", "protocol", "bytes", "documents", "tokens", "complete"),
@@ -105,9 +109,11 @@ def test_the_page_documents_exactly_the_frozen_fields():
 
 def test_train_and_doctor_return_the_frozen_fields():
     from wenmo.doctor import DoctorReport
+    from wenmo.tasking.contract import TaskResult
     from wenmo.workflow.result import TrainResult
 
     assert set(TrainResult.model_fields) == FROZEN["train"]
+    assert set(TaskResult.model_fields) == FROZEN["train --task"]
     assert set(DoctorReport.model_fields) == FROZEN["doctor"]
 
 
