@@ -15,6 +15,7 @@ class ByteVocabulary:
     """Token 0 ends the text; token b + 1 is byte b."""
 
     eos_id = 0
+    end_ids = frozenset({0})
     token_bytes = (b"", *(bytes([b]) for b in range(256)))
 
     def encode(self, text: str) -> np.ndarray:
@@ -28,6 +29,7 @@ class WordVocabulary:
     """Token 0 ends the text; the others are the given pieces."""
 
     eos_id = 0
+    end_ids = frozenset({0})
 
     def __init__(self, pieces: list[bytes]) -> None:
         self.token_bytes = [b"", *pieces]

@@ -48,7 +48,7 @@ def beam_search(reader: Reader, vocabulary: Vocabulary, settings: GenerationSett
     Returns:
         The best `settings.n` completions, best first (fewer when the search found fewer).
     """
-    width, penalty, eos = settings.beams, settings.length_penalty, vocabulary.eos_id
+    width, penalty, ends = settings.beams, settings.length_penalty, vocabulary.end_ids
     banned = banned_tokens(reader, vocabulary, settings)
     running = [Hypothesis()]
     ended: list[Hypothesis] = []
@@ -60,7 +60,7 @@ def beam_search(reader: Reader, vocabulary: Vocabulary, settings: GenerationSett
             logprob = float(scores[row, token])
             longer = running[row]
             tokens = (*longer.tokens, token)
-            stopped = token == eos or _has_stop(tokens, vocabulary, settings.stop)
+            stopped = token in ends or _has_stop(tokens, vocabulary, settings.stop)
             reason: FinishReason | None = (
                 "stop" if stopped else "length" if length == settings.max_tokens else None
             )

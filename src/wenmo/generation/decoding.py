@@ -40,6 +40,10 @@ class Vocabulary(Protocol):
     def eos_id(self) -> int:
         """The end-of-text token."""
 
+    @property
+    def end_ids(self) -> frozenset[int]:
+        """Ids that end a text: the end-of-text token and, in a model of conversations, the end of a turn."""
+
 
 @dataclass(frozen=True)
 class Completion:
@@ -47,9 +51,9 @@ class Completion:
 
     Attributes:
         text: The new text, without the prompt and without the stop string.
-        tokens: Every id drawn, the end-of-text token and those of a stop string included.
+        tokens: Every id drawn, the one that ended the text and those of a stop string included.
         logprobs: Natural log-probability of each token under the model, before any sampler.
-        finish_reason: "stop" at the end of a document or at a stop string, "length" at `max_tokens`.
+        finish_reason: "stop" at the end of a document or turn, or at a stop string, "length" at `max_tokens`.
         notes: What the reader should know, such as a prompt that was cut.
         precision: Number format of the weights while this was written.
     """
@@ -90,11 +94,11 @@ class Reader:
 
     Args:
         model: Any language model, in evaluation mode.
-        prompt: Ids, (T,), without the leading end-of-text token.
+        prompt: Ids, (T,) or (B, T), without the leading end-of-text token.
         eos_id: The end-of-text token, which begins the context.
 
     Attributes:
-        logits: Of the next token, float32 (B, V); one row at first.
+        logits: Of the next token, float32 (B, V); one row at first unless the prompt has more.
         history: Every id read, int64 (B, T).
         notes: "" or what was left out of the prompt.
     """
@@ -103,18 +107,61 @@ class Reader:
         self._model = model
         self._device = model.device
         self._window = position_window(model)
-        context = np.concatenate([[eos_id], prompt]).astype(np.int64)
+        self._eos_id = eos_id
         self.notes: tuple[str, ...] = ()
         self.precision: str = getattr(model, "precision", "fp32")
-        if self._window is not None and len(context) > self._window:
+        self._begin(prompt)
+
+    def _begin(self, prompt: Ids) -> None:
+        """Reads a prompt from nothing."""
+        rows = np.atleast_2d(prompt)
+        context = np.concatenate([np.full((len(rows), 1), self._eos_id), rows], axis=1).astype(np.int64)
+        if self._window is not None and context.shape[1] > self._window:
             self.notes = (
-                f"the prompt has {len(prompt)} tokens, the model reads {self._window}: its end was used",
+                f"the prompt has {rows.shape[1]} tokens, the model reads {self._window}: its end was used",
             )
-        self._buffer = context[None].copy()
-        self._length = len(context)
+        self._buffer = context
+        self._length = context.shape[1]
         self._state: State | None = None
         self._read = 0
-        self.logits = self._predict(context[None] if self._window is None else context[None, -self._window :])
+        self.logits = self._predict(context if self._window is None else context[:, -self._window :])
+
+    def move(self, prompt: Ids) -> int:
+        """Goes to another prompt; what it has in common with the text read so far is not read again.
+
+        For a reader of one row, such as a conversation's: each turn begins with all that was said before.
+
+        Args:
+            prompt: Ids, (T,), without the leading end-of-text token.
+
+        Returns:
+            Number of tokens that were kept.
+        """
+        context = np.concatenate([[self._eos_id], prompt]).astype(np.int64)
+        kept = self._kept(context)
+        self.notes = ()
+        if not kept or self._state is None:
+            self._begin(prompt)
+            return 0
+        try:
+            self._state = self._state.truncate(torch.tensor([kept], device=self._state.lengths.device))
+        except ValueError:  # the state has forgotten that far back
+            self._begin(prompt)
+            return 0
+        self._buffer, self._length, self._read = context[None].copy(), len(context), kept
+        self.logits = self._predict(context[None, kept:])
+        return kept
+
+    def _kept(self, context: Ids) -> int:
+        """Tokens of a new context that the state holds; at least one is left to be read, for its prediction."""
+        if len(self._buffer) != 1 or self._read != self._length:  # several rows, or the window has moved
+            return 0
+        if self._window is not None and len(context) > self._window:
+            return 0
+        old = self.history[0]
+        most = min(len(old), len(context) - 1)
+        differ = np.flatnonzero(old[:most] != context[:most])
+        return int(differ[0]) if len(differ) else most
 
     @property
     def history(self) -> Ids:
@@ -196,12 +243,13 @@ def generate_steps(
 
 
 def _steps(reader: Reader, vocabulary: Vocabulary, settings: GenerationSettings) -> Iterator[Step]:
-    eos = vocabulary.eos_id
+    ends = vocabulary.end_ids
     sampler = build_sampler(settings, vocabulary, banned_tokens(reader, vocabulary, settings))
     generators = random_generators(settings.seed, settings.n)
     streams = [TextStream(vocabulary.token_bytes, settings.stop) for _ in range(settings.n)]
     live = list(range(settings.n))
-    place = [0] * settings.n  # row of the reader that holds each live sample
+    several = len(reader.logits) > 1  # a prompt for each sample
+    place = list(range(settings.n)) if several else [0] * settings.n  # row of the reader that holds each live sample
     for count in range(1, settings.max_tokens + 1):
         going: list[int] = []
         tokens: list[int] = []
@@ -211,7 +259,7 @@ def _steps(reader: Reader, vocabulary: Vocabulary, settings: GenerationSettings)
             stream = streams[sample]
             text = stream.feed(token)
             reason: FinishReason | None = None
-            if token == eos or stream.stopped:
+            if token in ends or stream.stopped:
                 reason = "stop"
             elif count == settings.max_tokens:
                 reason = "length"
@@ -230,9 +278,10 @@ def _steps(reader: Reader, vocabulary: Vocabulary, settings: GenerationSettings)
 
 
 def banned_tokens(reader: Reader, vocabulary: Vocabulary, settings: GenerationSettings) -> list[int]:
-    """Returns the ids never to be drawn: those without bytes, and the end of text when it is ignored."""
-    unnamed = range(len(vocabulary.token_bytes), reader.logits.shape[1])
-    return [vocabulary.eos_id, *unnamed] if settings.ignore_eos else [*unnamed]
+    """Returns the ids never to be drawn: those that stand for no text, and the ends of text when they are ignored."""
+    ends = frozenset() if settings.ignore_eos else vocabulary.end_ids
+    silent = [token for token, data in enumerate(vocabulary.token_bytes) if not data and token not in ends]
+    return [*silent, *range(len(vocabulary.token_bytes), reader.logits.shape[1])]
 
 
 def log_probability(logits: Logits, token: int) -> float:
@@ -247,6 +296,24 @@ class _Sample:
     tokens: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
     reason: FinishReason = "length"
+
+
+def continue_each(
+    model: LanguageModel, vocabulary: Vocabulary, prompts: Ids, settings: GenerationSettings
+) -> Iterator[Step]:
+    """Samples one continuation of each of several prompts of one length, all in step.
+
+    Args:
+        model: Any language model, in evaluation mode.
+        vocabulary: Its tokenizer.
+        prompts: Ids, int64 (B, T).
+        settings: How to sample; `n` is taken to be B.
+
+    Yields:
+        See `generate_steps`; `row` is the number of the prompt.
+    """
+    settings = settings.model_copy(update={"n": len(prompts), "beams": 1})
+    return _steps(Reader(model, prompts, vocabulary.eos_id), vocabulary, settings)
 
 
 def collect(steps: Iterable[Step], n: int, reader: Reader) -> list[Completion]:

@@ -19,7 +19,9 @@ from wenmo.files import write_text
 from .pretokenization import CHARACTER, PATTERN, byte_alphabet, split_by
 
 END_OF_TEXT = "<|endoftext|>"
-"""The one special token, id 0: ends every document and stands before the first."""
+"""The special token with id 0: ends every document and stands before the first."""
+END_OF_TURN = "<|end|>"
+"""Ends what one speaker says; only the tokenizer of a model trained on conversations has it."""
 
 KINDS = ("bpe", "char", "byte")
 
@@ -29,18 +31,28 @@ class Tokenizer:
 
     All kinds are byte-level: `bpe` merges bytes inside the pieces of `pretokenization.PATTERN`, `char` has
     the frequent characters of its corpus as tokens and spells the others in bytes, `byte` has the 256 bytes.
-    Id 0 is `<|endoftext|>`, ids 1 to 256 are the bytes in order.
+    Id 0 is `<|endoftext|>`, ids 1 to 256 are the bytes in order. Further special tokens (`with_special_tokens`)
+    have the last ids. No text is ever encoded as a special token, not even one that spells its name.
 
     Args:
         backend: A byte-level BPE of the `tokenizers` library, as `assemble` makes it.
         kind: `bpe`, `char` or `byte`.
         trained_bytes: UTF-8 bytes of the text it was trained on (a sample of a huge corpus).
+        chat_template: How a conversation becomes text with special tokens, as `transformers` reads it (Jinja); None
+            for a tokenizer of plain text.
     """
 
     eos_id = 0
 
-    def __init__(self, backend: tokenizers.Tokenizer, kind: str, trained_bytes: int = 0) -> None:
+    def __init__(
+        self,
+        backend: tokenizers.Tokenizer,
+        kind: str,
+        trained_bytes: int = 0,
+        chat_template: str | None = None,
+    ) -> None:
         self.backend = backend
+        self.chat_template = chat_template
         # A document that contains the special token's name is text like any other.
         self.backend.encode_special_tokens = True
         self.kind = kind
@@ -48,8 +60,37 @@ class Tokenizer:
 
     @property
     def vocab_size(self) -> int:
-        """Number of tokens, the special one included."""
+        """Number of tokens, special ones included."""
         return int(self.backend.get_vocab_size())
+
+    @cached_property
+    def special_tokens(self) -> dict[str, int]:
+        """Name of each special token -> id; the end-of-text token first."""
+        added = self.backend.get_added_tokens_decoder()
+        return {token.content: index for index, token in sorted(added.items()) if token.special}
+
+    @cached_property
+    def end_ids(self) -> frozenset[int]:
+        """Ids that end a text: the end-of-text token and, where there is one, the end of a turn."""
+        return frozenset({self.eos_id, self.special_tokens.get(END_OF_TURN, self.eos_id)})
+
+    def with_special_tokens(self, names: Iterable[str], chat_template: str | None = None) -> Tokenizer:
+        """Returns this tokenizer with more special tokens, whose ids follow its own in the order of `names`.
+
+        Args:
+            names: Names such as `<|user|>`; those that are special already keep their ids.
+            chat_template: Template of the new tokenizer; None keeps the one there is.
+
+        Raises:
+            ModelError: When a name is an ordinary token of the vocabulary.
+        """
+        wanted = [name for name in names if name not in self.special_tokens]
+        for name in wanted:
+            if self.backend.token_to_id(name) is not None:
+                raise ModelError(f"{name} is an ordinary token of this tokenizer and cannot become a special one")
+        backend = tokenizers.Tokenizer.from_str(self.backend.to_str())
+        backend.add_special_tokens([tokenizers.AddedToken(name, special=True, normalized=False) for name in wanted])
+        return Tokenizer(backend, self.kind, self.trained_bytes, chat_template or self.chat_template)
 
     def encode(self, text: str) -> npt.NDArray[np.int64]:
         """Returns the token ids of `text`, int64 (T,), without any special token.
@@ -91,15 +132,18 @@ class Tokenizer:
 
     @cached_property
     def token_bytes(self) -> list[bytes]:
-        """The bytes that each id stands for; eos stands for none."""
+        """The bytes that each id stands for; a special token stands for none."""
         byte_of = {character: byte for byte, character in enumerate(byte_alphabet())}
         vocabulary = self.backend.get_vocab()
-        tokens = sorted(vocabulary, key=vocabulary.__getitem__)[1:]
-        return [b"", *(bytes(byte_of[character] for character in token) for token in tokens)]
+        special = self.special_tokens
+        return [
+            b"" if token in special else bytes(byte_of[character] for character in token)
+            for token in sorted(vocabulary, key=vocabulary.__getitem__)
+        ]
 
     @cached_property
     def byte_lengths(self) -> npt.NDArray[np.int64]:
-        """Number of bytes of each token, int64 (V,); 0 for eos."""
+        """Number of bytes of each token, int64 (V,); 0 for special tokens."""
         return np.array([len(token) for token in self.token_bytes], dtype=np.int64)
 
     @cached_property
@@ -124,6 +168,11 @@ class Tokenizer:
             "split_special_tokens": True,
             "wenmo": {"kind": self.kind, "trained_bytes": self.trained_bytes},
         }
+        if self.chat_template is not None:
+            # Other programs encode a conversation as one string, in which the special tokens must be recognised.
+            config["split_special_tokens"] = False
+            config["additional_special_tokens"] = list(self.special_tokens)[1:]
+            config["chat_template"] = self.chat_template
         write_text(directory / "tokenizer.json", self.backend.to_str(pretty=True))
         write_text(
             directory / "tokenizer_config.json", json.dumps(config, indent=2, ensure_ascii=False) + "\n"
@@ -159,7 +208,13 @@ class Tokenizer:
             raise ModelError(f"{directory}/tokenizer.json is damaged ({error}); save it again") from error
         if backend.token_to_id(END_OF_TEXT) != cls.eos_id:
             raise ModelError(f"{directory}/tokenizer.json does not have {END_OF_TEXT} as token 0")
-        return cls(backend, facts["kind"], int(facts.get("trained_bytes", 0)))
+        template = config.get("chat_template")
+        return cls(
+            backend,
+            facts["kind"],
+            int(facts.get("trained_bytes", 0)),
+            template if isinstance(template, str) else None,
+        )
 
 
 def assemble(kind: str, characters: Iterable[str] = ()) -> tokenizers.Tokenizer:

@@ -52,6 +52,23 @@ class Batch:
         return pieces
 
 
+class BatchSource(Protocol):
+    """Endless batches in an order that can be gone on with."""
+
+    @property
+    def epochs_done(self) -> float:
+        """Passes over the training data so far."""
+
+    def next(self) -> Batch:
+        """Returns the next batch; at least one of its targets counts."""
+
+    def state(self) -> dict[str, int]:
+        """Position, for a checkpoint."""
+
+    def restore(self, state: dict[str, int]) -> None:
+        """Goes to a position that `state` returned."""
+
+
 class PackedBatches:
     """Endless batches over a stream of documents, packed so that nothing is dropped and nothing padded but the end.
 

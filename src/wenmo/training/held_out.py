@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from wenmo.models.base import NeuralLanguageModel
 from wenmo.models.likelihood import score_stream
+
+
+class HeldOutLoss(Protocol):
+    """What a training run is judged by."""
+
+    def loss(self, model: NeuralLanguageModel) -> float:
+        """Mean loss in nats per counted token; the model is left in training mode."""
+
+    def bits_per_byte(self, loss: float) -> float:
+        """A loss in nats per token as bits per UTF-8 byte of the counted text."""
 
 
 class HeldOut:

@@ -19,7 +19,7 @@ from wenmo.errors import TrainingError
 from wenmo.models.base import NeuralLanguageModel
 from wenmo.progress import track
 from wenmo.tokenization.stream import spread
-from wenmo.training.batches import PackedBatches, Stream
+from wenmo.training.batches import BatchSource, PackedBatches, Stream
 from wenmo.training.checkpoint import (
     load_checkpoint,
     optimizer_tensors,
@@ -27,7 +27,7 @@ from wenmo.training.checkpoint import (
     save_checkpoint,
 )
 from wenmo.training.counters import Counters
-from wenmo.training.held_out import HeldOut
+from wenmo.training.held_out import HeldOut, HeldOutLoss
 from wenmo.training.interrupt import deferred_interrupt
 from wenmo.training.objective import linear_cross_entropy
 from wenmo.training.optimisation import WeightAverage, build_optimizers, lr_factor, set_lr
@@ -35,16 +35,15 @@ from wenmo.training.outcome import CurveRow, Stopped, TrainingOutcome
 from wenmo.training.plan import TrainingPlan
 
 
-class Trainer:
-    """Trains a model on a token stream and leaves the weights with the lowest held-out loss in it.
+class BatchTrainer:
+    """Trains a model on batches from anywhere and leaves the weights with the lowest held-out loss in it.
 
     Args:
         model: The model, on the device where it is to be trained.
-        train: Training tokens.
-        valid: Held-out tokens; `plan.valid_tokens` from all over them are scored.
+        batches: What it learns from.
+        held_out: What it is judged by.
         plan: The resolved numbers.
-        byte_lengths: UTF-8 bytes of each token (V,), for bits per byte.
-        eos_id: The end-of-text token.
+        bytes_per_token: Mean UTF-8 bytes of a training target, for bits per byte.
         directory: Where `checkpoint.safetensors` and `metrics.jsonl` are written.
         show_progress: Whether a progress line is shown.
         name: Name of the model in the progress line.
@@ -53,12 +52,11 @@ class Trainer:
     def __init__(
         self,
         model: NeuralLanguageModel,
-        train: Stream,
-        valid: Stream,
+        batches: BatchSource,
+        held_out: HeldOutLoss,
         plan: TrainingPlan,
         *,
-        byte_lengths: npt.NDArray[np.int64],
-        eos_id: int,
+        bytes_per_token: float,
         directory: Path,
         show_progress: bool = True,
         name: str = "training",
@@ -71,14 +69,9 @@ class Trainer:
         self.metrics_path = directory / "metrics.jsonl"
         self._show_progress = show_progress
         self._device = model.device
-        self._batches = PackedBatches(
-            train.ids, train.offsets, context=plan.context, rows=plan.rows, seed=plan.seed
-        )
-        self._held_out = HeldOut(
-            spread(valid.ids, plan.valid_tokens), byte_lengths, eos_id=eos_id, context=plan.context
-        )
-        sample = np.asarray(train.ids[: 1 << 20], dtype=np.int64)
-        self._train_bytes_per_token = max(float(byte_lengths[sample].mean()), 1e-9)
+        self._batches = batches
+        self._held_out = held_out
+        self._train_bytes_per_token = max(bytes_per_token, 1e-9)
         self._optimizers = build_optimizers(
             model, plan.optimizer, lr=plan.lr, muon_lr=plan.muon_lr, weight_decay=plan.weight_decay
         )
@@ -299,3 +292,44 @@ class Trainer:
         self.directory.mkdir(parents=True, exist_ok=True)
         lines = [json.dumps(vars(row)) for row in self._progress.curve]
         self.metrics_path.write_text("\n".join(lines) + "\n" if lines else "", encoding="utf-8")
+
+
+class Trainer(BatchTrainer):
+    """Trains a model on a token stream.
+
+    Args:
+        model: The model, on the device where it is to be trained.
+        train: Training tokens.
+        valid: Held-out tokens; `plan.valid_tokens` from all over them are scored.
+        plan: The resolved numbers.
+        byte_lengths: UTF-8 bytes of each token (V,), for bits per byte.
+        eos_id: The end-of-text token.
+        directory: See `BatchTrainer`.
+        show_progress: See `BatchTrainer`.
+        name: See `BatchTrainer`.
+    """
+
+    def __init__(
+        self,
+        model: NeuralLanguageModel,
+        train: Stream,
+        valid: Stream,
+        plan: TrainingPlan,
+        *,
+        byte_lengths: npt.NDArray[np.int64],
+        eos_id: int,
+        directory: Path,
+        show_progress: bool = True,
+        name: str = "training",
+    ) -> None:
+        sample = np.asarray(train.ids[: 1 << 20], dtype=np.int64)
+        super().__init__(
+            model,
+            PackedBatches(train.ids, train.offsets, context=plan.context, rows=plan.rows, seed=plan.seed),
+            HeldOut(spread(valid.ids, plan.valid_tokens), byte_lengths, eos_id=eos_id, context=plan.context),
+            plan,
+            bytes_per_token=float(byte_lengths[sample].mean()),
+            directory=directory,
+            show_progress=show_progress,
+            name=name,
+        )
