@@ -105,7 +105,7 @@ def longest_copy(text: str, sources: Iterable[str]) -> Copied:
 
 def _longer(text: str, codes: npt.NDArray[np.uint64], piece: str, best: Copied) -> Copied:
     """The longest common stretch of `text` and `piece` if it is longer than `best`, else `best`."""
-    own, others = _prefixes(codes), _prefixes(_codes(piece))
+    own, others = prefix_hashes(codes), prefix_hashes(_codes(piece))
     low, high = len(best.text), min(len(text), len(piece))
     # A stretch of length L holds one of every smaller length: double the step, then halve the interval.
     step = 1
@@ -125,7 +125,7 @@ def _longer(text: str, codes: npt.NDArray[np.uint64], piece: str, best: Copied) 
 def _common(
     text: str, own: npt.NDArray[np.uint64], piece: str, others: npt.NDArray[np.uint64], length: int
 ) -> int | None:
-    wanted, found = _windows(own, length), _windows(others, length)
+    wanted, found = window_hashes(own, length), window_hashes(others, length)
     # Sorting the few and looking up the many is far faster than the other way round.
     ordered = np.sort(wanted)
     places = np.minimum(np.searchsorted(ordered, found), len(ordered) - 1)
@@ -150,7 +150,7 @@ def _powers(count: int, base: int) -> npt.NDArray[np.uint64]:
     return np.multiply.accumulate(powers, dtype=np.uint64)
 
 
-def _prefixes(codes: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+def prefix_hashes(codes: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
     """Sums of code[i] * base**i over every prefix, modulo 2**64, (N + 1,)."""
     # Mixing the code points first keeps regular texts, such as "aaaa", from colliding.
     mixed = (codes ^ (codes << np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -158,7 +158,7 @@ def _prefixes(codes: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
     return np.concatenate([np.zeros(1, np.uint64), sums])
 
 
-def _windows(prefixes: npt.NDArray[np.uint64], length: int) -> npt.NDArray[np.uint64]:
+def window_hashes(prefixes: npt.NDArray[np.uint64], length: int) -> npt.NDArray[np.uint64]:
     """Hash of every window of `length` characters, (N - length + 1,)."""
     sums = prefixes[length:] - prefixes[:-length]
     return sums * _powers(len(prefixes), pow(_BASE, -1, 1 << 64))[: len(sums)]
