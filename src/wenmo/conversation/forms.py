@@ -18,7 +18,19 @@ PROMPT_COLUMNS = (
     *("input", "输入", "source"),
 )
 ANSWER_COLUMNS = (
-    *("completion", "response", "answer", "output", "reply", "assistant", "回答", "答案", "回复", "输出", "答"),
+    *(
+        "completion",
+        "response",
+        "answer",
+        "output",
+        "reply",
+        "assistant",
+        "回答",
+        "答案",
+        "回复",
+        "输出",
+        "答",
+    ),
     *("text", "article", "content", "body", "story", "poem", "abstract", "summary", "target"),
     *("正文", "文章", "内容", "故事", "诗", "摘要"),
 )
@@ -51,7 +63,10 @@ class Form:
         Raises:
             Unfit: When the prompt or the answer is empty.
         """
-        messages = [Message("user", self.ask(cells)), Message("assistant", cells.get(self.answer, "").strip())]
+        messages = [
+            Message("user", self.ask(cells)),
+            Message("assistant", cells.get(self.answer, "").strip()),
+        ]
         system = fill_template(self.system, cells)
         if system:
             messages.insert(0, Message("system", system))
@@ -81,7 +96,9 @@ class Form:
             if name not in columns:
                 raise OptionError(f"{option}: there is no column {name!r}; the columns are {shown}")
         if not self.columns:
-            raise OptionError(f"--prompt {self.prompt!r} names no column; write one in braces, such as {{{columns[0]}}}")
+            raise OptionError(
+                f"--prompt {self.prompt!r} names no column; write one in braces, such as {{{columns[0]}}}"
+            )
         if self.answer in self.columns:
             raise OptionError(f"--prompt: the column {self.answer!r} is the answer and cannot be asked with")
 
@@ -124,11 +141,17 @@ def choose_form(
     lowered = {column.strip().lower(): column for column in reversed(columns)}
     if answer is None:
         asked = set(template_columns(prompt or ""))
-        answer = next((lowered[name] for name in ANSWER_COLUMNS if lowered.get(name, "") not in {"", *asked}), None)
+        answer = next(
+            (lowered[name] for name in ANSWER_COLUMNS if lowered.get(name, "") not in {"", *asked}), None
+        )
     if prompt is None:
-        found = next((lowered[name] for name in PROMPT_COLUMNS if lowered.get(name, "") not in ("", answer)), None)
+        found = next(
+            (lowered[name] for name in PROMPT_COLUMNS if lowered.get(name, "") not in ("", answer)), None
+        )
         if found is not None:
-            added = next((lowered[n] for n in INPUT_COLUMNS if lowered.get(n, "") not in ("", answer, found)), None)
+            added = next(
+                (lowered[n] for n in INPUT_COLUMNS if lowered.get(n, "") not in ("", answer, found)), None
+            )
             prompt = f"{{{found}}}" if added is None else f"{{{found}}}\n\n{{{added}}}"
     if len(columns) == 2:  # what one of the two is not, the other is
         if prompt is None:

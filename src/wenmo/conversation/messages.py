@@ -87,7 +87,9 @@ def checked_turns(messages: Sequence[Message]) -> tuple[Message, ...]:
         raise Unfit("roles out of order (after a system message, user and assistant take turns)")
     for message in turns:
         if not message.content:
-            raise Unfit("an empty answer" if message.role == "assistant" else f"an empty {message.role} message")
+            raise Unfit(
+                "an empty answer" if message.role == "assistant" else f"an empty {message.role} message"
+            )
     return tuple(turns)
 
 

@@ -100,7 +100,9 @@ def encode_chat(tokenizer: Tokenizer, messages: Sequence[Message], *, answer: bo
     names = tokenizer.special_tokens
     pattern = re.compile("|".join(map(re.escape, sorted(names, key=len, reverse=True))))
     stand_in = _unused(messages)
-    guarded = [Message(each.role, pattern.sub(lambda m: stand_in + m[0][1:], each.content)) for each in messages]
+    guarded = [
+        Message(each.role, pattern.sub(lambda m: stand_in + m[0][1:], each.content)) for each in messages
+    ]
     text = render(tokenizer, guarded, answer=answer)
     pieces: list[Ids] = []
     position = 0

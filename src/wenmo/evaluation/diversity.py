@@ -13,7 +13,14 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
-from wenmo.evaluation.metrics import CHUNK, longest_copy, loop_length, prefix_hashes, repetition, window_hashes
+from wenmo.evaluation.metrics import (
+    CHUNK,
+    longest_copy,
+    loop_length,
+    prefix_hashes,
+    repetition,
+    window_hashes,
+)
 from wenmo.text import words
 
 COPIED_BYTES = 24
@@ -171,7 +178,9 @@ def copied_share(texts: Sequence[str], sources: Iterable[str], length: int = COP
 
 def cut_alike(texts: Sequence[str], others: Sequence[str]) -> tuple[list[str], list[str]]:
     """Cuts pairs of texts to the length of the shorter one, in characters, and leaves out pairs with an empty one."""
-    pairs = [(a[: len(b)], b[: len(a)]) for a, b in zip(texts, others, strict=True) if a.strip() and b.strip()]
+    pairs = [
+        (a[: len(b)], b[: len(a)]) for a, b in zip(texts, others, strict=True) if a.strip() and b.strip()
+    ]
     return [a for a, _ in pairs], [b for _, b in pairs]
 
 

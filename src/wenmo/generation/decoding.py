@@ -249,7 +249,9 @@ def _steps(reader: Reader, vocabulary: Vocabulary, settings: GenerationSettings)
     streams = [TextStream(vocabulary.token_bytes, settings.stop) for _ in range(settings.n)]
     live = list(range(settings.n))
     several = len(reader.logits) > 1  # a prompt for each sample
-    place = list(range(settings.n)) if several else [0] * settings.n  # row of the reader that holds each live sample
+    place = (
+        list(range(settings.n)) if several else [0] * settings.n
+    )  # row of the reader that holds each live sample
     for count in range(1, settings.max_tokens + 1):
         going: list[int] = []
         tokens: list[int] = []

@@ -87,9 +87,13 @@ class Tokenizer:
         wanted = [name for name in names if name not in self.special_tokens]
         for name in wanted:
             if self.backend.token_to_id(name) is not None:
-                raise ModelError(f"{name} is an ordinary token of this tokenizer and cannot become a special one")
+                raise ModelError(
+                    f"{name} is an ordinary token of this tokenizer and cannot become a special one"
+                )
         backend = tokenizers.Tokenizer.from_str(self.backend.to_str())
-        backend.add_special_tokens([tokenizers.AddedToken(name, special=True, normalized=False) for name in wanted])
+        backend.add_special_tokens(
+            [tokenizers.AddedToken(name, special=True, normalized=False) for name in wanted]
+        )
         return Tokenizer(backend, self.kind, self.trained_bytes, chat_template or self.chat_template)
 
     def encode(self, text: str) -> npt.NDArray[np.int64]:
