@@ -20,7 +20,6 @@ from wenmo.conversation.starting import (
     grown_base,
     new_model,
     new_tokenizer,
-    open_base,
 )
 from wenmo.conversation.template import chat_tokenizer
 from wenmo.errors import Interrupted, ModelError, ResourceError
@@ -49,7 +48,6 @@ class FineTuningSettings:
     """What the user may say about the training.
 
     Attributes:
-        from_model: Folder of the model to begin with.
         architecture: Family of a new model.
         size: Parameters of a new model.
         context: Tokens of a conversation.
@@ -59,7 +57,6 @@ class FineTuningSettings:
         seed: Seed of weights, order and dropout.
     """
 
-    from_model: Path | None = None
     architecture: str = "transformer"
     size: str | None = None
     context: int | None = None
@@ -95,6 +92,7 @@ class FineTuned:
 def fine_tune(
     train: Sequence[Conversation],
     valid: Sequence[Conversation],
+    base: Base | None,
     settings: FineTuningSettings,
     *,
     directory: Path,
@@ -107,6 +105,7 @@ def fine_tune(
     Args:
         train: Conversations to learn from.
         valid: Conversations held out: training ends early when the loss on their answers no longer falls.
+        base: The model to begin with (see `starting.open_base`); None for a new one.
         settings: What the user asked for.
         directory: Folder of the unfinished run; a checkpoint there is gone on with.
         seconds: Returns the time that is left for training.
@@ -115,12 +114,9 @@ def fine_tune(
 
     Raises:
         Interrupted: After Ctrl-C; the checkpoint is saved.
-        ModelError: When the model cannot be fine-tuned.
+        ModelError: When the model cannot read a context as long as was asked for.
         ResourceError: When training does not fit into memory.
     """
-    base = None if settings.from_model is None else open_base(settings.from_model)
-    if base is not None and base.note:
-        say(base.note)
     tokenizer = _tokenizer(base, train, directory / "tokenizer", progress)
     lengths = [len(each) for each in encode_conversations(tokenizer, train, 1 << 30).examples]
     model_of_base = None if base is None else base.model

@@ -70,6 +70,29 @@ def parse_messages(value: Any) -> tuple[Message, ...]:
     return checked_turns([_message(item) for item in value])
 
 
+def parse_prompt(value: Any) -> tuple[str, tuple[Message, ...], str]:
+    """Reads a list of messages whose last one waits for an answer.
+
+    Returns:
+        The system message ("" without one), the turns before the last message, and this message.
+
+    Raises:
+        Unfit: When it is no such list.
+    """
+    if not isinstance(value, list) or not value:
+        raise Unfit("no list of messages; give a message, or messages with role and content")
+    messages = [_message(item) for item in value]
+    if messages[-1].role != "user":
+        raise Unfit("the last message is not the user's, so there is nothing to answer")
+    return split_prompt(checked_turns([*messages, Message("assistant", "?")])[:-1])
+
+
+def split_prompt(messages: Sequence[Message]) -> tuple[str, tuple[Message, ...], str]:
+    """Returns the system message ("" without one), the turns between, and the question at the end."""
+    system = messages[0].content if messages[0].role == "system" else ""
+    return system, tuple(messages[1 if system else 0 : -1]), messages[-1].content
+
+
 def checked_turns(messages: Sequence[Message]) -> tuple[Message, ...]:
     """Returns the messages up to the last answer.
 

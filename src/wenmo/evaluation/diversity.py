@@ -5,7 +5,6 @@ All of them depend on the amount of text, so that texts are compared at equal le
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
@@ -21,11 +20,11 @@ from wenmo.evaluation.metrics import (
     repetition,
     window_hashes,
 )
+from wenmo.evaluation.overlap import bleu
 from wenmo.text import words
 
 COPIED_BYTES = 24
 """Length of the stretches that count as copied: about five English words or eight Chinese characters."""
-BLEU_ORDER = 4
 _SEPARATOR = "\x00"
 """Stands in no cleaned text, so that no copied stretch crosses it."""
 
@@ -98,7 +97,7 @@ def corpus_distinct(texts: Sequence[Units], n: int) -> float:
         raise ValueError("n must be at least 1")
     counts: Counter[tuple[str, ...]] = Counter()
     for units in texts:
-        counts.update(_grams(units, n))
+        counts.update(tuple(units[start : start + n]) for start in range(len(units) - n + 1))
     return len(counts) / counts.total() if counts else 1.0
 
 
@@ -112,40 +111,6 @@ def self_bleu(texts: Sequence[Units]) -> float:
         raise ValueError("self-BLEU needs at least two texts")
     scores = [bleu(units, [*texts[:index], *texts[index + 1 :]]) for index, units in enumerate(texts)]
     return sum(scores) / len(scores)
-
-
-def bleu(units: Units, references: Sequence[Units]) -> float:
-    """Sentence BLEU-4 with exponential smoothing, 0 to 1 (Papineni et al. 2002; Chen & Cherry 2014, method 3).
-
-    The same as sacreBLEU's `sentence_bleu` (smoothing `exp`, effective order) on the same tokens.
-
-    Args:
-        units: Words of the text.
-        references: Words of each reference.
-    """
-    if not units or not references:
-        return 0.0
-    logs: list[float] = []
-    smoothing = 1.0
-    matched = False
-    for n in range(1, BLEU_ORDER + 1):
-        grams = Counter(_grams(units, n))
-        total = grams.total()
-        if not total:
-            break
-        most: Counter[tuple[str, ...]] = Counter()
-        for reference in references:
-            most |= Counter(_grams(reference, n))
-        correct = (grams & most).total()
-        matched = matched or bool(correct)
-        if not correct:
-            smoothing *= 2.0
-        logs.append(math.log(correct / total if correct else 1.0 / (smoothing * total)))
-    if not matched:
-        return 0.0
-    length = min((abs(len(reference) - len(units)), len(reference)) for reference in references)[1]
-    brevity = 1.0 if len(units) >= length else math.exp(1.0 - length / len(units))
-    return brevity * math.exp(sum(logs) / len(logs))
 
 
 def copied_share(texts: Sequence[str], sources: Iterable[str], length: int = COPIED_BYTES) -> float:
@@ -182,10 +147,6 @@ def cut_alike(texts: Sequence[str], others: Sequence[str]) -> tuple[list[str], l
         (a[: len(b)], b[: len(a)]) for a, b in zip(texts, others, strict=True) if a.strip() and b.strip()
     ]
     return [a for a, _ in pairs], [b for _, b in pairs]
-
-
-def _grams(units: Units, n: int) -> list[tuple[str, ...]]:
-    return [tuple(units[start : start + n]) for start in range(len(units) - n + 1)]
 
 
 def _byte_hashes(data: bytes, length: int) -> npt.NDArray[np.uint64]:

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from wenmo.config import GenerationSettings
-from wenmo.generation.decoding import Completion, FinishReason, Reader, Vocabulary, banned_tokens
+from wenmo.generation.decoding import Completion, FinishReason, Vocabulary, banned_tokens
+from wenmo.generation.reader import Reader
 from wenmo.generation.streaming import TextStream
 
 

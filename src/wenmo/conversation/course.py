@@ -1,0 +1,277 @@
+"""The whole course of fine-tuning: read, split, score before, train, score after, write and compare."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from wenmo.config import GenerationSettings
+from wenmo.conversation.finetuning import FineTuned, FineTuningSettings, fine_tune
+from wenmo.conversation.forms import Form
+from wenmo.conversation.judging import (
+    Likelihood,
+    Written,
+    answer_tokens,
+    chat_likelihood,
+    nearest_answers,
+    ngram_likelihood,
+    plain_likelihood,
+    write_answers,
+)
+from wenmo.conversation.messages import Conversation
+from wenmo.conversation.reading import Conversations, read_conversations
+from wenmo.conversation.starting import Base, open_base
+from wenmo.errors import InputError
+from wenmo.evaluation.diversity import Diversity, cut_alike, measure_diversity
+from wenmo.evaluation.overlap import chrf
+from wenmo.examples import split_groups
+
+LEAST_CONVERSATIONS = 10
+FINISH_SECONDS = 4.0
+"""Saving, diversity, comparing with copies."""
+WRITING_SHARE, LONGEST_WRITING = 0.08, 40.0
+"""Share of the budget for writing answers to compare, and most seconds of it."""
+MOST_WRITTEN = 32
+SCORED_TOKENS_PER_SECOND = 150
+"""Tokens of the test conversations that are scored for each second of the budget."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How the examples are read and held out.
+
+    Attributes:
+        paths: Files of examples.
+        valid: Files of examples to steer by; a share of `paths` when empty.
+        test: Files of examples for the score; a share of `paths` when empty.
+        valid_fraction: That share.
+        test_fraction: That share.
+        encoding: Of all files; detected when None.
+        prompt: Template of the prompt; guessed when None.
+        answer: Column of the answer; guessed when None.
+        system: System message of conversations that have none.
+        seed: Seed of the split.
+    """
+
+    paths: Sequence[str]
+    valid: Sequence[str] = ()
+    test: Sequence[str] = ()
+    valid_fraction: float = 0.1
+    test_fraction: float = 0.1
+    encoding: str | None = None
+    prompt: str | None = None
+    answer: str | None = None
+    system: str | None = None
+    seed: int = 0
+
+
+@dataclass
+class Sides:
+    """Conversations to learn from and held out.
+
+    Attributes:
+        train: To learn from.
+        valid: To steer by.
+        test: For the score.
+        form: How rows became conversations; None for lists of messages.
+        dropped: Reason -> rows left out.
+    """
+
+    train: list[Conversation]
+    valid: list[Conversation]
+    test: list[Conversation]
+    form: Form | None
+    dropped: Counter[str]
+
+    @property
+    def system(self) -> str:
+        """The system message that all training conversations share; "" when they do not."""
+        first = {each.messages[0] for each in self.train}
+        message = next(iter(first))
+        return message.content if len(first) == 1 and message.role == "system" else ""
+
+    @property
+    def turns(self) -> bool:
+        """Whether any training conversation has more than one answer."""
+        return any(len(each.answers) > 1 for each in self.train)
+
+
+@dataclass
+class Course:
+    """What a course of fine-tuning gives.
+
+    Attributes:
+        tuned: The model and how it was trained.
+        sides: The conversations.
+        generation: How it writes by default.
+        after: Likelihood of the test answers under it.
+        before: The same under the model it began with; None for a new model.
+        ngram: The same under an n-gram model of the training conversations.
+        written: Answers it wrote to test conversations.
+        chrf: chrF2 of these against people's answers.
+        nearest_chrf: chrF2 of the answers to the most similar training questions.
+        diversity: Of what it wrote.
+        human: Of people's answers to the same questions, at equal length.
+    """
+
+    tuned: FineTuned
+    sides: Sides
+    generation: GenerationSettings
+    after: Likelihood
+    before: Likelihood | None
+    ngram: Likelihood
+    written: list[Written] = field(default_factory=list)
+    chrf: float = 0.0
+    nearest_chrf: float = 0.0
+    diversity: Diversity | None = None
+    human: Diversity | None = None
+
+
+def run_course(
+    reading: Reading,
+    from_model: Path | None,
+    settings: FineTuningSettings,
+    *,
+    directory: Path,
+    budget: float,
+    left: Callable[[], float],
+    say: Callable[[str], None],
+    progress: bool,
+) -> Course:
+    """Fine-tunes a model on conversations and judges it on others.
+
+    Args:
+        reading: What is read and held out.
+        from_model: Folder of the model to begin with; None for a new one.
+        settings: How to train.
+        directory: Folder of the unfinished run.
+        budget: Seconds for everything.
+        left: Returns the seconds that are left.
+        say: Told what is found out and decided.
+        progress: Whether to show progress.
+
+    Raises:
+        WenmoError: For whatever a user can mend.
+        Interrupted: After Ctrl-C during training; the checkpoint is saved.
+    """
+    base = None if from_model is None else open_base(from_model)
+    sides = read_sides(reading, say)
+    if base is not None and base.note:
+        say(base.note)
+    test = _within(sides.test, SCORED_TOKENS_PER_SECOND * budget)
+    begun = left()
+    before = None
+    if base is not None:
+        before = plain_likelihood(base.model, base.tokenizer, test, base.model.context_length)
+    scoring = begun - left() if base is not None else 0.03 * budget
+    writing = min(WRITING_SHARE * budget, LONGEST_WRITING)
+    reserve = FINISH_SECONDS + 2.0 * scoring + writing
+    tuned = fine_tune(
+        sides.train, sides.valid, base, settings,
+        directory=directory, seconds=lambda: max(left() - reserve, 1.0), say=say, progress=progress,
+    )  # fmt: skip
+    course = Course(
+        tuned=tuned,
+        sides=sides,
+        generation=GenerationSettings(
+            max_tokens=min(answer_tokens(tuned.tokenizer, sides.train), tuned.context)
+        ),
+        after=chat_likelihood(tuned.model, tuned.tokenizer, test, tuned.context),
+        before=before,
+        ngram=ngram_likelihood(tuned.tokenizer, sides.train, test),
+    )
+    _write_and_compare(course, max(min(writing, left() - FINISH_SECONDS), 1.0), progress)
+    return course
+
+
+def read_sides(reading: Reading, say: Callable[[str], None]) -> Sides:
+    """Reads the examples and holds some out; conversations that ask the same stay on one side.
+
+    Raises:
+        InputError: When there are too few conversations.
+    """
+    found = _read(reading, reading.paths)
+    for note in found.notes:
+        say(note)
+    conversations, dropped = found.found, found.dropped
+    sides = split_groups(
+        [_question(each) for each in conversations],
+        valid=0.0 if reading.valid else reading.valid_fraction,
+        test=0.0 if reading.test else reading.test_fraction,
+        seed=reading.seed,
+    )
+    train = [conversations[index] for index in sides.train]
+    valid = [conversations[index] for index in sides.valid]
+    test = [conversations[index] for index in sides.test]
+    if reading.valid:
+        valid = _other_side(reading, reading.valid, train, "valid", dropped)
+    if reading.test:
+        test = _other_side(reading, reading.test, train, "test", dropped)
+    if len(train) + len(valid) + len(test) < LEAST_CONVERSATIONS or not valid:
+        raise InputError(
+            f"only {len(conversations):,} conversations with an answer were found, and some must be held out; give at "
+            f"least {LEAST_CONVERSATIONS} different ones, better hundreds"
+        )
+    say(
+        f"{len(train):,} conversations to learn from, {len(valid):,} to steer by, {len(test or valid):,} to score"
+    )
+    return Sides(train, valid, test or valid, found.form, dropped)
+
+
+def _read(reading: Reading, paths: Sequence[str]) -> Conversations:
+    return read_conversations(
+        paths,
+        encoding=reading.encoding,
+        prompt=reading.prompt,
+        answer=reading.answer,
+        system=reading.system,
+    )
+
+
+def _other_side(
+    reading: Reading, paths: Sequence[str], train: list[Conversation], name: str, dropped: Counter[str]
+) -> list[Conversation]:
+    """Conversations of files of their own; those that also stand in the training files are left out."""
+    read = _read(reading, paths)
+    known = {each.messages for each in train}
+    kept = [each for each in read.found if each.messages not in known]
+    for reason, count in read.dropped.items():
+        dropped[reason] += count
+    if len(kept) < len(read.found):
+        dropped[f"a {name} conversation that is also learned from"] += len(read.found) - len(kept)
+    if not kept:
+        raise InputError(
+            f"--{name}: every conversation of {', '.join(paths)} is also learned from; give others"
+        )
+    return kept
+
+
+def _question(conversation: Conversation) -> Hashable:
+    return tuple(message.content for message in conversation.messages if message.role == "user")
+
+
+def _within(conversations: list[Conversation], tokens: float) -> list[Conversation]:
+    """Conversations from all over the list, about as many as have this many tokens (of three bytes)."""
+    total = sum(len(message.content.encode()) for each in conversations for message in each.messages) / 3
+    return conversations[:: max(1, round(total / max(tokens, 1.0)))]
+
+
+def _write_and_compare(course: Course, seconds: float, progress: bool) -> None:
+    tuned, sides = course.tuned, course.sides
+    course.written = write_answers(
+        tuned.model, tuned.tokenizer, sides.test, course.generation,
+        seconds=seconds, most=MOST_WRITTEN, progress=progress,
+    )  # fmt: skip
+    references = [each.reference for each in course.written]
+    course.chrf = chrf([each.text for each in course.written], references)
+    copies = nearest_answers([each.prompt for each in course.written], sides.train)
+    course.nearest_chrf = chrf(copies, references)
+    own, people = cut_alike([each.text for each in course.written], references)
+    sources = [answer for each in sides.train for answer in each.answers]
+    try:
+        course.diversity = measure_diversity(own, sources)
+        course.human = measure_diversity(people, sources)
+    except ValueError:  # nothing but punctuation, or nothing at all, was written
+        course.diversity = course.human = None
