@@ -128,8 +128,10 @@ class Assistant:
             **options: See `session`.
         """
         replies: list[Reply] = []
+        session = self.session(system, **options)
+        beginning = session.system
         for item in inputs:
-            session = self.session(system, **options)
+            session.restart(beginning)
             for _ in session.reply(self.message(session, item)):
                 pass
             last = session.last

@@ -22,7 +22,7 @@ from wenmo.conversation.judging import (
 )
 from wenmo.conversation.messages import Conversation
 from wenmo.conversation.reading import Conversations, read_conversations
-from wenmo.conversation.starting import Base, open_base
+from wenmo.conversation.starting import open_base
 from wenmo.errors import InputError
 from wenmo.evaluation.diversity import Diversity, cut_alike, measure_diversity
 from wenmo.evaluation.overlap import chrf

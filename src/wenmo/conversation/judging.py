@@ -127,6 +127,7 @@ def write_answers(
         progress: Whether to show a progress line.
     """
     written: list[Written] = []
+    session = ChatSession(model, tokenizer, settings)
     started = time.monotonic()
     chosen = conversations[:: max(1, len(conversations) // most)][:most]
     with track("writing answers", float(len(chosen)), "answers", progress) as bar:
@@ -135,8 +136,8 @@ def write_answers(
                 break
             bar.advance()
             system, history, question = split_prompt(conversation.prompt)
-            seeded = settings.model_copy(update={"seed": seed})
-            session = ChatSession(model, tokenizer, seeded, system, list(history))
+            session.settings = settings.model_copy(update={"seed": seed})
+            session.restart(system, history)
             try:
                 text = "".join(session.reply(question))
             except InputError:  # longer than the context

@@ -82,6 +82,11 @@ class ChatSession:
         """Whether the model was trained on conversations."""
         return is_chat(self.tokenizer)
 
+    def restart(self, system: str, messages: Sequence[Message] = ()) -> None:
+        """Begins another conversation, as a new session would."""
+        self.system, self.messages = system, list(messages)
+        self.last, self._reader = Turn(), None
+
     def reply(self, message: str) -> Iterator[str]:
         """Says something and gives the answer piece by piece, in whole characters.
 

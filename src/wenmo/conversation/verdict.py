@@ -82,8 +82,8 @@ def verdict_of(course: Course) -> str:
         )
     elif course.ngram.bits_per_byte < score:
         sentences.append(
-            f"An n-gram model of the same conversations needs only {course.ngram.bits_per_byte:.3f}: begin with a model "
-            "of your raw text (--from), or give more examples."
+            f"An n-gram model of the same conversations needs only {course.ngram.bits_per_byte:.3f}: begin with a "
+            "model of your raw text (--from), or give more examples."
         )
     if course.diversity is not None and course.human is not None:
         own, people = course.diversity.copied or 0.0, course.human.copied or 0.0
