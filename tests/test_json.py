@@ -28,11 +28,17 @@ FROZEN = {
     "train": {
         *("model", "seconds", "budget", "bits_per_byte", "protocol", "static_bits_per_byte", "bytes"),
         *("baselines", "members", "weights", "parameters", "stopped", "verdict", "samples", "report"),
+        *("diversity", "human_diversity"),
     },
     "train --task": {
         *("task", "model", "seconds", "budget", "metric", "score", "scores", "baselines", "signatures"),
         *("examples", "dropped", "verdict", "notes", "report"),
     },
+    "chat": {
+        *("model", "trained_to_chat", "messages", "answers", "finish_reason", "tokens", "reused_tokens"),
+        "seconds",
+    },
+    "chat --file": {"output", "rows", "failed"},
     "generate": {"models", "prompt", "completions", "seconds", "tokens_per_second"},
     "evaluate": {
         *("model", "bits_per_byte", "perplexity", "protocol", "bytes", "documents", "tokens", "complete"),
@@ -158,6 +164,41 @@ def test_generate(capsys, model):
         assert completion["finish_reason"] == "length"
     again = printed(capsys, *words)
     assert [c["tokens"] for c in again["completions"]] == [c["tokens"] for c in result["completions"]]
+
+
+def test_chat(capsys, model, tmp_path):
+    words = [
+        "chat",
+        str(model),
+        "--message",
+        "早上",
+        "--message",
+        "Hello",
+        "--max-tokens",
+        "4",
+        "--seed",
+        "3",
+    ]
+    result = printed(capsys, *words)
+    assert set(result) == FROZEN["chat"]
+    assert result["trained_to_chat"] is False
+    assert [each["role"] for each in result["messages"]] == ["user", "assistant"] * 2
+    assert len(result["answers"]) == 2 and result["reused_tokens"] > 0
+    rows = tmp_path / "rows.csv"
+    rows.write_text("prompt\n早上好\nGood morning\n", encoding="utf-8")
+    words = [
+        "chat",
+        str(model),
+        "--file",
+        str(rows),
+        "--output",
+        str(tmp_path / "out.jsonl"),
+        "--max-tokens",
+        "4",
+    ]
+    assert printed(capsys, *words) == {"output": str(tmp_path / "out.jsonl"), "rows": 2, "failed": 0}
+    written = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text("utf-8").splitlines()]
+    assert [set(row) for row in written] == [{"prompt", "answer", "finish_reason"}] * 2
 
 
 def test_streamed_text_is_the_text_of_the_object(capsys, model):

@@ -7,8 +7,8 @@ from torch import nn
 from wenmo.config import ModelSettings
 from wenmo.errors import OptionError
 from wenmo.generation.decoding import complete
-from wenmo.generation.reader import Reader
 from wenmo.generation.options import resolve_settings
+from wenmo.generation.reader import Reader
 from wenmo.generation.runtime import (
     CompactLinear,
     CompactMatrix,

@@ -6,7 +6,20 @@ SETTINGS = {"size": "60k", "epochs": 2, "budget": "60s", "context": 64}
 OPTIONAL = ("config.json", "generation_config.json")  # for other programs; wenmo reads wenmo.json
 
 ZH = ("苹果", "米饭", "青菜", "豆腐", "面条", "红茶", "雨伞", "铅笔", "毛巾", "书本", "鸡蛋", "牛奶")
-EN = ("apples", "rice", "cabbage", "tofu", "noodles", "tea", "umbrellas", "pencils", "towels", "books", "eggs", "milk")
+EN = (
+    "apples",
+    "rice",
+    "cabbage",
+    "tofu",
+    "noodles",
+    "tea",
+    "umbrellas",
+    "pencils",
+    "towels",
+    "books",
+    "eggs",
+    "milk",
+)
 
 
 def conversations(language):
@@ -18,7 +31,10 @@ def conversations(language):
                 ask, tell = f"{thing}在哪里买？第{place}次问。", f"{thing}在东街的店里买，{place + 2}元一份。"
                 thank, end = "谢谢你！", f"不客气，{thing}很新鲜。"
             else:
-                ask, tell = f"Where are {thing} sold? Time {place}.", f"The shop in East Street sells {thing} for {place + 2}."
+                ask, tell = (
+                    f"Where are {thing} sold? Time {place}.",
+                    f"The shop in East Street sells {thing} for {place + 2}.",
+                )
                 thank, end = "Thank you!", f"You are welcome, the {thing} are fresh."
             turns = [("user", ask), ("assistant", tell)]
             if number % 2:
@@ -36,7 +52,10 @@ def write(folder, language):
 
 def inputs(language):
     question = "豆腐在哪里买？" if language == "zh" else "Where is tofu sold?"
-    talk = [*conversations(language)[3], {"role": "user", "content": "再说一次。" if language == "zh" else "Again."}]
+    talk = [
+        *conversations(language)[3],
+        {"role": "user", "content": "再说一次。" if language == "zh" else "Again."},
+    ]
     return [question, talk, "<|end|>"]
 
 
@@ -47,7 +66,9 @@ def words(model, language):
 def bad(folder):
     def file(name, *rows):
         path = folder / name
-        path.write_text("\n".join(row if isinstance(row, str) else json.dumps(row) for row in rows), encoding="utf-8")
+        path.write_text(
+            "\n".join(row if isinstance(row, str) else json.dumps(row) for row in rows), encoding="utf-8"
+        )
         return [path]
 
     ask, tell = {"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}
@@ -61,6 +82,14 @@ def bad(folder):
         (file("pair.csv", "prompt,completion", "a,"), {}, "an empty answer"),
         (file("named.csv", "prompt,completion", "a,b"), {"answer": "x"}, "no column 'x'"),
         (file("brace.csv", "prompt,completion", "a,b"), {"prompt": "no column"}, "names no column"),
-        (file("base.csv", "prompt,completion", "a,b"), {"from_model": folder, "size": None}, "neither wenmo.json"),
-        (file("idle.csv", "prompt,completion", "a,b"), {"from_model": folder, "size": "1M"}, "--size is for a new model"),
+        (
+            file("base.csv", "prompt,completion", "a,b"),
+            {"from_model": folder, "size": None},
+            "neither wenmo.json",
+        ),
+        (
+            file("idle.csv", "prompt,completion", "a,b"),
+            {"from_model": folder, "size": "1M"},
+            "--size is for a new model",
+        ),
     ]

@@ -4,23 +4,11 @@ from __future__ import annotations
 
 from wenmo.conversation.course import Course
 from wenmo.conversation.judging import Likelihood
-from wenmo.evaluation.diversity import Diversity
 from wenmo.evaluation.verdict import overfitting_verdict
 
 METRIC = "bits_per_byte"
 COPYING = 0.1
 """A share of copied stretches this much above people's is told."""
-ROWS = (
-    ("words", "words"),
-    ("distinct words", "distinct_1"),
-    ("distinct pairs of words", "distinct_2"),
-    ("distinct triples of words", "distinct_3"),
-    ("self-BLEU", "self_bleu"),
-    ("repeated 4-grams", "repeated_4grams"),
-    ("texts that end in a loop", "loops"),
-    ("longest copied stretch, characters", "longest_copy"),
-    ("copied 24-byte stretches", "copied"),
-)
 
 
 def scores_of(course: Course) -> dict[str, float]:
@@ -58,16 +46,6 @@ def signatures_of(course: Course) -> dict[str, str]:
     if course.before is not None:
         signatures["before fine-tuning"] = "reads the conversation as plain text, one message a line"
     return signatures
-
-
-def diversity_rows(model: Diversity, people: Diversity) -> list[tuple[str, float, float]]:
-    """Rows of a table: name, score of the model's texts, score of people's."""
-    own, others = model.model_dump(), people.model_dump()
-    return [
-        (label, own[name], others[name])
-        for label, name in ROWS
-        if own[name] is not None and others[name] is not None
-    ]
 
 
 def verdict_of(course: Course) -> str:

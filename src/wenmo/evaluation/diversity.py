@@ -28,6 +28,19 @@ COPIED_BYTES = 24
 _SEPARATOR = "\x00"
 """Stands in no cleaned text, so that no copied stretch crosses it."""
 
+ROWS = (
+    ("words", "words"),
+    ("distinct words", "distinct_1"),
+    ("distinct pairs of words", "distinct_2"),
+    ("distinct triples of words", "distinct_3"),
+    ("self-BLEU", "self_bleu"),
+    ("repeated 4-grams", "repeated_4grams"),
+    ("texts that end in a loop", "loops"),
+    ("longest copied stretch, characters", "longest_copy"),
+    ("copied 24-byte stretches", "copied"),
+)
+"""What a table shows: label, field."""
+
 Units = Sequence[str]
 
 
@@ -56,6 +69,12 @@ class Diversity(BaseModel):
     """Characters of the longest stretch that stands in the training text too; None when it was not looked for."""
     copied: float | None = None
     """Share of the 24-byte stretches that stand in the training text too; None when it was not looked for."""
+
+
+def diversity_rows(model: Diversity, people: Diversity) -> list[tuple[str, float, float]]:
+    """Rows of a table: what is measured, of the model's texts, of people's."""
+    own, others = model.model_dump(), people.model_dump()
+    return [(label, own[name], others[name]) for label, name in ROWS if None not in (own[name], others[name])]
 
 
 def measure_diversity(texts: Sequence[str], sources: Iterable[str] | None = None) -> Diversity:

@@ -14,6 +14,7 @@ from wenmo.progress import duration, quantity
 from wenmo.text.scripts import han_share
 
 from .charts import learning_curve
+from .diversity import Diversity, diversity_rows
 from .verdict import Verdict, overfitting_verdict
 
 __all__ = ["ReportData", "Sample", "Verdict", "headline", "overfitting_verdict", "render", "write_report"]
@@ -67,6 +68,12 @@ class ReportData(BaseModel):
     """The resolved recipe, nested."""
     samples: list[Sample] = Field(default_factory=list)
     """Texts the model wrote."""
+    diversity: Diversity | None = None
+    """How varied the model writes."""
+    human_diversity: Diversity | None = None
+    """The same of people's text, at equal length."""
+    searched: float = 1.0
+    """Share of the training text in which copies were looked for."""
     notes: list[str] = Field(default_factory=list)
     """What was decided before training, a sentence each."""
     machine: dict[str, str | int | float] = Field(default_factory=dict)
@@ -114,6 +121,9 @@ def render(data: ReportData) -> str:
         ],
         verdicts={name: overfitting_verdict(rows) for name, rows in data.curves.items()},
         recipe=_flat(data.recipe),
+        diversity=diversity_rows(data.diversity, data.human_diversity)
+        if data.diversity and data.human_diversity
+        else [],
     )
 
 

@@ -167,8 +167,8 @@ def _outcome(course: Course) -> TaskOutcome:
 
 
 def _sections(course: Course) -> list[Section]:
-    from wenmo.conversation.verdict import diversity_rows
     from wenmo.evaluation.charts import learning_curve
+    from wenmo.evaluation.diversity import diversity_rows
 
     sections: list[Section] = []
     rows = [dict(vars(row)) for row in course.tuned.outcome.curve]

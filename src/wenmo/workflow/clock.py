@@ -17,6 +17,8 @@ SCORING_SECONDS_PER_BYTE = 5e-5
 """Time to score a byte with all members, generously, until the members' own speeds are known."""
 SCORING_MARGIN = 1.3
 """Scoring may take this much longer than the measured speeds say."""
+VARIETY_SHARE, LONGEST_VARIETY = 0.01, 6.0
+"""Share of the budget, and most seconds, for writing texts to judge variety by; as much again to search for copies."""
 COUNTING_SHARE = 0.25
 """Largest share of the budget for the n-gram model."""
 
@@ -54,6 +56,11 @@ class Clock:
         """Most seconds for scoring the test text; as many for the text that steers."""
         return 30.0 if self.budget is None else SCORING_SHARE * self.budget
 
+    @property
+    def variety(self) -> float:
+        """Seconds for writing texts whose variety is judged; about as many to look for copies in them."""
+        return LONGEST_VARIETY if self.budget is None else min(VARIETY_SHARE * self.budget, LONGEST_VARIETY)
+
     def reserve(self, models: int = 0) -> float:
         """Seconds to be left when the last neural training ends.
 
@@ -66,7 +73,7 @@ class Clock:
             per_byte = max(per_byte, SCORING_SECONDS_PER_BYTE)
         scoring = min(self.scoring, 1.0 + per_byte * self.held_out_bytes)
         reading = SECONDS_PER_BYTE * min(self.text_bytes, MOST_BYTES)
-        return FINISH_SECONDS + 2.0 * scoring + reading
+        return FINISH_SECONDS + 2.0 * (scoring + self.variety) + reading
 
     def training(self, models: int, undecided: int | None = None) -> float:
         """Seconds for the next of `models` neural trainings still to come.

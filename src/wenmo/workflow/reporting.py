@@ -26,6 +26,7 @@ from wenmo.workflow.result import TrainResult
 from wenmo.workflow.run import Run
 from wenmo.workflow.scoring import Scores
 from wenmo.workflow.texts import Texts
+from wenmo.workflow.variety import measure_variety
 
 SAMPLES = 2
 SAMPLE_TOKENS = 150
@@ -68,6 +69,7 @@ def save(outcome: Outcome) -> TrainResult:
     """Writes samples, saves the model and makes the report; returns what `wenmo train` returns."""
     run, texts, scores = outcome.run, outcome.texts, outcome.scores
     samples = [_sample(outcome, seed) for seed in range(SAMPLES)]
+    variety = measure_variety(outcome.model, texts, run.recipe.generation, outcome.clock.variety)
     curves = {
         member.name: [dict(vars(row)) for row in member.curve] for member in outcome.members if member.curve
     }
@@ -90,6 +92,8 @@ def save(outcome: Outcome) -> TrainResult:
         stopped=stops[-1] if stops and stops[-1] != "interrupted" else "finished",
         verdict=" ".join(verdicts.values())
         or "An n-gram model counts; it is scored on text it has not counted.",
+        diversity=None if variety is None else variety.model,
+        human_diversity=None if variety is None else variety.people,
         samples=[sample.prompt + sample.text for sample in samples],
         report=str(report),
     )
@@ -109,6 +113,9 @@ def save(outcome: Outcome) -> TrainResult:
         corpus=_facts(texts),
         recipe=recipe,
         samples=samples,
+        diversity=result.diversity,
+        human_diversity=result.human_diversity,
+        searched=1.0 if variety is None else variety.searched,
         notes=outcome.told,
         machine=_machine(),
         versions={

@@ -6,6 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from wenmo.evaluation.diversity import Diversity
+
 
 class TrainResult(BaseModel):
     """The outcome of `wenmo train`; its fields are the JSON that `--json` prints."""
@@ -38,6 +40,11 @@ class TrainResult(BaseModel):
     """Why the last neural training ended; `finished` where nothing neural was trained."""
     verdict: str
     """Overfitting, in words."""
+    diversity: Diversity | None
+    """How varied the model writes and what it copies: texts that continue places of the test text; None when the test
+    text is too short."""
+    human_diversity: Diversity | None
+    """The same scores of how the test text itself goes on at these places, at equal length."""
     samples: list[str]
     """Text the model wrote."""
     report: str

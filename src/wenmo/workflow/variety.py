@@ -1,0 +1,103 @@
+"""How varied a trained model writes, and how much it copies, beside the people who wrote the held-out text."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from wenmo.config import GenerationSettings
+from wenmo.evaluation.diversity import Diversity, cut_alike, measure_diversity
+from wenmo.generation.decoding import continue_each
+from wenmo.models.base import LanguageModel
+from wenmo.workflow.texts import Texts
+
+TEXTS = 16
+"""Places of the test text that are continued."""
+PROMPT_TOKENS, WRITTEN_TOKENS = 32, 120
+LEAST_TEXTS = 2
+SEARCHED_PER_SECOND = 2_000_000
+"""Characters of training text in which copies are looked for, for each second of time."""
+
+
+@dataclass(frozen=True)
+class Variety:
+    """Scores of texts of equal length that continue the same places of the test text.
+
+    Attributes:
+        model: Of what the model wrote.
+        people: Of how the test text goes on there.
+        searched: Share of the training text in which copies were looked for.
+    """
+
+    model: Diversity
+    people: Diversity
+    searched: float
+
+
+def measure_variety(
+    model: LanguageModel, texts: Texts, settings: GenerationSettings, seconds: float
+) -> Variety | None:
+    """Continues places of the test text, all at once, and scores the texts.
+
+    Args:
+        model: The trained model, in evaluation mode.
+        texts: Its texts.
+        settings: How it writes.
+        seconds: Time for writing; the texts are shorter where it is short. About as much goes into looking for copies.
+
+    Returns:
+        The scores; None when the test text is too short for two places.
+    """
+    ids = texts.test.ids
+    count = min(TEXTS, len(ids) // (PROMPT_TOKENS + WRITTEN_TOKENS))
+    if count < LEAST_TEXTS:
+        return None
+    starts = np.linspace(0, len(ids) - PROMPT_TOKENS - WRITTEN_TOKENS, count).astype(np.int64)
+    written = _written(model, texts, ids[starts[:, None] + np.arange(PROMPT_TOKENS)], settings, seconds)
+    after = starts + PROMPT_TOKENS
+    people = [_decoded(texts, ids[start : start + WRITTEN_TOKENS]) for start in after]
+    own, others = cut_alike(written, people)
+    searched, share = _searched(texts, int(SEARCHED_PER_SECOND * max(seconds, 0.5)))
+    try:
+        return Variety(measure_diversity(own, searched), measure_diversity(others, searched), share)
+    except ValueError:  # nothing but punctuation, or nothing at all, was written
+        return None
+
+
+def _written(
+    model: LanguageModel,
+    texts: Texts,
+    prompts: npt.NDArray[np.integer],
+    settings: GenerationSettings,
+    seconds: float,
+) -> list[str]:
+    chosen = settings.model_copy(update={"max_tokens": WRITTEN_TOKENS, "seed": 0})
+    pieces: list[list[str]] = [[] for _ in prompts]
+    ends = time.monotonic() + seconds
+    for step in continue_each(model, texts.tokenizer, prompts.astype(np.int64), chosen):
+        pieces[step.row].append(step.text)
+        if step.row == 0 and time.monotonic() > ends:
+            break
+    return ["".join(parts) for parts in pieces]
+
+
+def _decoded(texts: Texts, ids: npt.NDArray[np.integer]) -> str:
+    """The text of tokens up to the end of the document."""
+    ended = np.flatnonzero(ids == texts.tokenizer.eos_id)
+    return texts.tokenizer.decode(ids[: ended[0]] if len(ended) else ids)
+
+
+def _searched(texts: Texts, characters: int) -> tuple[list[str], float]:
+    """The first documents of the training text up to a number of characters, and their share of it."""
+    found: list[str] = []
+    room = characters
+    for text in texts.corpus.texts("train"):
+        found.append(text[:room])
+        room -= len(text)
+        if room <= 0:
+            break
+    size = sum(len(text.encode()) for text in found)
+    return found, min(size / max(texts.corpus.bytes("train"), 1), 1.0)
