@@ -165,3 +165,43 @@ def test_saved_defaults_give_way_to_given_options():
 def test_completions_are_plain_data():
     fields = set(dataclasses.asdict(write(script("a"))[0]))
     assert fields == {"text", "tokens", "logprobs", "finish_reason", "notes", "precision"}
+
+
+def test_prompts_of_one_length_are_continued_together_as_each_alone():
+    from wenmo.config import GenerationSettings
+    from wenmo.generation.decoding import continue_each
+
+    model = HashModel(257)
+    prompts = np.stack([BYTES.encode(text) for text in ("春天", "abcdef", "x=1+y;")])
+    settings = GenerationSettings(max_tokens=12, temperature=0)
+    together = {row: [] for row in range(3)}
+    for step in continue_each(model, BYTES, prompts, settings):
+        together[step.row].append(step.token)
+    for row, prompt in enumerate(prompts):
+        assert together[row] == complete(model, BYTES, prompt, settings)[0].tokens
+
+
+def test_every_end_ends_a_text_and_silent_tokens_are_never_drawn():
+    from wenmo.config import GenerationSettings
+
+    class Chat(ByteVocabulary):
+        token_bytes = (*ByteVocabulary.token_bytes, b"", b"")  # 257 ends a turn, 258 is a mark
+        end_ids = frozenset({0, 257})
+
+    vocabulary = Chat()
+    drawn = [
+        completion
+        for seed in range(8)
+        for completion in complete(
+            HashModel(259, scale=0.1),
+            vocabulary,
+            BYTES.encode("a"),
+            GenerationSettings(max_tokens=400, seed=seed, n=4),
+        )
+    ]
+    ends = [completion.tokens[-1] for completion in drawn if completion.finish_reason == "stop"]
+    assert {0, 257} == set(ends)
+    assert not any(258 in completion.tokens for completion in drawn)
+    endless = GenerationSettings(max_tokens=50, ignore_eos=True, n=8, seed=1)
+    for completion in complete(HashModel(259, scale=0.1), vocabulary, BYTES.encode("a"), endless):
+        assert not {0, 257, 258} & set(completion.tokens)

@@ -64,7 +64,8 @@ def chrf(texts: Sequence[str], references: Sequence[str]) -> float:
     pairs = [("".join(a.split()), "".join(b.split())) for a, b in zip(texts, references, strict=True)]
     for n in range(1, CHRF_ORDER + 1):
         counts = [(Counter(_grams(a, n)), Counter(_grams(b, n))) for a, b in pairs]
-        own, wanted = sum(a.total() for a, _ in counts), sum(b.total() for _, b in counts)
+        # A text whose reference is too short for an n-gram is not judged by it.
+        own, wanted = sum(a.total() for a, b in counts if b), sum(b.total() for _, b in counts)
         if own and wanted:
             correct = sum((a & b).total() for a, b in counts)
             scores.append((correct / own, correct / wanted))
