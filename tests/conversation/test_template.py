@@ -87,7 +87,7 @@ def test_a_template_of_another_program_is_followed(tokenizer):
         ("{% include '/etc/passwd' %}", "cannot be used"),
         ("{% for %}", "is broken"),
         ("{{ raise_exception('only one turn') }}", "refuses the conversation: only one turn"),
-        ("{{ 'x' * 60000000 }}", "60,000,000 characters"),
+        ("{{ 'x' * 11000000 }}", "11,000,000 characters"),
     ],
 )
 def test_a_hostile_or_broken_template_does_nothing(tokenizer, template, said):

@@ -97,6 +97,8 @@ class Assistant:
         """
         if isinstance(item, str | Mapping) and not self.turns:
             session.messages = []
+        if isinstance(item, str) and not item.strip():
+            raise InputError("the message is empty; say something")
         try:
             if isinstance(item, str):
                 columns = [] if self.form is None else self.form.columns

@@ -29,7 +29,7 @@ CHAT_TEMPLATE = (
     "{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
 )
-LONGEST_RENDERED = 50_000_000
+LONGEST_RENDERED = 10_000_000
 """Characters; a template that makes more of a conversation is broken or hostile."""
 
 Ids = npt.NDArray[np.int64]

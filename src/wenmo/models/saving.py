@@ -103,10 +103,12 @@ def _write(
             raise
         number = int(failure[1])  # an OSError in disguise: the disk is full, for example
         raise OSError(number, os.strerror(number)) from error
-    special = (
-        {} if tokenizer is None else {"bos_token_id": tokenizer.eos_id, "eos_token_id": tokenizer.eos_id}
-    )
+    special: dict[str, Any] = {}
+    if tokenizer is not None:
+        special = {"bos_token_id": tokenizer.eos_id, "eos_token_id": tokenizer.eos_id}
     _dump(directory / "config.json", {**model.config_json(), **special})
+    if tokenizer is not None and len(tokenizer.end_ids) > 1:
+        special["eos_token_id"] = sorted(tokenizer.end_ids)  # a turn ends before the text does
     _dump(directory / "generation_config.json", {**_generation_json(generation), **special})
     members = model.saved_members()
     wenmo = {

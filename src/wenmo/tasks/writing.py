@@ -252,6 +252,8 @@ def chat(
     started = time.monotonic()
     inputs: list[Any] = [_fields(field)] if field else [_message(each) for each in message or []]
     answers = [_say(assistant, session, item, terminal) for item in inputs]
+    if not terminal.json:
+        return
     terminal.result(
         {
             "model": str(model),
