@@ -53,14 +53,14 @@ def learned(tmp_path_factory, base, facts):
     return wenmo.train_task(
         "writing", facts, tmp_path_factory.mktemp("learned") / "m", progress=False, from_model=base,
         prompt="《{title}》", valid=(str(facts_twin(facts)),), test=(str(facts_twin(facts)),), test_fraction=0,
-        epochs=150, lr_scale=1.0, batch_tokens=256, budget="60s",
+        epochs=120, lr_scale=1.0, batch_tokens=256, budget="60s",
     )  # fmt: skip
 
 
 def facts_twin(path):
     """The same questions in other words than the training's, so that they are not left out as learned."""
     twin = path.with_name("twin.csv")
-    rows = [f"{thing},三,{thing} {colour}。" for thing, colour in FACTS.items()]
+    rows = [f"{thing}！,三,{thing} {colour}" for thing, colour in FACTS.items()]
     twin.write_text("title,number,text\n" + "\n".join(rows) + "\n", encoding="utf-8")
     return twin
 
