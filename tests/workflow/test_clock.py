@@ -29,7 +29,7 @@ def test_without_a_budget_there_is_no_end() -> None:
 
 def test_a_short_test_text_takes_less_than_its_share_of_a_long_budget() -> None:
     short, long = Clock(3600.0, 0.0, held_out_bytes=10_000), Clock(3600.0, 0.0, held_out_bytes=10**9)
-    assert short.reserve() == pytest.approx(clock.FINISH_SECONDS + 2 * 1.5)
+    assert short.reserve() == pytest.approx(clock.FINISH_SECONDS + 2 * (1.5 + clock.LONGEST_VARIETY))
     assert long.reserve() == clock.FINISH_SECONDS + 2 * clock.SCORING_SHARE * 3600.0
 
 
@@ -40,10 +40,11 @@ def test_measured_speeds_replace_the_guess() -> None:
     assert now.reserve(1) == guessed
     now.scoring_speeds["transformer"] = 50_000.0
     seconds = clock.SCORING_MARGIN * (1e6 / 400_000 + 1e6 / 50_000)
-    assert now.reserve() == pytest.approx(clock.FINISH_SECONDS + 2 * (1.0 + seconds))
+    assert now.reserve() == pytest.approx(clock.FINISH_SECONDS + 2 * (1.0 + seconds + clock.LONGEST_VARIETY))
     assert now.reserve(1) > now.reserve() < guessed
 
 
 def test_a_slow_model_reserves_no_more_than_the_share() -> None:
     now = Clock(60.0, 0.0, held_out_bytes=10**8, scoring_speeds={"ngram": 4e5, "lstm": 1e3})
-    assert now.reserve() == clock.FINISH_SECONDS + 2 * clock.SCORING_SHARE * 60.0
+    share = clock.SCORING_SHARE + clock.VARIETY_SHARE
+    assert now.reserve() == pytest.approx(clock.FINISH_SECONDS + 2 * share * 60.0)
