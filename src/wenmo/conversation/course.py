@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from wenmo.conversation.judging import (
 from wenmo.conversation.messages import Conversation
 from wenmo.conversation.reading import Conversations, read_conversations
 from wenmo.conversation.starting import open_base
+from wenmo.conversation.template import SPECIAL_TOKENS
 from wenmo.errors import InputError
 from wenmo.evaluation.diversity import Diversity, cut_alike, measure_diversity
 from wenmo.evaluation.overlap import chrf
@@ -34,6 +36,10 @@ FINISH_SECONDS = 4.0
 WRITING_SHARE, LONGEST_WRITING = 0.08, 40.0
 """Share of the budget for writing answers to compare, and most seconds of it."""
 MOST_WRITTEN = 32
+COUNTING_SHARE = 0.03
+"""Share of the budget for the n-gram baseline, and as much again for looking for copies."""
+SEARCHED_PER_SECOND = 2_000_000
+"""Characters of training answers in which copies are looked for in a second."""
 SCORED_TOKENS_PER_SECOND = 150
 """Tokens of the test conversations that are scored for each second of the budget."""
 
@@ -114,6 +120,7 @@ class Course:
         nearest_chrf: chrF2 of the answers to the most similar training questions.
         diversity: Of what it wrote.
         human: Of people's answers to the same questions, at equal length.
+        searched: Copies were looked for in every so manyth training answer.
     """
 
     tuned: FineTuned
@@ -127,6 +134,7 @@ class Course:
     nearest_chrf: float = 0.0
     diversity: Diversity | None = None
     human: Diversity | None = None
+    searched: int = 1
 
 
 def run_course(
@@ -164,10 +172,13 @@ def run_course(
     begun = left()
     before = None
     if base is not None:
-        before = plain_likelihood(base.model, base.tokenizer, test, base.model.context_length)
+        knows_roles = set(SPECIAL_TOKENS) <= set(base.tokenizer.special_tokens)
+        likelihood = chat_likelihood if knows_roles else plain_likelihood
+        before = likelihood(base.model, base.tokenizer, test, base.model.context_length)
     scoring = begun - left() if base is not None else 0.03 * budget
     writing = min(WRITING_SHARE * budget, LONGEST_WRITING)
-    reserve = FINISH_SECONDS + 2.0 * scoring + writing
+    counting = COUNTING_SHARE * budget
+    reserve = FINISH_SECONDS + 2.0 * scoring + writing + counting
     tuned = fine_tune(
         sides.train, sides.valid, base, settings,
         directory=directory, seconds=lambda: max(left() - reserve, 1.0), say=say, progress=progress,
@@ -180,7 +191,7 @@ def run_course(
         ),
         after=chat_likelihood(tuned.model, tuned.tokenizer, test, tuned.context),
         before=before,
-        ngram=ngram_likelihood(tuned.tokenizer, sides.train, test),
+        ngram=ngram_likelihood(tuned.tokenizer, sides.train, test, seconds=counting, progress=progress),
     )
     _write_and_compare(course, max(min(writing, left() - FINISH_SECONDS), 1.0), progress)
     return course
@@ -270,6 +281,8 @@ def _write_and_compare(course: Course, seconds: float, progress: bool) -> None:
     course.nearest_chrf = chrf(copies, references)
     own, people = cut_alike([each.text for each in course.written], references)
     sources = [answer for each in sides.train for answer in each.answers]
+    course.searched = max(1, math.ceil(sum(map(len, sources)) / (SEARCHED_PER_SECOND * seconds)))
+    sources = sources[:: course.searched]
     try:
         course.diversity = measure_diversity(own, sources)
         course.human = measure_diversity(people, sources)

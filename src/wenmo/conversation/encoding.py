@@ -10,9 +10,12 @@ import numpy.typing as npt
 
 from wenmo.conversation.messages import Conversation, Message
 from wenmo.conversation.template import MARKS
+from wenmo.progress import track
 from wenmo.tokenization.tokenizer import END_OF_TURN, Tokenizer
 
 Ids = npt.NDArray[np.int64]
+AT_ONCE = 2048
+"""Conversations encoded together, on all cores."""
 PROMPT_SHARE = 4
 """Where an answer alone fills the context, a context divided by this is kept of what was asked."""
 
@@ -52,7 +55,7 @@ class Encoded:
 
 
 def encode_conversations(
-    tokenizer: Tokenizer, conversations: Sequence[Conversation], context: int
+    tokenizer: Tokenizer, conversations: Sequence[Conversation], context: int, *, progress: bool = False
 ) -> Encoded:
     """Encodes conversations for training by the chat template of this project.
 
@@ -63,13 +66,18 @@ def encode_conversations(
         tokenizer: From `template.chat_tokenizer`.
         conversations: The conversations.
         context: Most tokens that are read, at least 8.
+        progress: Whether to show a progress line.
     """
     encoded = Encoded([])
-    contents = [message.content for each in conversations for message in each.messages]
-    pieces = iter(tokenizer.encode_batch(contents))
-    for conversation in conversations:
-        turns = [(message, next(pieces)) for message in conversation.messages]
-        encoded.examples.append(_example(tokenizer, turns, context, encoded))
+    with track("tokenizing", float(len(conversations)), "conversations", progress) as bar:
+        for start in range(0, len(conversations), AT_ONCE):
+            part = conversations[start : start + AT_ONCE]
+            contents = [message.content for each in part for message in each.messages]
+            pieces = iter(tokenizer.encode_batch(contents))
+            for conversation in part:
+                turns = [(message, next(pieces)) for message in conversation.messages]
+                encoded.examples.append(_example(tokenizer, turns, context, encoded))
+            bar.advance(len(part))
     return encoded
 
 

@@ -21,7 +21,7 @@ from wenmo.conversation.starting import (
     new_model,
     new_tokenizer,
 )
-from wenmo.conversation.template import chat_tokenizer
+from wenmo.conversation.template import CHAT_TEMPLATE, chat_tokenizer
 from wenmo.errors import Interrupted, ModelError, ResourceError
 from wenmo.files import atomic_directory, write_text
 from wenmo.models.base import NeuralLanguageModel
@@ -117,11 +117,15 @@ def fine_tune(
         ModelError: When the model cannot read a context as long as was asked for.
         ResourceError: When training does not fit into memory.
     """
+    if base is not None and base.tokenizer.chat_template not in (None, CHAT_TEMPLATE):
+        say(f"the chat template of {base.directory} is replaced by this program's own")
     tokenizer = _tokenizer(base, train, directory / "tokenizer", progress)
-    lengths = [len(each) for each in encode_conversations(tokenizer, train, 1 << 30).examples]
+    encoded = encode_conversations(tokenizer, train, 1 << 30, progress=progress)
+    lengths = [len(each) for each in encoded.examples]
     model_of_base = None if base is None else base.model
     context = chosen_context(lengths, model_of_base, settings.context)
-    encoded = encode_conversations(tokenizer, train, context)
+    if max(lengths) > context:
+        encoded = encode_conversations(tokenizer, train, context, progress=progress)
     held_out = encode_conversations(tokenizer, valid, context).examples
     _tell_cuts(encoded, context, model_of_base, say)
     machine = dial.measure_machine(dial.choose_device("auto"))
@@ -146,6 +150,7 @@ def fine_tune(
         say(_summary(model, plan, batch_tokens, tokens, speed))
         _write_decision(record, model, plan, batch_tokens)
     batches = ConversationBatches(encoded.examples, tokens=batch_tokens, seed=plan.seed)
+    say(f"one conversation in a row; {batches.padding:.0%} of a batch is padding")
     judged = _share(held_out, plan.valid_tokens)
     counted = sum(int(each.answers.sum()) for each in encoded.examples)
     trainer = BatchTrainer(

@@ -22,8 +22,10 @@ from wenmo.models.ngram import NgramConfig, NgramModel
 from wenmo.progress import track
 from wenmo.tokenization.tokenizer import END_OF_TURN, Tokenizer
 
-MOST_COMPARED = 20_000
-"""Training prompts among which the nearest is looked for."""
+MOST_COMPARED, COMPARED_CHARACTERS = 20_000, 300
+"""Training prompts among which the nearest is looked for, and how much of the end of each counts."""
+NGRAM_BYTES_PER_SECOND = 300_000
+"""Speed of counting on one slow core."""
 
 
 @dataclass(frozen=True)
@@ -61,16 +63,32 @@ def plain_likelihood(
 
 
 def ngram_likelihood(
-    tokenizer: Tokenizer, train: Sequence[Conversation], test: Sequence[Conversation]
+    tokenizer: Tokenizer,
+    train: Sequence[Conversation],
+    test: Sequence[Conversation],
+    *,
+    seconds: float = math.inf,
+    progress: bool = False,
 ) -> Likelihood:
-    """Scores the answers of `test` under an n-gram model that has counted all that is said in `train`.
+    """Scores the answers of `test` under an n-gram model that has counted what is said in `train`.
 
     The model is frozen, and knows the special tokens of the template.
+
+    Args:
+        tokenizer: With the chat template.
+        train: Conversations to count.
+        test: Conversations to score.
+        seconds: Time for counting; conversations from all over `train` are counted where it is short.
+        progress: Whether to show a progress line.
     """
     longest = 1 << 30
-    known = encode_conversations(tokenizer, train, longest).examples
+    size = sum(len(message.content.encode()) for each in train for message in each.messages)
+    every = 1 if math.isinf(seconds) else max(1, math.ceil(size / (NGRAM_BYTES_PER_SECOND * seconds)))
+    known = encode_conversations(tokenizer, train[::every], longest).examples
     model = NgramModel(NgramConfig(vocab_size=tokenizer.vocab_size))
-    model.fit(np.concatenate([each.ids for each in known]), tokenizer.token_bytes)
+    ids = np.concatenate([each.ids for each in known])
+    with track("n-gram model", float(len(ids)), "tokens", progress) as bar:
+        model.fit(ids, tokenizer.token_bytes, progress=bar)
     end = tokenizer.special_tokens[END_OF_TURN]
     examples = encode_conversations(tokenizer, test, longest).examples
     nats = []
@@ -189,5 +207,5 @@ def nearest_answers(prompts: Sequence[str], train: Sequence[Conversation]) -> li
 
 def _pairs(text: str) -> Iterator[str]:
     """Pairs of neighbouring characters of a text with its white space made single."""
-    plain = f" {' '.join(text.lower().split())} "
+    plain = f" {' '.join(text[-COMPARED_CHARACTERS:].lower().split())} "
     return (plain[start : start + 2] for start in range(len(plain) - 1))

@@ -41,9 +41,11 @@ def signatures_of(course: Course) -> dict[str, str]:
         "chrf": f"chrF2 of {len(course.written)} written answers (sampled, temperature "
         f"{course.generation.temperature:g}) against people's; nearest_chrf is that of copying the answer to the most "
         "similar training question",
-        "copied": "share of 24-byte stretches of the written answers that stand in the training answers",
+        "copied": "share of 24-byte stretches of the written answers that stand in "
+        + ("the training answers" if course.searched == 1 else f"one of {course.searched} training answers"),
     }
-    if course.before is not None:
+    base = course.tuned.base
+    if base is not None and base.tokenizer.chat_template is None:
         signatures["before fine-tuning"] = "reads the conversation as plain text, one message a line"
     return signatures
 
