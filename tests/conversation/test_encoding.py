@@ -39,10 +39,10 @@ def test_long_conversations_lose_their_beginning(tokenizer, context):
     ]
     encoded = encode_conversations(tokenizer, long, context)
     assert all(0 < len(example) <= context and example.answers.any() for example in encoded.examples)
-    assert encoded.cut == 4
+    assert encoded.cut >= 3
     if context < 20:  # the short answers are longer than that in this vocabulary
         return
-    assert encoded.cut_answers == 1
+    assert (encoded.cut, encoded.cut_answers) == (3, 1)
     first, second, third, fourth = (spoken(tokenizer, example) for example in encoded.examples)
     assert "回答0。回答1。回答2。回答3。回答4。回答5。回答6。回答7。回答8。".endswith(first[0]) and first[1]
     assert second == ("yes", True) and fourth == ("好", True)

@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import signal
 from pathlib import Path
 
 import case_writing
@@ -10,6 +12,7 @@ import pytest
 import wenmo
 from wenmo.cli import main
 from wenmo.config import ModelSettings
+from wenmo.errors import Interrupted
 from wenmo.models.registry import build_config, build_model
 from wenmo.models.storage import load_model, save_model
 
@@ -175,3 +178,25 @@ def test_transformers_opens_the_folder_and_ends_where_we_do(learned):
         written = model.generate(ids, do_sample=False, max_new_tokens=30)[0, ids.shape[1] :]
     assert tokenizer.decode(written, skip_special_tokens=True) == "天空 蓝"
     assert int(written[-1]) in load_model(learned.model).tokenizer.end_ids
+
+
+def test_an_interrupted_run_is_resumed(tmp_path, base, facts, monkeypatch):
+    from wenmo.training.trainer import BatchTrainer
+
+    settings = {"from_model": base, "epochs": 3, "batch_tokens": 64, "prompt": "{title}{number}", "seed": 3}
+    whole = wenmo.train_task("writing", facts, tmp_path / "whole", progress=False, **settings)
+    original, steps = BatchTrainer._step, []
+
+    def interrupting(self, factor):
+        original(self, factor)
+        steps.append(factor)
+        if len(steps) == 4:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(BatchTrainer, "_step", interrupting)
+    with pytest.raises(Interrupted, match=f"--resume {tmp_path / 'parts'}"):
+        wenmo.train_task("writing", facts, tmp_path / "parts", progress=False, **settings)
+    assert not (tmp_path / "parts").exists()
+    resumed = wenmo.train_task("writing", resume=tmp_path / "parts", progress=False)
+    assert resumed.scores == whole.scores
+    assert main(["chat", resumed.model, "--message", "天", "--max-tokens", "2", "--quiet"]) == 0

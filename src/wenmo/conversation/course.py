@@ -12,6 +12,7 @@ from wenmo.config import GenerationSettings
 from wenmo.conversation.finetuning import FineTuned, FineTuningSettings, fine_tune
 from wenmo.conversation.forms import Form
 from wenmo.conversation.judging import (
+    NGRAM_BYTES_PER_SECOND,
     Likelihood,
     Written,
     answer_tokens,
@@ -38,8 +39,8 @@ WRITING_SHARE, LONGEST_WRITING = 0.08, 40.0
 MOST_WRITTEN = 32
 COUNTING_SHARE = 0.03
 """Share of the budget for the n-gram baseline, and as much again for looking for copies."""
-SEARCHED_PER_SECOND = 2_000_000
-"""Characters of training answers in which copies are looked for in a second."""
+SEARCHED_PER_SECOND = 1_000_000
+"""Characters of training answers in which copies are looked for in a second, for the model and for people."""
 SCORED_TOKENS_PER_SECOND = 150
 """Tokens of the test conversations that are scored for each second of the budget."""
 
@@ -177,8 +178,10 @@ def run_course(
         before = likelihood(base.model, base.tokenizer, test, base.model.context_length)
     scoring = begun - left() if base is not None else 0.03 * budget
     writing = min(WRITING_SHARE * budget, LONGEST_WRITING)
-    counting = COUNTING_SHARE * budget
-    reserve = FINISH_SECONDS + 2.0 * scoring + writing + counting
+    size = sum(len(message.content.encode()) for each in sides.train for message in each.messages)
+    counting = min(COUNTING_SHARE * budget, 1.0 + size / NGRAM_BYTES_PER_SECOND)
+    searching = min(COUNTING_SHARE * budget, 0.5 + size / SEARCHED_PER_SECOND)
+    reserve = FINISH_SECONDS + 2.0 * scoring + writing + counting + searching
     tuned = fine_tune(
         sides.train, sides.valid, base, settings,
         directory=directory, seconds=lambda: max(left() - reserve, 1.0), say=say, progress=progress,
@@ -193,7 +196,8 @@ def run_course(
         before=before,
         ngram=ngram_likelihood(tuned.tokenizer, sides.train, test, seconds=counting, progress=progress),
     )
-    _write_and_compare(course, max(min(writing, left() - FINISH_SECONDS), 1.0), progress)
+    writing = max(min(writing, left() - searching - FINISH_SECONDS), 1.0)
+    _write_and_compare(course, writing, searching, progress)
     return course
 
 
@@ -269,11 +273,11 @@ def _within(conversations: list[Conversation], tokens: float) -> list[Conversati
     return conversations[:: max(1, round(total / max(tokens, 1.0)))]
 
 
-def _write_and_compare(course: Course, seconds: float, progress: bool) -> None:
+def _write_and_compare(course: Course, writing: float, searching: float, progress: bool) -> None:
     tuned, sides = course.tuned, course.sides
     course.written = write_answers(
         tuned.model, tuned.tokenizer, sides.test, course.generation,
-        seconds=seconds, most=MOST_WRITTEN, progress=progress,
+        seconds=writing, most=MOST_WRITTEN, progress=progress,
     )  # fmt: skip
     references = [each.reference for each in course.written]
     course.chrf = chrf([each.text for each in course.written], references)
@@ -281,7 +285,7 @@ def _write_and_compare(course: Course, seconds: float, progress: bool) -> None:
     course.nearest_chrf = chrf(copies, references)
     own, people = cut_alike([each.text for each in course.written], references)
     sources = [answer for each in sides.train for answer in each.answers]
-    course.searched = max(1, math.ceil(sum(map(len, sources)) / (SEARCHED_PER_SECOND * seconds)))
+    course.searched = max(1, math.ceil(sum(map(len, sources)) / (SEARCHED_PER_SECOND * searching)))
     sources = sources[:: course.searched]
     try:
         course.diversity = measure_diversity(own, sources)

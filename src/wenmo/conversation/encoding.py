@@ -119,9 +119,9 @@ def _example(
     room = context - _size(system) - _size(spoken)
     whole = True
     if room < 0:
-        shortened = True
         asked, answer = spoken
         kept = max(len(asked[1]) + room, min(len(asked[1]), context // PROMPT_SHARE))
+        shortened = shortened or kept < len(asked[1])
         asked = (asked[0], asked[1][len(asked[1]) - kept :])
         over = _size(system) + _size([asked, answer]) - context
         if over > 0:

@@ -79,5 +79,5 @@ def verdict_of(course: Course) -> str:
     if curve.kind in ("improving", "levelled", "gap", "overfitting"):
         sentences.append(curve.sentence)
     if len(course.sides.test) < 100:
-        sentences.append(f"With {len(course.sides.test)} conversations held out, these scores are rough.")
+        sentences.append(f"So few conversations held out ({len(course.sides.test)}) make the scores rough.")
     return " ".join(sentences)
