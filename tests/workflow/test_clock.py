@@ -47,5 +47,5 @@ def test_measured_speeds_replace_the_guess() -> None:
 
 def test_a_slow_model_reserves_no_more_than_the_share() -> None:
     now = Clock(60.0, 0.0, held_out_bytes=10**8, scoring_speeds={"ngram": 4e5, "lstm": 1e3})
-    share = clock.SCORING_SHARE + clock.VARIETY_SHARE
-    assert now.reserve() == pytest.approx(clock.FINISH_SECONDS + 2 * share * 60.0)
+    others = 2 * clock.SHORTEST_VARIETY + clock.FINISH_SECONDS
+    assert now.reserve() == pytest.approx(others + 2 * clock.SCORING_SHARE * 60.0)

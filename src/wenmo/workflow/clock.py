@@ -17,8 +17,9 @@ SCORING_SECONDS_PER_BYTE = 5e-5
 """Time to score a byte with all members, generously, until the members' own speeds are known."""
 SCORING_MARGIN = 1.3
 """Scoring may take this much longer than the measured speeds say."""
-VARIETY_SHARE, LONGEST_VARIETY = 0.01, 6.0
-"""Share of the budget, and most seconds, for writing texts to judge variety by; as much again to search for copies."""
+VARIETY_SHARE, SHORTEST_VARIETY, LONGEST_VARIETY = 0.01, 1.0, 6.0
+"""Share of the budget, and fewest and most seconds, for writing texts to judge variety by; as much again to search for
+copies."""
 COUNTING_SHARE = 0.25
 """Largest share of the budget for the n-gram model."""
 
@@ -59,7 +60,9 @@ class Clock:
     @property
     def variety(self) -> float:
         """Seconds for writing texts whose variety is judged; about as many to look for copies in them."""
-        return LONGEST_VARIETY if self.budget is None else min(VARIETY_SHARE * self.budget, LONGEST_VARIETY)
+        if self.budget is None:
+            return LONGEST_VARIETY
+        return min(max(VARIETY_SHARE * self.budget, SHORTEST_VARIETY), LONGEST_VARIETY)
 
     def reserve(self, models: int = 0) -> float:
         """Seconds to be left when the last neural training ends.

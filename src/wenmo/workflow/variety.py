@@ -14,10 +14,10 @@ from wenmo.generation.decoding import continue_each
 from wenmo.models.base import LanguageModel
 from wenmo.workflow.texts import Texts
 
-TEXTS = 16
-"""Places of the test text that are continued."""
+TEXTS, FEWEST_TEXTS = 16, 4
+"""Places of the test text that are continued; fewer where the time is short, so that the texts are not."""
 PROMPT_TOKENS, WRITTEN_TOKENS = 32, 120
-LEAST_TEXTS = 2
+PROBED_TOKENS = 3
 SEARCHED_PER_SECOND = 2_000_000
 """Characters of training text in which copies are looked for, for each second of time."""
 
@@ -46,17 +46,25 @@ def measure_variety(
         model: The trained model, in evaluation mode.
         texts: Its texts.
         settings: How it writes.
-        seconds: Time for writing; the texts are shorter where it is short. About as much goes into looking for copies.
+        seconds: Time for writing; there are fewer texts, then shorter ones, where it is short. About as much goes into
+            looking for copies.
 
     Returns:
-        The scores; None when the test text is too short for two places.
+        The scores; None when the test text is too short for a few places.
     """
     ids = texts.test.ids
-    count = min(TEXTS, len(ids) // (PROMPT_TOKENS + WRITTEN_TOKENS))
-    if count < LEAST_TEXTS:
+    most = min(TEXTS, len(ids) // (PROMPT_TOKENS + WRITTEN_TOKENS))
+    if most < FEWEST_TEXTS:
         return None
-    starts = np.linspace(0, len(ids) - PROMPT_TOKENS - WRITTEN_TOKENS, count).astype(np.int64)
-    written = _written(model, texts, ids[starts[:, None] + np.arange(PROMPT_TOKENS)], settings, seconds)
+    began = time.monotonic()
+    starts = np.linspace(0, len(ids) - PROMPT_TOKENS - WRITTEN_TOKENS, most).astype(np.int64)
+    prompts = ids[starts[:, None] + np.arange(PROMPT_TOKENS)].astype(np.int64)
+    cost = _cost(model, texts, prompts[:2], settings)
+    count = min(max(int(seconds / (cost * WRITTEN_TOKENS)), FEWEST_TEXTS), most)
+    chosen = np.linspace(0, most - 1, count).astype(np.int64)
+    starts = starts[chosen]
+    left = seconds - (time.monotonic() - began)
+    written = _written(model, texts, prompts[chosen], settings, left)
     after = starts + PROMPT_TOKENS
     people = [_decoded(texts, ids[start : start + WRITTEN_TOKENS]) for start in after]
     own, others = cut_alike(written, people)
@@ -67,19 +75,32 @@ def measure_variety(
         return None
 
 
+def _cost(
+    model: LanguageModel, texts: Texts, prompts: npt.NDArray[np.int64], settings: GenerationSettings
+) -> float:
+    """Seconds for one token of one text, measured."""
+    chosen = settings.model_copy(update={"max_tokens": PROBED_TOKENS + 1, "seed": 0, "ignore_eos": True})
+    steps = continue_each(model, texts.tokenizer, prompts, chosen)
+    for _ in prompts:  # reading the prompts is not counted
+        next(steps)
+    began = time.monotonic()
+    drawn = sum(1 for _ in steps)
+    return max(time.monotonic() - began, 1e-6) / max(drawn, 1)
+
+
 def _written(
     model: LanguageModel,
     texts: Texts,
-    prompts: npt.NDArray[np.integer],
+    prompts: npt.NDArray[np.int64],
     settings: GenerationSettings,
     seconds: float,
 ) -> list[str]:
     chosen = settings.model_copy(update={"max_tokens": WRITTEN_TOKENS, "seed": 0})
     pieces: list[list[str]] = [[] for _ in prompts]
     ends = time.monotonic() + seconds
-    for step in continue_each(model, texts.tokenizer, prompts.astype(np.int64), chosen):
+    for step in continue_each(model, texts.tokenizer, prompts, chosen):
         pieces[step.row].append(step.text)
-        if step.row == 0 and time.monotonic() > ends:
+        if time.monotonic() > ends and len(pieces[step.row]) >= PROBED_TOKENS:
             break
     return ["".join(parts) for parts in pieces]
 

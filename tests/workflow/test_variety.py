@@ -1,0 +1,38 @@
+"""Every report says how varied the model writes and what it copies, beside people."""
+
+from pathlib import Path
+
+import pytest
+
+from wenmo.config import CorpusSettings, Recipe, TokenizerSettings
+from wenmo.workflow import train
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_what_an_ngram_model_writes_is_scored_beside_people(
+    language: str, chinese_documents: list[str], english_documents: list[str], tmp_path: Path
+) -> None:
+    documents = chinese_documents if language == "zh" else english_documents
+    (tmp_path / "t.txt").write_text("\n\n".join(documents), encoding="utf-8")
+    recipe = Recipe(
+        architecture="ngram",
+        budget="20s",
+        corpus=CorpusSettings(test_fraction=0.3),
+        tokenizer=TokenizerSettings(vocab_size=400),
+    )
+    result = train(tmp_path / "t.txt", tmp_path / "m", recipe, progress=False)
+    assert result.diversity is not None and result.human_diversity is not None
+    for scores in (result.diversity, result.human_diversity):
+        assert 2 <= scores.texts <= 16 and scores.words > 50
+        assert 0 < scores.distinct_1 <= scores.distinct_2 <= scores.distinct_3 <= 1
+        assert scores.copied is not None and 0 <= scores.copied <= 1 and scores.longest_copy
+    page = Path(result.report).read_text("utf-8")
+    assert "Is it varied, is it copied?" in page and "all of the training text" in page
+
+
+def test_a_test_text_that_is_too_short_has_no_scores(english_documents: list[str], tmp_path: Path) -> None:
+    (tmp_path / "t.txt").write_text("\n\n".join(english_documents)[:4000], encoding="utf-8")
+    recipe = Recipe(architecture="ngram", tokenizer=TokenizerSettings(vocab_size=300))
+    result = train(tmp_path / "t.txt", tmp_path / "m", recipe, progress=False)
+    assert result.diversity is None and result.human_diversity is None
+    assert "Is it varied" not in Path(result.report).read_text("utf-8")
