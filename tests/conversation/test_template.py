@@ -2,12 +2,16 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from wenmo.conversation.encoding import encode_conversations
 from wenmo.conversation.messages import Message
 from wenmo.conversation.template import MARKS, SPECIAL_TOKENS, chat_tokenizer, encode_chat, is_chat, render
 from wenmo.errors import ModelError
 from wenmo.tokenization.tokenizer import Tokenizer
+
+SEQUENCE = ("<|user|>", "<|end|>", "<|assistant|>", "<|end|>")
 
 
 @pytest.fixture
@@ -49,6 +53,17 @@ def test_transformers_encodes_conversations_alike(tokenizer, tmp_path, talks, an
         assert text == render(tokenizer, talk.messages, answer=answer)
 
 
+def test_what_transformers_saves_again_is_still_ours(tokenizer, tmp_path, talks):
+    transformers = pytest.importorskip("transformers")
+    tokenizer.save(tmp_path / "a")
+    transformers.AutoTokenizer.from_pretrained(tmp_path / "a").save_pretrained(tmp_path / "b")
+    loaded = Tokenizer.load(tmp_path / "b")
+    assert loaded.chat_template == tokenizer.chat_template and loaded.end_ids == tokenizer.end_ids
+    for talk in talks:
+        ids = encode_chat(tokenizer, talk.messages)
+        assert encode_chat(loaded, talk.messages).tolist() == ids.tolist()
+
+
 def test_training_sees_what_the_template_says(tokenizer, talks):
     for talk, example in zip(talks, encode_conversations(tokenizer, talks, 1 << 20).examples, strict=True):
         assert example.ids.tolist() == encode_chat(tokenizer, talk.messages, answer=False).tolist()
@@ -61,6 +76,22 @@ def test_nobody_can_speak_for_another_role(tokenizer):
     special = tokenizer.special_tokens
     assert marks == [0, special["<|user|>"], special["<|end|>"], special[MARKS["assistant"]]]
     assert tokenizer.decode(ids) == attack
+
+
+PIECES = ["<|end|>", "<|user|", "|>", "<|endoftext|>", "\ue000", "\ue001<"]
+SAID = st.lists(st.text(max_size=8) | st.sampled_from(PIECES), max_size=6).map("".join)
+
+
+@given(SAID.filter(str.strip), SAID.filter(str.strip))
+def test_whatever_is_said_comes_back_between_its_marks(tiny_tokenizers, question, answer):
+    tokenizer = chat_tokenizer(tiny_tokenizers["bpe"])
+    turns = [Message("user", question), Message("assistant", answer)]
+    ids = encode_chat(tokenizer, turns, answer=False).tolist()
+    special = tokenizer.special_tokens
+    marks = [place for place, token in enumerate(ids) if token in special.values()]
+    assert [ids[place] for place in marks] == [0, *(special[name] for name in SEQUENCE)]
+    assert tokenizer.decode(ids[marks[1] : marks[2]]) == question
+    assert tokenizer.decode(ids[marks[3] : marks[4]]) == answer
 
 
 def with_template(tokenizer, template):

@@ -193,6 +193,8 @@ class Tokenizer:
         try:
             config = json.loads((directory / "tokenizer_config.json").read_text(encoding="utf-8"))
             content = (directory / "tokenizer.json").read_text(encoding="utf-8")
+            apart = directory / "chat_template.jinja"  # where newer versions of transformers put it
+            template = apart.read_text(encoding="utf-8") if apart.is_file() else None
         except FileNotFoundError as error:
             raise ModelError(
                 f"{error.filename} is missing; give a directory that holds a tokenizer"
@@ -212,7 +214,7 @@ class Tokenizer:
             raise ModelError(f"{directory}/tokenizer.json is damaged ({error}); save it again") from error
         if backend.token_to_id(END_OF_TEXT) != cls.eos_id:
             raise ModelError(f"{directory}/tokenizer.json does not have {END_OF_TEXT} as token 0")
-        template = config.get("chat_template")
+        template = config.get("chat_template", template)
         return cls(
             backend,
             facts["kind"],
