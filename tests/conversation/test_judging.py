@@ -1,17 +1,21 @@
+import copy
+
 import numpy as np
 import pytest
 import torch
 from talks import conversation, tiny
 
 from wenmo.config import GenerationSettings
+from wenmo.conversation.batches import answer_nats
+from wenmo.conversation.encoding import encode_conversations
 from wenmo.conversation.judging import (
     answer_tokens,
     chat_likelihood,
     nearest_answers,
-    ngram_likelihood,
     plain_likelihood,
     write_answers,
 )
+from wenmo.conversation.mixing import count_conversations, mix_in
 
 
 @pytest.fixture
@@ -40,13 +44,48 @@ def test_a_model_that_knows_nothing_needs_all_bits(chat_model, pairs):
 
 def test_an_ngram_model_has_learned_what_answers_look_like(chat_model, pairs):
     _, tokenizer = chat_model
-    seen, unseen = (
-        ngram_likelihood(tokenizer, pairs, pairs),
-        ngram_likelihood(tokenizer, pairs[:1], pairs[4:]),
-    )
+    seen = chat_likelihood(count_conversations(tokenizer, pairs), tokenizer, pairs, 64)
+    few = count_conversations(tokenizer, pairs[:1])
+    unseen = chat_likelihood(few, tokenizer, pairs[4:], 64)
     assert seen.bits_per_byte < unseen.bits_per_byte < 8
+    hurried = count_conversations(tokenizer, pairs, seconds=1e-4)
+    assert 0 < hurried.tokens_seen < count_conversations(tokenizer, pairs).tokens_seen
     plain = tiny("gru", tokenizer)
     assert plain_likelihood(plain, tokenizer, pairs, 64).bits_per_byte > 3
+
+
+def test_a_mixture_is_better_than_its_members_or_is_not_made(chat_model, pairs):
+    model, tokenizer = chat_model
+    ngram = count_conversations(tokenizer, pairs[:5])
+    mixture = mix_in(model, ngram, tokenizer, pairs, 64)
+    assert mixture is not None and mixture.weights.sum(1).numpy() == pytest.approx(1)
+    scores = [chat_likelihood(each, tokenizer, pairs, 64).bits_per_byte for each in (mixture, model, ngram)]
+    assert scores[0] <= min(scores) * 1.0001
+    # What the members give alone, mixed by hand, is what the mixture gives.
+    example = encode_conversations(tokenizer, pairs[5:6], 64).examples[0]
+    with torch.no_grad():
+        logits = mixture(torch.from_numpy(example.ids[None, :-1]))[0][0].log_softmax(-1)
+    expected = -logits[np.arange(len(example)), example.ids[1:]].numpy()[example.answers]
+    np.testing.assert_allclose(answer_nats(mixture, [example])[0], expected, rtol=1e-3, atol=1e-4)
+    assert mix_in(model, ngram, tokenizer, pairs, 64) is not None
+    useless = count_conversations(tokenizer, [conversation((("user", "zzz"), ("assistant", "qqq")))])
+    assert mix_in(perfect(model, tokenizer, pairs[:1]), useless, tokenizer, pairs[:1], 64) is None
+
+
+def perfect(model, tokenizer, pairs):
+    """A copy of the model that has learned the answers by heart."""
+    from wenmo.conversation.batches import pad
+    from wenmo.training.objective import linear_cross_entropy
+
+    learned = copy.deepcopy(model).train()
+    batch = pad(encode_conversations(tokenizer, pairs, 64).examples, 0)
+    optimizer = torch.optim.Adam(learned.parameters(), lr=0.02)
+    for _ in range(60):
+        hidden, _ = learned.hidden(batch.inputs, need_state=False)
+        linear_cross_entropy(hidden, learned.output_weight, batch.targets, batch.weights).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    return learned.eval()
 
 
 def test_the_answer_to_the_most_similar_question_is_copied():

@@ -56,7 +56,7 @@ def learned(tmp_path_factory, base, facts):
     return wenmo.train_task(
         "writing", facts, tmp_path_factory.mktemp("learned") / "m", progress=False, from_model=base,
         prompt="《{title}》", valid=(str(facts_twin(facts)),), test=(str(facts_twin(facts)),), test_fraction=0,
-        epochs=120, lr_scale=1.0, batch_tokens=256, budget="60s",
+        epochs=120, lr_scale=1.0, batch_tokens=256, budget="60s", mixture=False,
     )  # fmt: skip
 
 
@@ -154,6 +154,9 @@ def test_turns_are_remembered_where_they_were_learned(tmp_path, base):
         system="店员 clerk",
     )  # fmt: skip
     model = wenmo.load_task(result.model)
+    assert set(result.baselines) == {"before fine-tuning", "without the n-gram model", "n-gram"}
+    assert result.score <= min(scores["bits_per_byte"] for scores in result.baselines.values()) + 0.05
+    assert model.assistant.loaded.model.architecture == "mixture"
     assert model.assistant.turns and model.assistant.system == "店员 clerk"
     session = model.assistant.session(max_tokens=4)
     for text in ("豆腐在哪里买？", "Thank you!"):

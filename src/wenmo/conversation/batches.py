@@ -12,6 +12,8 @@ import torch
 from wenmo.conversation.encoding import Example
 from wenmo.models.base import LanguageModel, NeuralLanguageModel
 from wenmo.models.likelihood import LOGITS
+from wenmo.models.mixture import MixtureModel
+from wenmo.models.ngram import NgramModel
 from wenmo.training.batches import Batch
 
 SORTED_BATCHES = 16
@@ -146,12 +148,20 @@ def answer_nats(
 ) -> list[npt.NDArray[np.float64]]:
     """Returns the negative log-likelihood of every answer token of each example, float64 (answer tokens,), in nats.
 
+    Each conversation is read by itself, from its beginning. An n-gram model (or member of a mixture) stays frozen.
+
     Args:
         model: Any language model, in evaluation mode.
         examples: Conversations; those of one length next to each other cost the least padding.
         tokens: Most tokens read at once.
         pad_id: Token that fills rows up.
     """
+    if isinstance(model, NgramModel):
+        return [nats for nats, _ in _counted(model, examples)]
+    if isinstance(model, MixtureModel):
+        members, buckets = member_nats(model, examples, tokens, pad_id)
+        ends = np.cumsum([int(example.answers.sum()) for example in examples])[:-1]
+        return list(np.split(model.mix(members, buckets, False), ends))
     scores: list[npt.NDArray[np.float64]] = []
     with torch.no_grad():
         for rows in group([len(example) for example in examples], tokens) if examples else []:
@@ -163,6 +173,39 @@ def answer_nats(
             sizes = batch.weights.sum(1).long().tolist()
             scores += np.split(nats, np.cumsum(sizes)[:-1])
     return scores
+
+
+def member_nats(
+    model: MixtureModel, examples: Sequence[Example], tokens: int = 8192, pad_id: int = 0
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    """Scores the answer tokens of conversations, one after another, with every member of a mixture.
+
+    Returns:
+        Nats under each member, float64 (M, N), and the bucket of every token, int64 (N,), as `MixtureModel.mix` and
+        `mixing_weights.fit_gate` take them.
+    """
+    nats: list[npt.NDArray[np.float64]] = []
+    buckets: npt.NDArray[np.int64] | None = None
+    for member in model.saved_members().values():
+        if isinstance(member, NgramModel):
+            counted = _counted(member, examples)
+            nats.append(np.concatenate([each for each, _ in counted]))
+            if buckets is None:  # the first n-gram member is the gate
+                buckets = np.concatenate([contexts for _, contexts in counted])
+        else:
+            nats.append(np.concatenate(answer_nats(member, examples, tokens, pad_id)))
+    return np.stack(nats), np.zeros(nats[0].shape, np.int64) if buckets is None else buckets
+
+
+def _counted(
+    model: NgramModel, examples: Sequence[Example]
+) -> list[tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]]:
+    """Nats of the answer tokens of each example, and how many contexts were known before each."""
+    found = []
+    for example in examples:
+        nats, known = model.scan(example.ids[1:], False, int(example.ids[0]))
+        found.append((nats[example.answers], known[example.answers]))
+    return found
 
 
 def _nats(

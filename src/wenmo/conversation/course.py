@@ -12,17 +12,16 @@ from wenmo.config import GenerationSettings
 from wenmo.conversation.finetuning import FineTuned, FineTuningSettings, fine_tune
 from wenmo.conversation.forms import Form
 from wenmo.conversation.judging import (
-    NGRAM_BYTES_PER_SECOND,
     Likelihood,
     Written,
     answer_tokens,
     chat_likelihood,
     nearest_answers,
-    ngram_likelihood,
     plain_likelihood,
     write_answers,
 )
 from wenmo.conversation.messages import Conversation
+from wenmo.conversation.mixing import NGRAM_BYTES_PER_SECOND, count_conversations, mix_in
 from wenmo.conversation.reading import Conversations, read_conversations
 from wenmo.conversation.starting import open_base
 from wenmo.conversation.template import SPECIAL_TOKENS
@@ -30,6 +29,8 @@ from wenmo.errors import InputError
 from wenmo.evaluation.diversity import Diversity, cut_alike, measure_diversity
 from wenmo.evaluation.overlap import chrf
 from wenmo.examples import split_groups
+from wenmo.models.base import LanguageModel
+from wenmo.models.mixture import MixtureModel
 
 LEAST_CONVERSATIONS = 10
 FINISH_SECONDS = 4.0
@@ -110,10 +111,12 @@ class Course:
     """What a course of fine-tuning gives.
 
     Attributes:
-        tuned: The model and how it was trained.
+        tuned: The neural model and how it was trained.
+        model: What is saved: this model, or its mixture with an n-gram model of the conversations.
         sides: The conversations.
         generation: How it writes by default.
         after: Likelihood of the test answers under it.
+        alone: The same under the neural member of a mixture; None when there is none.
         before: The same under the model it began with; None for a new model.
         ngram: The same under an n-gram model of the training conversations.
         written: Answers it wrote to test conversations.
@@ -125,9 +128,11 @@ class Course:
     """
 
     tuned: FineTuned
+    model: LanguageModel
     sides: Sides
     generation: GenerationSettings
     after: Likelihood
+    alone: Likelihood | None
     before: Likelihood | None
     ngram: Likelihood
     written: list[Written] = field(default_factory=list)
@@ -143,6 +148,7 @@ def run_course(
     from_model: Path | None,
     settings: FineTuningSettings,
     *,
+    mixed: bool,
     directory: Path,
     budget: float,
     left: Callable[[], float],
@@ -155,6 +161,7 @@ def run_course(
         reading: What is read and held out.
         from_model: Folder of the model to begin with; None for a new one.
         settings: How to train.
+        mixed: Whether an n-gram model of the conversations is mixed in where that helps.
         directory: Folder of the unfinished run.
         budget: Seconds for everything.
         left: Returns the seconds that are left.
@@ -181,20 +188,31 @@ def run_course(
     size = sum(len(message.content.encode()) for each in sides.train for message in each.messages)
     counting = min(COUNTING_SHARE * budget, 1.0 + size / NGRAM_BYTES_PER_SECOND)
     searching = min(COUNTING_SHARE * budget, 0.5 + size / SEARCHED_PER_SECOND)
-    reserve = FINISH_SECONDS + 2.0 * scoring + writing + counting + searching
+    reserve = FINISH_SECONDS + 4.0 * scoring + writing + counting + searching
     tuned = fine_tune(
         sides.train, sides.valid, base, settings,
         directory=directory, seconds=lambda: max(left() - reserve, 1.0), say=say, progress=progress,
     )  # fmt: skip
+    tokenizer, context = tuned.tokenizer, tuned.context
+    ngram = count_conversations(tokenizer, sides.train, seconds=counting, progress=progress)
+    mixture = None
+    if mixed:
+        steering = _within(sides.valid, SCORED_TOKENS_PER_SECOND * budget)
+        mixture = mix_in(tuned.model, ngram, tokenizer, steering, context)
+        said = "would not lower the held-out loss and is left out"
+        if mixture is not None:
+            said = f"is mixed in, with a weight of {_share_of_ngram(mixture):.0%} on average"
+        say(f"an n-gram model of the conversations {said}")
+    neural = chat_likelihood(tuned.model, tokenizer, test, context)
     course = Course(
         tuned=tuned,
+        model=tuned.model if mixture is None else mixture,
         sides=sides,
-        generation=GenerationSettings(
-            max_tokens=min(answer_tokens(tuned.tokenizer, sides.train), tuned.context)
-        ),
-        after=chat_likelihood(tuned.model, tuned.tokenizer, test, tuned.context),
+        generation=GenerationSettings(max_tokens=min(answer_tokens(tokenizer, sides.train), context)),
+        after=neural if mixture is None else chat_likelihood(mixture, tokenizer, test, context),
+        alone=None if mixture is None else neural,
         before=before,
-        ngram=ngram_likelihood(tuned.tokenizer, sides.train, test, seconds=counting, progress=progress),
+        ngram=chat_likelihood(ngram, tokenizer, test, context),
     )
     writing = max(min(writing, left() - searching - FINISH_SECONDS), 1.0)
     _write_and_compare(course, writing, searching, progress)
@@ -273,10 +291,15 @@ def _within(conversations: list[Conversation], tokens: float) -> list[Conversati
     return conversations[:: max(1, round(total / max(tokens, 1.0)))]
 
 
+def _share_of_ngram(mixture: MixtureModel) -> float:
+    """Mean weight of the n-gram model over the buckets of contexts."""
+    return float(mixture.weights[:, list(mixture.members).index("ngram")].mean())
+
+
 def _write_and_compare(course: Course, writing: float, searching: float, progress: bool) -> None:
     tuned, sides = course.tuned, course.sides
     course.written = write_answers(
-        tuned.model, tuned.tokenizer, sides.test, course.generation,
+        course.model, tuned.tokenizer, sides.test, course.generation,
         seconds=writing, most=MOST_WRITTEN, progress=progress,
     )  # fmt: skip
     references = [each.reference for each in course.written]

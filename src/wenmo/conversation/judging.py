@@ -18,14 +18,11 @@ from wenmo.conversation.messages import Conversation, split_prompt
 from wenmo.conversation.session import ChatSession
 from wenmo.errors import InputError
 from wenmo.models.base import LanguageModel
-from wenmo.models.ngram import NgramConfig, NgramModel
 from wenmo.progress import track
 from wenmo.tokenization.tokenizer import END_OF_TURN, Tokenizer
 
 MOST_COMPARED, COMPARED_CHARACTERS = 20_000, 300
 """Training prompts among which the nearest is looked for, and how much of the end of each counts."""
-NGRAM_BYTES_PER_SECOND = 300_000
-"""Speed of counting on one slow core."""
 
 
 @dataclass(frozen=True)
@@ -60,42 +57,6 @@ def plain_likelihood(
     """Scores the answers of conversations as plain text, one message a line: for a model that knows no roles."""
     examples = sorted(encode_plain(tokenizer, conversations, context), key=len)
     return _likelihood(answer_nats(model, examples), examples)
-
-
-def ngram_likelihood(
-    tokenizer: Tokenizer,
-    train: Sequence[Conversation],
-    test: Sequence[Conversation],
-    *,
-    seconds: float = math.inf,
-    progress: bool = False,
-) -> Likelihood:
-    """Scores the answers of `test` under an n-gram model that has counted what is said in `train`.
-
-    The model is frozen, and knows the special tokens of the template.
-
-    Args:
-        tokenizer: With the chat template.
-        train: Conversations to count.
-        test: Conversations to score.
-        seconds: Time for counting; conversations from all over `train` are counted where it is short.
-        progress: Whether to show a progress line.
-    """
-    longest = 1 << 30
-    size = sum(len(message.content.encode()) for each in train for message in each.messages)
-    every = 1 if math.isinf(seconds) else max(1, math.ceil(size / (NGRAM_BYTES_PER_SECOND * seconds)))
-    known = encode_conversations(tokenizer, train[::every], longest).examples
-    model = NgramModel(NgramConfig(vocab_size=tokenizer.vocab_size))
-    ids = np.concatenate([each.ids for each in known])
-    with track("n-gram model", float(len(ids)), "tokens", progress) as bar:
-        model.fit(ids, tokenizer.token_bytes, progress=bar)
-    end = tokenizer.special_tokens[END_OF_TURN]
-    examples = encode_conversations(tokenizer, test, longest).examples
-    nats = []
-    for example in examples:
-        scores = model.scan(example.ids[1:], False, tokenizer.eos_id)[0]
-        nats.append(scores[example.answers & (example.ids[1:] != end)])
-    return _likelihood(nats, examples)
 
 
 def _likelihood(nats: Sequence[npt.NDArray[np.float64]], examples: Sequence[Example]) -> Likelihood:

@@ -27,8 +27,10 @@ def likelihood_scores(likelihood: Likelihood) -> dict[str, float]:
 
 
 def baselines_of(course: Course) -> dict[str, dict[str, float]]:
-    """Scores of the model before fine-tuning and of the n-gram model on the same answers."""
+    """Scores of the model before fine-tuning, and of the parts of a mixture, on the same answers."""
     baselines = {"n-gram": likelihood_scores(course.ngram)}
+    if course.alone is not None:
+        baselines = {"without the n-gram model": likelihood_scores(course.alone), **baselines}
     if course.before is not None:
         baselines = {"before fine-tuning": likelihood_scores(course.before), **baselines}
     return baselines

@@ -35,6 +35,8 @@ class WritingSettings(TaskSettings):
     """Family of a new model (without `--from`)."""
     size: str | None = None
     """Parameters of a new model: `800k`, `5M`; derived when not given."""
+    mixture: bool = True
+    """Mix in an n-gram model of the conversations where that lowers the held-out loss."""
     context: Annotated[int, Field(ge=16)] | None = None
     """Tokens of a conversation that are read; chosen so that most fit when not given."""
     epochs: Annotated[float, Field(gt=0)] | None = None
@@ -120,7 +122,7 @@ class Writing(Task):
             )
         )
         course = run_course(
-            reading, settings.from_model, tuning,
+            reading, settings.from_model, tuning, mixed=settings.mixture,
             directory=context.directory, budget=context.budget, left=lambda: context.left,
             say=context.say, progress=context.progress,
         )  # fmt: skip
@@ -151,7 +153,7 @@ def _outcome(course: Course) -> TaskOutcome:
     }
     if course.diversity is not None and course.human is not None:
         info["diversity"] = {"model": course.diversity.model_dump(), "people": course.human.model_dump()}
-    loaded = LoadedModel(tuned.model.eval(), tuned.tokenizer, info, course.generation, Path())
+    loaded = LoadedModel(course.model.eval(), tuned.tokenizer, info, course.generation, Path())
     return TaskOutcome(
         model=WritingModel(Assistant(loaded)),
         metric=verdict.METRIC,
