@@ -105,29 +105,33 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--only", choices=sorted(TASKS))
     parser.add_argument("--work", type=Path)
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--out", type=Path, help="folder for the results")
     options = parser.parse_args()
     if options.data is None or not options.data.is_dir():
         sys.exit("skipped: the data is not there; name its folder with --data")
-    rows: dict[str, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.work or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         for name in [options.only] if options.only else TASKS:
-            files, form = prepare(name, options.data, folder)
-            base, seconds = base_of(name, files, folder, options.base_budget)
-            for start in ("from", "new"):
-                results = [run(files, form, base if start == "from" else None, seed, folder, options.budget)
-                           for seed in range(options.seeds)]  # fmt: skip
-                rows[f"{name}, {'from a base' if start == 'from' else 'new'}"] = summary(results)
-            rows[f"{name}, people"] = people(results)
-            rows[f"{name}, base"] = {"seconds": round(seconds)}
+            compare(name, options, folder)
+
+
+def compare(name: str, options: argparse.Namespace, folder: Path) -> None:
+    """Runs one task with and without a base, and records it as bench/results/writing_NAME.json."""
+    files, form = prepare(name, options.data, folder)
+    base, seconds = base_of(name, files, folder, options.base_budget)
+    rows: dict[str, dict[str, Any]] = {}
+    for start, model in (("from a base", base), ("new", None)):
+        results = [run(files, form, model, seed, folder, options.budget) for seed in range(options.seeds)]
+        rows[start] = summary(results)
+    rows["people"] = people(results)
     record(
-        "writing",
+        f"writing_{name}",
         claim="A model of the raw text to begin with lowers the loss on answers; what is written is nearly as varied "
         "as people's text, and not copied.",
-        path=options.out,
+        path=None if options.out is None else options.out / f"writing_{name}.json",
         budget=options.budget,
+        base_seconds=round(seconds),
         protocol="bits per byte of held-out answers alone; mean and standard deviation over the seeds",
         rows=rows,
     )
@@ -152,7 +156,7 @@ def run(
 
 
 def summary(results: list[dict[str, Any]]) -> dict[str, Any]:
-    """Mean and spread of the scores over the seeds."""
+    """Mean and spread of the scores over the seeds; of each baseline the bits per byte."""
 
     def both(values: list[float]) -> str:
         spread = f" ± {stdev(values):.3f}" if len(values) > 1 else ""
@@ -172,7 +176,7 @@ def summary(results: list[dict[str, Any]]) -> dict[str, Any]:
         "copied",
     ):
         row[key] = both([float(each["model"][key]) for each in results])
-    for name in results[0]["baselines"]:
+    for name in [n for n in results[0]["baselines"] if all(n in each["baselines"] for each in results)]:
         row[name] = both([each["baselines"][name]["bits_per_byte"] for each in results])
     return {**row, "seconds": both([each["seconds"] for each in results])}
 
