@@ -127,8 +127,8 @@ def compare(name: str, options: argparse.Namespace, folder: Path) -> None:
     rows["people"] = people(results)
     record(
         f"writing_{name}",
-        claim="A model of the raw text to begin with lowers the loss on answers; what is written is nearly as varied "
-        "as people's text, and not copied.",
+        claim="A model of the raw text to begin with lowers the loss on answers; how varied and how copied the written "
+        "answers are stands beside people's.",
         path=None if options.out is None else options.out / f"writing_{name}.json",
         budget=options.budget,
         base_seconds=round(seconds),
