@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+import torch
 from pydantic import BaseModel, ConfigDict
 
 from wenmo.conversation.forms import Form, fill_template
@@ -144,9 +145,9 @@ class Assistant:
 
 
 def open_assistant(directory: Path) -> Assistant:
-    """Opens a language model directory to talk with.
+    """Opens a language model directory to talk with, on CUDA where there is one.
 
     Raises:
         ModelError: When it holds no usable model, or one without a tokenizer.
     """
-    return Assistant(load_model(directory))
+    return Assistant(load_model(directory, "cuda" if torch.cuda.is_available() else "cpu"))
