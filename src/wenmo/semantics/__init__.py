@@ -1,0 +1,1 @@
+"""Keywords, topics and similar documents of Chinese and English text."""

@@ -1,0 +1,125 @@
+"""A text as tokens that know where they stand, what they are and whether they go on from the one before."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+from wenmo.semantics.function_words import frame_words, function_words
+from wenmo.text import is_han, words
+
+_JOINING = re.compile(r"[ \t\u3000\u00a0]*|[-‐‑·•]|[ \t\u00a0]*\r?\n[ \t\u00a0]*")
+_NOUNLIKE = ("n", "v", "a", "b", "j", "l", "i", "s", "t", "x", "z", "eng", "k", "h", "g", "f", "q", "m")
+_BROKEN_TAGS = ("r", "p", "c", "u", "d", "y", "e", "o", "w")
+"""Tags of jieba that end a phrase: pronouns, prepositions, conjunctions, particles, adverbs, interjections."""
+
+Kind = Literal["han", "latin", "number"]
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One word of a text.
+
+    Attributes:
+        text: As it stands in the text.
+        key: What it is counted as: lower case, English plurals folded into the singular.
+        kind: Han characters, letters of another script, or a number.
+        tag: Part of speech as jieba names it for Han words ("n", "vn", ...), "eng" or "m" for the others.
+        start: Position of its first character in the text.
+        end: Position after its last character.
+        joined: Whether only space (or a hyphen) stands between it and the token before.
+        breaks: Whether it can stand in no key phrase: function words, frame words, lone numbers.
+    """
+
+    text: str
+    key: str
+    kind: Kind
+    tag: str
+    start: int
+    end: int
+    joined: bool
+    breaks: bool
+
+
+_KEPT_S = ("ss", "us", "is", "ous", "ics", "news", "series", "species", "lens", "gas", "bias", "atlas", "canvas")
+
+
+@lru_cache(maxsize=1 << 16)
+def fold(word: str) -> str:
+    """Lower-cases a word and turns a regular English plural into its singular (the S-stemmer of Harman 1991).
+
+    Only words of four and more ASCII letters are changed: "networks" -> "network", "theories" -> "theory".
+    """
+    word = word.lower().replace("’", "'")
+    if word.endswith("'s"):
+        word = word[:-2]
+    if len(word) < 4 or not word.isascii() or not word.endswith("s") or word.endswith(_KEPT_S):
+        return word
+    if word.endswith("ies") and not word.endswith(("eies", "aies")):
+        return word[:-3] + "y" if len(word) > 4 else word[:-1]
+    if word.endswith(("ches", "shes", "xes", "sses", "zzes")):
+        return word[:-2]
+    return word[:-1]
+
+
+@lru_cache(maxsize=1 << 16)
+def _tag(word: str) -> str:
+    import rjieba
+
+    tags = rjieba.tag(word)
+    return str(tags[-1][1]) if tags else "x"
+
+
+@lru_cache(maxsize=1 << 16)
+def _description(word: str) -> tuple[str, Kind, str, bool]:
+    """Key, kind, tag and whether it breaks; of the word alone, so that it is worked out once."""
+    key = fold(word)
+    if word[0].isdigit():
+        return key, "number", "m", True
+    breaks = key in function_words() or key in frame_words() or word.lower() in frame_words()
+    if is_han(word[0]):
+        tag = _tag(word)
+        return key, "han", tag, breaks or tag.startswith(_BROKEN_TAGS)
+    adverb = word.isascii() and len(word) > 5 and word.endswith("ly")
+    return key, "latin", "eng", breaks or adverb or word.lower() in function_words()
+
+
+def _joins(gap: str, following: str) -> bool:
+    """Whether a phrase may go on over `gap`; a line break goes on only into a lower-case word of a spaced script."""
+    if not _JOINING.fullmatch(gap):
+        return False
+    return "\n" not in gap or (following[0].islower() and not is_han(following[0]))
+
+
+def tokens(text: str) -> list[Token]:
+    """Splits `text` into `Token`s by wenmo's segmentation.
+
+    Punctuation, symbols and blank lines are left out but end a phrase: the token after them is not `joined`.
+    """
+    found: list[Token] = []
+    end = 0
+    for word in words(text):
+        start = text.index(word, end)
+        joined = bool(found) and _joins(text[end:start], word)
+        end = start + len(word)
+        found.append(Token(word, *_describe(word), start, end, joined, _description(word)[3]))
+    return found
+
+
+def _describe(word: str) -> tuple[str, Kind, str]:
+    return _description(word)[:3]
+
+
+def content_words(text: str) -> list[str]:
+    """The keys of the words of `text` that tell its subject: no function or frame words, numbers, single letters.
+
+    A single Han character is left out too: most are parts of words that the segmentation did not know.
+    """
+    kept = []
+    for word in words(text):
+        key, kind, _, breaks = _description(word)
+        if not breaks and kind != "number" and len(key) > (2 if kind == "latin" and key.isascii() else 1):
+            kept.append(key)
+    return kept
