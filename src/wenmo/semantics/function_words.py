@@ -28,68 +28,69 @@ upon respectively together apart ago away back far well
 """
 
 _ENGLISH_FRAME = """
-accept accepted accord accorded according account achieve achieved achieves achieving add added adding address addressed
-addresses addressing aim aimed aims allow allowed allowing allows appear appeared appears applied applies apply applying
-argue argued argues arise arises ask asked asks assume assumed assumes assuming attempt attempted attempts based became
-become becomes becoming began begin begins begun believe believed believes bring brings brought call called calls came
-carried carry cause caused causes choose chosen come comes coming compare compared comparing concern concerned concerning
-concerns conclude concluded concludes conducted consider considered considering considers consist consisting consists
-contain contained containing contains contribute contributes could create created creates creating deal deals define
-defined defines demonstrate demonstrated demonstrates demonstrating depend depending depends derive derived describe
-described describes describing determine determined determines determining develop developed develops discover
-discovered discuss discussed discusses discussing employ employed employing employs enable enabled enables enabling
-encounter encountered ensure ensures establish established evaluate evaluated evaluates examine examined examines
-examining exhibit exhibits exist existing exists explain explained explains explore explored explores exploring extend
-extended extends find finding finds focus focused focuses focusing follow followed following follows formulate
-formulated found gave get gets getting give given gives giving go goes going gone got happen happened happens held help
-helped helps hold holds identified identifies identify identifying illustrate illustrated illustrates implement
-implemented improve improved improves improving include included includes including increase increased increases
-increasing indicate indicated indicates indicating introduce introduced introduces introducing investigate investigated
-investigates investigating involve involved involves involving keep keeps kept knew know known knows lead leading leads
-led lie lies look looked looking looks made make makes making mean means meant mention mentioned need needed needs obtain
-obtained obtaining obtains occur occurred occurring occurs offer offered offers perform performed performing performs
-permit permits point pointed points predicted present presented presenting presents propose proposed proposes proposing
-prove proved proven proves provide provided provides providing put puts raise raised raises reach reached reduce reduced
-reduces reducing refer referred refers regard regarded regarding relate remain remained remains report reported reports
-represent represented represents require required requires requiring resulted resulting review reviewed reviews reveal
-revealed reveals said saw say saying says see seek seeks seem seemed seems seen select selected selecting serve served
-serves show showed showing shown shows solve solved solves solving start started starts stated study studied studies
-studying suggest suggested suggests support supported supports supposed take taken takes taking tell tells tend tends
-think thinks thought told took tried tries try trying turn turned turns understand understanding undergo use used uses
-using utilize utilized utilizes utilizing vary varies varying verified verify want wanted wants went work worked works
-yield yielded yields able available best better certain clear clearly close common commonly complete completely current
-currently different difficult direct directly due earlier early easily easy effective effectively efficiently entire
-entirely especially essential exactly excellent exist extensive extremely fairly finally first fully further furthermore
-generally good great greater greatly half high higher highest highly immediately important in-depth increasingly
-independently interested interesting key large largely larger largest last late latest latter former likely little long
-longer low lower lowest main mainly major mere merely minor mostly namely nearly necessary new newly next nice notably
-novel obvious obviously old original originally overall particular particularly poor possible possibly practical
-practically present presently previous previously primarily primary prior probably proper properly quick quickly real
-really recent recently relatively relevant remarkable remarkably right satisfactory second significant significantly
-similar similarly simple simply simultaneously slightly small smaller specific specifically strong strongly subsequent
-subsequently substantial substantially successful successfully sufficient sufficiently suitable total true truly typical
-typically unique useful usual various well-known whole wide widely wider young zero made-up paper article author authors
-""".replace(" in-depth", "").replace(" made-up", "")
+accept accepted accord accorded according account achieve achieved achieves achieving add added adding address
+addressed addresses addressing aim aimed aims allow allowed allowing allows appear appeared appears applied applies
+apply applying argue argued argues arise arises ask asked asks assume assumed assumes assuming attempt attempted
+attempts based became become becomes becoming began begin begins begun believe believed believes bring brings brought
+call called calls came carried carry cause caused causes choose chosen come comes coming compare compared comparing
+concern concerned concerning concerns conclude concluded concludes conducted consider considered considering considers
+consist consisting consists contain contained containing contains contribute contributes could create created creates
+creating deal deals define defined defines demonstrate demonstrated demonstrates demonstrating depend depending
+depends derive derived describe described describes describing determine determined determines determining develop
+developed develops discover discovered discuss discussed discusses discussing employ employed employing employs enable
+enabled enables enabling encounter encountered ensure ensures establish established evaluate evaluated evaluates
+examine examined examines examining exhibit exhibits exist existing exists explain explained explains explore explored
+explores exploring extend extended extends find finding finds focus focused focuses focusing follow followed following
+follows formulate formulated found gave get gets getting give given gives giving go goes going gone got happen
+happened happens held help helped helps hold holds identified identifies identify identifying illustrate illustrated
+illustrates implement implemented improve improved improves improving include included includes including increase
+increased increases increasing indicate indicated indicates indicating introduce introduced introduces introducing
+investigate investigated investigates investigating involve involved involves involving keep keeps kept knew know
+known knows lead leading leads led lie lies look looked looking looks made make makes making mean means meant mention
+mentioned need needed needs obtain obtained obtaining obtains occur occurred occurring occurs offer offered offers
+perform performed performing performs permit permits point pointed points predicted present presented presenting
+presents propose proposed proposes proposing prove proved proven proves provide provided provides providing put puts
+raise raised raises reach reached reduce reduced reduces reducing refer referred refers regard regarded regarding
+relate remain remained remains report reported reports represent represented represents require required requires
+requiring resulted resulting review reviewed reviews reveal revealed reveals said saw say saying says see seek seeks
+seem seemed seems seen select selected selecting serve served serves show showed showing shown shows solve solved
+solves solving start started starts stated study studied studies studying suggest suggested suggests support supported
+supports supposed take taken takes taking tell tells tend tends think thinks thought told took tried tries try trying
+turn turned turns understand understanding undergo use used uses using utilize utilized utilizes utilizing vary varies
+varying verified verify want wanted wants went work worked works yield yielded yields able available best better
+certain clear clearly close commonly completely currently difficult directly due earlier easily easy effectively
+efficiently entire entirely especially essential exactly excellent extensive extremely fairly finally fully further
+furthermore generally greater greatly half highly immediately important in-depth increasingly independently interested
+interesting largely latest latter former likely little mainly mere merely mostly namely nearly necessary newly next
+nice notably novel obvious obviously originally overall particular particularly possibly practically presently
+previous previously primarily prior probably proper properly quick quickly really recent recently relatively relevant
+remarkable remarkably right satisfactory significantly similarly simply simultaneously slightly specific specifically
+strongly subsequent subsequently substantial substantially successful successfully sufficient sufficiently suitable
+true truly typically useful usual various well-known widely wider zero made-up paper article author authors
+"""
 
 _ENGLISH_GENERAL = """
 ability advantage advantages amount analysis application applications approach approaches area areas aspect aspects
 attention basis behavior behaviour benefit benefits capability case cases challenge challenges change changes
-characteristic characteristics choice class comparison component components concept concepts conclusion condition
-conditions context contrast data day days degree description design detail details development difference differences
-difficulty direction discussion effect effects effort end environment equation evidence example examples experience
-experiment experiments extent fact factor factors feature features field fields figure form function functions future
-goal group groups idea ideas impact implementation implication importance improvement individual individuals information
-interest interests introduction investigation issue issues item items kind kinds knowledge lack level levels life limit
-line list literature lot man manner matter measure measurement mechanism men method methodology methods model models
-nature notion number numbers object objective objectives order overview part parts people performance period person
-perspective phase phenomenon place points position possibility practice presence principle problem problems procedure
-procedures process processes product program programs property properties proposal purpose quality quantity question
-questions range rate reason reasons relation relationship research researcher researchers respect response result
-results role rule rules sample scale scheme scope section self sense series service set sets side situation situations
-size solution solutions sort source space stage standard state states step steps strategy structure structures
-subject success survey system systems task tasks technique techniques technology term terms test tests theory thing
-things time times tool tools topic topics type types unit use user users value values variable variety version view way
-ways week weeks woman women word words world year years
+characteristic characteristics choice class common comparison complete component components concept concepts
+conclusion condition conditions context contrast current data day days degree description design detail details
+development difference differences different difficulty direct direction discussion early effect effective effects
+effort end environment equation evidence example examples experience experiment experiments extent fact factor factors
+feature features field fields figure final first form full function functions future goal good great group groups high
+higher highest idea ideas impact implementation implication importance improvement independent individual individuals
+information interest interests introduction investigation issue issues item items key kind kinds knowledge lack large
+larger largest last late level levels life limit line list literature long longer lot low lower lowest main major man
+manner matter measure measurement mechanism men method methodology methods minor model models nature new notion number
+numbers object objective objectives old order original overview part parts people performance period person
+perspective phase phenomenon place points poor position possibility possible practical practice presence primary
+principle problem problems procedure procedures process processes product program programs properties property
+proposal purpose quality quantity question questions range rate real reason reasons relation relationship research
+researcher researchers respect response result results role rule rules sample scale scheme scope second section self
+sense series service set sets short side significant similar simple situation situations size small smaller solution
+solutions sort source space stage standard state states step steps strategy strong structure structures subject
+success survey system systems task tasks technique techniques technology term terms test tests theory thing things
+time times tool tools topic topics total type types typical unique unit use user users value values variable variety
+version view way ways week weeks whole wide woman women word words world year years young
 """
 
 _CHINESE_FUNCTION = """
