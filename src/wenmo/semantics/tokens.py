@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
-from wenmo.semantics.function_words import frame_words, function_words
+from wenmo.semantics.function_words import frame_words, function_words, stop_words
 from wenmo.text import is_han, words
 
 _JOINING = re.compile(r"[ \t\u3000\u00a0]*|[-‐‑·•]|[ \t\u00a0]*\r?\n[ \t\u00a0]*")
@@ -113,13 +113,16 @@ def _describe(word: str) -> tuple[str, Kind, str]:
 
 
 def content_words(text: str) -> list[str]:
-    """The keys of the words of `text` that tell its subject: no function or frame words, numbers, single letters.
+    """The keys of the words of `text` that tell its subject: nothing of the three stop lists, numbers, single letters.
 
     A single Han character is left out too: most are parts of words that the segmentation did not know.
     """
-    kept = []
-    for word in words(text):
-        key, kind, _, breaks = _description(word)
-        if not breaks and kind != "number" and len(key) > (2 if kind == "latin" and key.isascii() else 1):
-            kept.append(key)
-    return kept
+    return [key for word in words(text) if (key := _subject(word)) is not None]
+
+
+@lru_cache(maxsize=1 << 16)
+def _subject(word: str) -> str | None:
+    key, kind, _, breaks = _description(word)
+    if breaks or kind == "number" or key in stop_words() or word.lower() in stop_words():
+        return None
+    return key if len(key) > (2 if kind == "latin" and key.isascii() else 1) else None

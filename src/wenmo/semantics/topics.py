@@ -1,0 +1,195 @@
+"""Topics of a corpus: found, labelled, shown by their documents, and recognised in new ones."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from wenmo.semantics import factors
+from wenmo.semantics.coherence import diversity, npmi
+from wenmo.semantics.factors import Method
+from wenmo.semantics.vectors import Vocabulary
+
+TOP_WORDS = 10
+NULL_DOCUMENTS = 500
+NULL_LEVEL = 0.8
+"""A document belongs to none of the topics unless it fits better than this share of random word bags."""
+
+
+@dataclass(frozen=True)
+class Topics:
+    """A fitted set of topics.
+
+    Attributes:
+        method: `nmf` or `lda`.
+        vocabulary: The words and their document frequencies.
+        components: Weights of words, float64 (K, V), see `factors.fit`.
+        threshold: Least fit (see `fits`) of a document that belongs to a topic.
+        labels: A few specific phrases for each topic.
+    """
+
+    method: Method
+    vocabulary: Vocabulary
+    components: npt.NDArray[np.float64]
+    threshold: float
+    labels: tuple[str, ...] = ()
+
+    @property
+    def number(self) -> int:
+        """Number of topics."""
+        return len(self.components)
+
+    def matrix(self, documents: Sequence[Sequence[str]]) -> Any:
+        """The rows that the method factorises: TF-IDF for nmf, counts for lda."""
+        vocabulary = self.vocabulary
+        return vocabulary.tfidf(documents) if self.method == "nmf" else vocabulary.counts(documents)
+
+    def top(self, count: int = TOP_WORDS) -> list[list[int]]:
+        """Columns of the heaviest words of each topic, heaviest first; words of weight zero are left out.
+
+        Under lda a word is weighed by its weight times the logarithm of its weight over the mean of the topics, so that
+        words of every topic do not come first (Blei and Lafferty 2009).
+        """
+        shown = self.components
+        if self.method == "lda" and self.number > 1:
+            logs = np.log(np.maximum(shown, 1e-12))
+            shown = np.maximum(shown * (logs - logs.mean(0)), 0.0)
+        order = np.argsort(-shown, axis=1, kind="stable")[:, :count]
+        return [[int(c) for c in row if shown[k, c] > 0] for k, row in enumerate(order)]
+
+    def words(self, count: int = TOP_WORDS) -> list[list[str]]:
+        """The heaviest words of each topic."""
+        return [[self.vocabulary.words[column] for column in columns] for columns in self.top(count)]
+
+    def assign(self, documents: Sequence[Sequence[str]]) -> Assignment:
+        """Finds the topics of documents, given as content words; each document is treated alone."""
+        matrix = self.matrix(documents)
+        found = factors.weights(self.method, matrix, self.components)
+        fit = fits(matrix, found, self.components)
+        mass = found * np.maximum(self.components.sum(1), 1e-12) if self.method == "nmf" else found
+        total = mass.sum(1, keepdims=True)
+        shares = np.divide(mass, total, out=np.zeros_like(mass), where=total > 0)
+        topic = np.where((fit >= self.threshold) & (total.ravel() > 0), shares.argmax(1), -1)
+        return Assignment(shares, fit, topic.astype(np.int64))
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """Topics of documents.
+
+    Attributes:
+        shares: float64 (N, K), rows that sum to 1, or zeros for a document without known words.
+        fit: float64 (N,), cosine between a document and what its topics make of it.
+        topic: int64 (N,), the topic with the largest share; -1 for "none of these".
+    """
+
+    shares: npt.NDArray[np.float64]
+    fit: npt.NDArray[np.float64]
+    topic: npt.NDArray[np.int64]
+
+    @property
+    def unassigned(self) -> float:
+        """Share of documents that belong to none of the topics."""
+        return float((self.topic < 0).mean()) if len(self.topic) else 0.0
+
+    def representatives(self, topic: int, count: int) -> list[int]:
+        """Documents that show a topic best: the highest product of share and fit, among those assigned to it."""
+        score = np.where(self.topic == topic, self.shares[:, topic] * self.fit, -1.0)
+        return [int(i) for i in np.argsort(-score, kind="stable")[:count] if score[i] >= 0]
+
+
+def fits(
+    matrix: Any, weights: npt.NDArray[np.float64], components: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Cosine between each row of `matrix` (N, V) and its reconstruction `weights @ components`; 0 for empty rows."""
+    dots = (np.asarray(matrix @ components.T) * weights).sum(1)
+    gram = components @ components.T
+    made = np.sqrt(np.maximum(np.einsum("nk,kl,nl->n", weights, gram, weights), 0.0))
+    own = np.sqrt(np.asarray(matrix.multiply(matrix).sum(1)).ravel())
+    return np.divide(dots, made * own, out=np.zeros(len(dots)), where=(made * own) > 0)
+
+
+def fit_topics(
+    documents: Sequence[Sequence[str]], number: int, *, method: Method = "nmf", seed: int = 0, vocabulary: Vocabulary | None = None
+) -> Topics:
+    """Fits topics and the level below which a document belongs to none.
+
+    That level is the fit which 80 % of word bags do not reach that have the lengths of the documents and words drawn
+    at random by their frequency: text of the same words about nothing.
+
+    Args:
+        documents: Content words of each document.
+        number: Number of topics; at most the documents and the words that there are.
+        method: `nmf` or `lda`.
+        seed: Seed of the method and of the random word bags.
+        vocabulary: Words to use; those of the documents when not given.
+
+    Raises:
+        ValueError: When there are fewer documents or words than topics.
+    """
+    vocabulary = vocabulary or Vocabulary.of(documents)
+    if number < 1 or number > min(len(documents), len(vocabulary.words)):
+        raise ValueError("more topics than documents or words")
+    empty = Topics(method, vocabulary, np.zeros((number, len(vocabulary.words))), 0.0)
+    components = factors.fit(method, empty.matrix(documents), number, seed)
+    return Topics(method, vocabulary, components, _null_fit(method, vocabulary, components, documents, seed))
+
+
+def _null_fit(
+    method: Method, vocabulary: Vocabulary, components: npt.NDArray[np.float64], documents: Sequence[Sequence[str]], seed: int
+) -> float:
+    chance = random.Random(seed)
+    pool = [word for document in documents for word in document if word in vocabulary.index]
+    lengths = [n for n in (sum(word in vocabulary.index for word in document) for document in documents) if n]
+    if not pool or len(components) < 2:
+        return 1e-9
+    bags = [chance.choices(pool, k=chance.choice(lengths)) for _ in range(NULL_DOCUMENTS)]
+    null = Topics(method, vocabulary, components, 0.0).assign(bags).fit
+    return float(np.quantile(null, NULL_LEVEL))
+
+
+def class_tfidf(phrases: Sequence[Counter[str]], topic: npt.NDArray[np.int64], topics: int) -> list[list[tuple[str, float]]]:
+    """Weighs phrases by how specific they are to the documents of a topic (class-based TF-IDF, Grootendorst 2022).
+
+    The weight of phrase t in topic c is tf(t, c) * log(1 + A / tf(t)), with tf(t, c) relative to the topic's phrases and
+    A the mean number of phrases of a topic.
+
+    Args:
+        phrases: Phrases of each document with their counts.
+        topic: Topic of each document; -1 counts for none.
+        topics: Number of topics.
+
+    Returns:
+        Phrases of each topic, the most specific first.
+    """
+    by_topic: list[Counter[str]] = [Counter() for _ in range(topics)]
+    for counts, number in zip(phrases, topic, strict=True):
+        if number >= 0:
+            by_topic[number].update(counts)
+    overall: Counter[str] = Counter()
+    for counts in by_topic:
+        overall.update(counts)
+    mean = sum(overall.values()) / max(topics, 1)
+    ranked = []
+    for counts in by_topic:
+        total = max(sum(counts.values()), 1)
+        scored = [(phrase, n / total * float(np.log(1 + mean / overall[phrase]))) for phrase, n in counts.items()]
+        ranked.append(sorted(scored, key=lambda item: (-item[1], item[0])))
+    return ranked
+
+
+def quality(topics: Topics, documents: Sequence[Sequence[str]], count: int = TOP_WORDS) -> dict[str, float]:
+    """Scores topics on documents: mean coherence (see `coherence.npmi`), diversity, share of documents unassigned."""
+    top = topics.top(count)
+    values = [value for value in npmi(top, topics.vocabulary.counts(documents)) if value == value]
+    return {
+        "coherence": float(np.mean(values)) if values else 0.0,
+        "diversity": diversity(top),
+        "unassigned": topics.assign(documents).unassigned,
+    }
