@@ -12,6 +12,8 @@ from wenmo.semantics.tokens import Token
 MAX_WORDS = 5
 MAX_HAN = 12
 """Longest phrase in Han characters."""
+LONG = 20_000
+"""From this many words on, only phrases whose neighbouring words stand together at least twice are considered."""
 
 _ENDS = ("n", "v", "j", "l", "i", "x", "eng", "s", "t", "z", "g", "k", "q", "b", "a")
 """Parts of speech a Chinese phrase may end with; jieba tags many nominalised adjectives as "a"."""
@@ -76,9 +78,13 @@ def candidates(text: str, tokens: Sequence[Token]) -> dict[tuple[str, ...], Cand
         The candidates by key, in the order of their first occurrence.
     """
     found: dict[tuple[str, ...], Candidate] = {}
-    for run in runs(tokens):
+    stretches = runs(tokens)
+    pairs = _pairs(tokens, stretches) if len(tokens) > LONG else None
+    for run in stretches:
         for first in run:
             for last in range(first, min(first + MAX_WORDS, run.stop)):
+                if pairs and last > first and pairs[tokens[last - 1].key, tokens[last].key] < 2:
+                    break
                 words = tokens[first : last + 1]
                 if not _is_term(words):
                     continue
@@ -91,6 +97,10 @@ def candidates(text: str, tokens: Sequence[Token]) -> dict[tuple[str, ...], Cand
                 candidate.left_free += first == run.start
                 candidate.right_free += last == run.stop - 1
     return found
+
+
+def _pairs(tokens: Sequence[Token], stretches: Sequence[range]) -> Counter[tuple[str, str]]:
+    return Counter((tokens[i].key, tokens[i + 1].key) for run in stretches for i in run[:-1])
 
 
 def _surface(text: str, words: Sequence[Token]) -> str:

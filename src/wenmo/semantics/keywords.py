@@ -1,0 +1,138 @@
+"""Keywords and key phrases of a document, and of many documents together."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from pydantic import BaseModel, ConfigDict
+
+from wenmo.semantics.background import Background
+from wenmo.semantics.candidates import Candidate, candidates
+from wenmo.semantics.ranking import probabilities
+from wenmo.semantics.tokens import Token, tokens
+
+OVERLAP = 0.5
+"""How much a phrase loses that says what an earlier one said: this share of its score times the share in common."""
+
+
+class Keyword(BaseModel):
+    """A key phrase."""
+
+    model_config = ConfigDict(frozen=True)
+
+    text: str
+    """The phrase as it is written most often."""
+    score: float
+    """Probability that an author would have named it (for many documents: the sum of it over the documents)."""
+    count: int
+    """Occurrences."""
+    documents: int = 1
+    """Documents that have it."""
+
+
+def extract(text: str, background: Background | None = None, *, top: int = 10, overlap: float = OVERLAP) -> list[Keyword]:
+    """Finds the key phrases of one document, Chinese, English or both.
+
+    Args:
+        text: The document.
+        background: What is usual; text at large when not given.
+        top: Most phrases returned.
+        overlap: How strongly phrases are passed over that repeat words of better ones, 0 to 1.
+
+    Returns:
+        The best first; fewer than `top` where the document has no more, none where it has no words.
+    """
+    read = tokens(text)
+    scored = score(text, read, background or Background())
+    return [_keyword(candidate, value) for candidate, value in thinned(scored, top, overlap)]
+
+
+def score(text: str, read: Sequence[Token], background: Background) -> list[tuple[Candidate, float]]:
+    """Scores every candidate of a document, the best first; equal scores in order of appearance."""
+    found = list(candidates(text, read).values())
+    values = probabilities(found, read, background)
+    return sorted(zip(found, map(float, values), strict=True), key=lambda pair: -pair[1])
+
+
+def thinned(scored: Sequence[tuple[Candidate, float]], top: int, overlap: float = OVERLAP) -> list[tuple[Candidate, float]]:
+    """Takes the best phrases one by one and passes over those that repeat what was taken.
+
+    It is maximal marginal relevance (Carbonell and Goldstein 1998), multiplicative: a phrase counts as its score times
+    (1 - `overlap` * the largest share of its words and characters that a taken phrase has too). Spellings that differ
+    only in case, hyphens or spaces are one phrase.
+
+    Args:
+        scored: Phrases with their scores, the best first.
+        top: Most phrases taken.
+        overlap: Strength, 0 to 1.
+    """
+    pool = list(scored[: max(10 * top, 50)])
+    worth = [value for _, value in pool]
+    spellings: set[str] = set()
+    taken: list[tuple[Candidate, float]] = []
+    while pool and len(taken) < top:
+        best = max(range(len(pool)), key=lambda i: worth[i])
+        chosen, value = pool.pop(best)
+        worth.pop(best)
+        spelling = _spelling(chosen.key)
+        if spelling in spellings:
+            continue
+        spellings.add(spelling)
+        taken.append((chosen, value))
+        if overlap:
+            for i, (candidate, own) in enumerate(pool):
+                worth[i] = min(worth[i], own * (1 - overlap * likeness(candidate.key, chosen.key)))
+    return taken
+
+
+def _spelling(key: tuple[str, ...]) -> str:
+    return "".join(character for character in "".join(key) if character.isalnum())
+
+
+def likeness(first: tuple[str, ...], second: tuple[str, ...]) -> float:
+    """Overlap of two phrases in [0, 1]: words in common over all words, or pairs of characters where that is more."""
+    words = len(set(first) & set(second)) / len(set(first) | set(second))
+    a, b = _pairs("".join(first)), _pairs("".join(second))
+    return max(words, len(a & b) / max(len(a | b), 1))
+
+
+def _pairs(text: str) -> set[str]:
+    return {text[i : i + 2] for i in range(len(text) - 1)}
+
+
+def extract_overall(
+    documents: Sequence[tuple[str, Sequence[Token]]], background: Background, *, top: int = 10
+) -> list[Keyword]:
+    """Finds the key phrases of documents taken together.
+
+    A phrase counts as the sum of its probabilities in the documents: the number of authors expected to name it.
+
+    Args:
+        documents: Texts with their tokens.
+        background: What is usual, such as text at large.
+        top: Most phrases returned.
+    """
+    totals: Counter[tuple[str, ...]] = Counter()
+    counts: Counter[tuple[str, ...]] = Counter()
+    holders: Counter[tuple[str, ...]] = Counter()
+    merged: dict[tuple[str, ...], Candidate] = {}
+    for text, read in documents:
+        for candidate, value in score(text, read, background):
+            key = candidate.key
+            totals[key] += value  # type: ignore[assignment]
+            counts[key] += candidate.frequency
+            holders[key] += 1
+            if key in merged:
+                merged[key].surfaces.update(candidate.surfaces)
+            else:
+                merged[key] = candidate
+    ranked = sorted(merged, key=lambda key: -totals[key])
+    chosen = thinned([(merged[key], float(totals[key])) for key in ranked], top)
+    return [
+        Keyword(text=c.text, score=round(value, 4), count=counts[c.key], documents=holders[c.key]) for c, value in chosen
+    ]
+
+
+def _keyword(candidate: Candidate, value: float) -> Keyword:
+    return Keyword(text=candidate.text, score=round(value, 4), count=candidate.frequency)
