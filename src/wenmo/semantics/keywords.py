@@ -60,7 +60,7 @@ def thinned(scored: Sequence[tuple[Candidate, float]], top: int, overlap: float 
 
     It is maximal marginal relevance (Carbonell and Goldstein 1998), multiplicative: a phrase counts as its score times
     (1 - `overlap` * the largest share of its words and characters that a taken phrase has too). Spellings that differ
-    only in case, hyphens or spaces are one phrase.
+    only in case, hyphens or spaces are one phrase, and a part of a taken phrase that never stands alone is not taken.
 
     Args:
         scored: Phrases with their scores, the best first.
@@ -76,7 +76,7 @@ def thinned(scored: Sequence[tuple[Candidate, float]], top: int, overlap: float 
         chosen, value = pool.pop(best)
         worth.pop(best)
         spelling = _spelling(chosen.key)
-        if spelling in spellings:
+        if spelling in spellings or (overlap and any(_only_inside(chosen, longer) for longer, _ in taken)):
             continue
         spellings.add(spelling)
         taken.append((chosen, value))
@@ -84,6 +84,12 @@ def thinned(scored: Sequence[tuple[Candidate, float]], top: int, overlap: float 
             for i, (candidate, own) in enumerate(pool):
                 worth[i] = min(worth[i], own * (1 - overlap * likeness(candidate.key, chosen.key)))
     return taken
+
+
+def _only_inside(part: Candidate, whole: Candidate) -> bool:
+    size = len(part.key)
+    inside = any(whole.key[i : i + size] == part.key for i in range(len(whole.key) - size))
+    return (inside or whole.key[-size:] == part.key) and size < len(whole.key) and part.frequency <= whole.frequency
 
 
 def _spelling(key: tuple[str, ...]) -> str:
