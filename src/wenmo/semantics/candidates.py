@@ -49,7 +49,9 @@ class Candidate:
     @property
     def text(self) -> str:
         """Its most frequent spelling; of equally frequent ones the one with the fewest capitals."""
-        return min(self.surfaces.items(), key=lambda item: (-item[1], sum(c.isupper() for c in item[0]), item[0]))[0]
+        return min(
+            self.surfaces.items(), key=lambda item: (-item[1], sum(c.isupper() for c in item[0]), item[0])
+        )[0]
 
 
 def runs(tokens: Sequence[Token]) -> list[range]:

@@ -96,14 +96,18 @@ def choose_number(
             break
         topics = fit_topics(documents, number, method=method, seed=seed, vocabulary=vocabulary)
         again = [
-            fit_topics([documents[i] for i in part], number, method=method, seed=seed + k + 1, vocabulary=vocabulary).top()
+            fit_topics(
+                [documents[i] for i in part], number, method=method, seed=seed + k + 1, vocabulary=vocabulary
+            ).top()
             for k, part in enumerate(samples)
         ]
         stability = float(np.mean([agreement(topics.top(), other) for other in again]))
         trials.append((_trial(topics, documents, stability), topics))
         step(number)
     best = max(trial.score for trial, _ in trials)
-    chosen = max((pair for pair in trials if pair[0].score >= best * (1 - TIE)), key=lambda pair: pair[0].number)
+    chosen = max(
+        (pair for pair in trials if pair[0].score >= best * (1 - TIE)), key=lambda pair: pair[0].number
+    )
     return chosen[1], [trial for trial, _ in trials]
 
 

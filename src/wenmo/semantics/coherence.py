@@ -33,7 +33,11 @@ def npmi(topics: Sequence[Sequence[int]], presence: Any) -> list[float]:
     results = []
     for topic in topics:
         pairs = [(place[a], place[b]) for a, b in combinations(topic, 2)]
-        results.append(float(np.mean([_pair(together[a, b], alone[a], alone[b]) for a, b in pairs])) if pairs else float("nan"))
+        results.append(
+            float(np.mean([_pair(together[a, b], alone[a], alone[b]) for a, b in pairs]))
+            if pairs
+            else float("nan")
+        )
     return results
 
 

@@ -92,7 +92,10 @@ def label_topics(topics: Topics, texts: Sequence[tuple[str, Sequence[Token]]]) -
                 chosen.append(key)
             if len(chosen) == LABEL_PHRASES:
                 break
-        names = [max(surfaces[key].items(), key=lambda item: (item[1], item[0].islower(), item[0]))[0] for key in chosen]
+        names = [
+            max(surfaces[key].items(), key=lambda item: (item[1], item[0].islower(), item[0]))[0]
+            for key in chosen
+        ]
         labels.append(" · ".join(names or words[:LABEL_PHRASES]) or "(no words)")
     return Topics(topics.method, topics.vocabulary, topics.components, topics.threshold, tuple(labels))
 
@@ -127,7 +130,8 @@ def assemble(
         nearest = Nearest.by_embedding(np.asarray(embed(texts), np.float32))
     assigned = labelled.assign(words).topic.tolist()
     stored = [
-        Stored(source, excerpt(text), topic) for source, text, topic in zip(sources, texts, assigned, strict=True)
+        Stored(source, excerpt(text), topic)
+        for source, text, topic in zip(sources, texts, assigned, strict=True)
     ]
     return SemanticModel(Background.of(read).without_single(), labelled, nearest, stored, {}, embed)
 

@@ -29,15 +29,22 @@ def position_rank(keys: Sequence[str], *, window: int = 4) -> dict[str, float]:
     sequence = np.array([index[key] for key in keys], np.int64)
     size = len(index)
     pairs = [
-        np.stack([sequence[:-distance], sequence[distance:]]) for distance in range(1, min(window, len(sequence)))
+        np.stack([sequence[:-distance], sequence[distance:]])
+        for distance in range(1, min(window, len(sequence)))
     ]
-    both = np.concatenate([*pairs, *(pair[::-1] for pair in pairs)], axis=1) if pairs else np.zeros((2, 0), np.int64)
+    both = (
+        np.concatenate([*pairs, *(pair[::-1] for pair in pairs)], axis=1)
+        if pairs
+        else np.zeros((2, 0), np.int64)
+    )
     source, target = both[:, both[0] != both[1]]
     degree = np.maximum(np.bincount(source, minlength=size), 1)
     restart = np.bincount(sequence, weights=1 / np.arange(1, len(sequence) + 1), minlength=size)
     restart /= restart.sum()
     rank = restart.copy()
     for _ in range(STEPS):
-        rank = (1 - DAMPING) * restart + DAMPING * np.bincount(target, weights=(rank / degree)[source], minlength=size)
+        rank = (1 - DAMPING) * restart + DAMPING * np.bincount(
+            target, weights=(rank / degree)[source], minlength=size
+        )
         rank /= rank.sum()
     return {key: float(rank[number] * size) for key, number in index.items()}

@@ -31,7 +31,9 @@ class Keyword(BaseModel):
     """Documents that have it."""
 
 
-def extract(text: str, background: Background | None = None, *, top: int = 10, overlap: float = OVERLAP) -> list[Keyword]:
+def extract(
+    text: str, background: Background | None = None, *, top: int = 10, overlap: float = OVERLAP
+) -> list[Keyword]:
     """Finds the key phrases of one document, Chinese, English or both.
 
     Args:
@@ -55,7 +57,9 @@ def score(text: str, read: Sequence[Token], background: Background) -> list[tupl
     return sorted(zip(found, map(float, values), strict=True), key=lambda pair: -pair[1])
 
 
-def thinned(scored: Sequence[tuple[Candidate, float]], top: int, overlap: float = OVERLAP) -> list[tuple[Candidate, float]]:
+def thinned(
+    scored: Sequence[tuple[Candidate, float]], top: int, overlap: float = OVERLAP
+) -> list[tuple[Candidate, float]]:
     """Takes the best phrases one by one and passes over those that repeat what was taken.
 
     It is maximal marginal relevance (Carbonell and Goldstein 1998), multiplicative: a phrase counts as its score times
@@ -89,7 +93,11 @@ def thinned(scored: Sequence[tuple[Candidate, float]], top: int, overlap: float 
 def _only_inside(part: Candidate, whole: Candidate) -> bool:
     size = len(part.key)
     inside = any(whole.key[i : i + size] == part.key for i in range(len(whole.key) - size))
-    return (inside or whole.key[-size:] == part.key) and size < len(whole.key) and part.frequency <= whole.frequency
+    return (
+        (inside or whole.key[-size:] == part.key)
+        and size < len(whole.key)
+        and part.frequency <= whole.frequency
+    )
 
 
 def _spelling(key: tuple[str, ...]) -> str:
@@ -136,7 +144,8 @@ def extract_overall(
     ranked = sorted(merged, key=lambda key: -totals[key])
     chosen = thinned([(merged[key], float(totals[key])) for key in ranked], top)
     return [
-        Keyword(text=c.text, score=round(value, 4), count=counts[c.key], documents=holders[c.key]) for c, value in chosen
+        Keyword(text=c.text, score=round(value, 4), count=counts[c.key], documents=holders[c.key])
+        for c, value in chosen
     ]
 
 

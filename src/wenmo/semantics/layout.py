@@ -40,8 +40,8 @@ def layout(vectors: npt.NDArray[np.float32], seed: int = 0) -> npt.NDArray[np.fl
         start[:, :size] = PCA(size, random_state=seed).fit_transform(centred)
         start *= 1e-4 / max(float(start[:, 0].std()), 1e-12)
         perplexity = min(30.0, (total - 1) / 3)
-        places = TSNE(2, metric="cosine", init=start, perplexity=perplexity, random_state=seed, max_iter=750).fit_transform(
-            vectors
-        )
+        places = TSNE(
+            2, metric="cosine", init=start, perplexity=perplexity, random_state=seed, max_iter=750
+        ).fit_transform(vectors)
     low, high = np.quantile(places, [0.01, 0.99], axis=0) if total >= 100 else (places.min(0), places.max(0))
     return np.clip((places - low) / np.maximum(high - low, 1e-9), 0.0, 1.0).astype(np.float64)

@@ -70,7 +70,9 @@ class SemanticModel:
         raw = self.embed(texts) if self.embed is not None else None
         words = [content_words(text) for text in texts]
         vectors = self.nearest.vectors_of(self.topics.vocabulary, words, raw)
-        return [[(self.documents[i], cosine) for i, cosine in row] for row in self.nearest.search(vectors, count)]
+        return [
+            [(self.documents[i], cosine) for i, cosine in row] for row in self.nearest.search(vectors, count)
+        ]
 
     def save(self, directory: Path) -> None:
         """Writes arrays as npz without pickle, and JSON."""

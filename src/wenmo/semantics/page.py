@@ -77,7 +77,11 @@ def draw(model: SemanticModel, topics: Sequence[Shown], seed: int = 0) -> str:
     for i in order:
         document = model.documents[shown[i]]
         topic = topics[document.topic] if document.topic >= 0 else None
-        kind = f'class="dot" data-topic="{topic.number}" style="--h:{topic.hue:.0f}"' if topic else 'class="dot none"'
+        kind = (
+            f'class="dot" data-topic="{topic.number}" style="--h:{topic.hue:.0f}"'
+            if topic
+            else 'class="dot none"'
+        )
         said = f"{document.excerpt}\n{topic.label if topic else 'none of the topics'}\n{document.source}"
         parts.append(
             f'<circle {kind} cx="{x[i]:.1f}" cy="{y[i]:.1f}" r="{radius:.1f}"><title>{escape(said)}</title></circle>'
@@ -96,7 +100,10 @@ def _short(label: str) -> str:
 
 
 def _placed(
-    topics: Sequence[Shown], numbers: npt.NDArray[np.int64], x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]
+    topics: Sequence[Shown],
+    numbers: npt.NDArray[np.int64],
+    x: npt.NDArray[np.float64],
+    y: npt.NDArray[np.float64],
 ) -> list[tuple[Shown, float, float]]:
     """Where the names stand: at the median of a topic's dots, the largest first, moved until no two lie on each other."""
     boxes: list[tuple[float, float, float]] = []

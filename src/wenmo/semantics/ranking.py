@@ -72,7 +72,8 @@ def features(
     kinds = {token.key: token.kind for token in tokens}
     rank = position_rank([token.key for token in tokens if not token.breaks])
     specific = {
-        key: specificity(count, len(tokens) * background.probability(key, kinds[key])) for key, count in counts.items()
+        key: specificity(count, len(tokens) * background.probability(key, kinds[key]))
+        for key, count in counts.items()
     }
     rows = [_row(candidate, len(tokens), counts, rank, specific, background) for candidate in candidates]
     return np.array(rows, np.float64).reshape(len(rows), len(FEATURES))

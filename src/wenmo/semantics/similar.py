@@ -44,7 +44,9 @@ class Nearest:
     axes: Array | None = None
 
     @classmethod
-    def by_latent_axes(cls, vocabulary: Vocabulary, documents: Sequence[Sequence[str]], seed: int = 0) -> Nearest:
+    def by_latent_axes(
+        cls, vocabulary: Vocabulary, documents: Sequence[Sequence[str]], seed: int = 0
+    ) -> Nearest:
         """Prepares latent semantics of documents, given as content words."""
         matrix = vocabulary.tfidf(documents)
         axes = latent_axes(matrix, seed)
@@ -79,4 +81,6 @@ class Nearest:
 
 def _unit(vectors: Array) -> Array:
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 1e-9), np.float32)
+    return np.asarray(
+        np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 1e-9), np.float32
+    )

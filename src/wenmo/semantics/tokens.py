@@ -43,7 +43,21 @@ class Token:
     breaks: bool
 
 
-_KEPT_S = ("ss", "us", "is", "ous", "ics", "news", "series", "species", "lens", "gas", "bias", "atlas", "canvas")
+_KEPT_S = (
+    "ss",
+    "us",
+    "is",
+    "ous",
+    "ics",
+    "news",
+    "series",
+    "species",
+    "lens",
+    "gas",
+    "bias",
+    "atlas",
+    "canvas",
+)
 
 
 @lru_cache(maxsize=1 << 16)

@@ -116,7 +116,12 @@ def fits(
 
 
 def fit_topics(
-    documents: Sequence[Sequence[str]], number: int, *, method: Method = "nmf", seed: int = 0, vocabulary: Vocabulary | None = None
+    documents: Sequence[Sequence[str]],
+    number: int,
+    *,
+    method: Method = "nmf",
+    seed: int = 0,
+    vocabulary: Vocabulary | None = None,
 ) -> Topics:
     """Fits topics and the level below which a document belongs to none.
 
@@ -142,7 +147,11 @@ def fit_topics(
 
 
 def _null_fit(
-    method: Method, vocabulary: Vocabulary, components: npt.NDArray[np.float64], documents: Sequence[Sequence[str]], seed: int
+    method: Method,
+    vocabulary: Vocabulary,
+    components: npt.NDArray[np.float64],
+    documents: Sequence[Sequence[str]],
+    seed: int,
 ) -> float:
     chance = random.Random(seed)
     pool = [word for document in documents for word in document if word in vocabulary.index]
@@ -154,7 +163,9 @@ def _null_fit(
     return float(np.quantile(null, NULL_LEVEL))
 
 
-def class_tfidf(phrases: Sequence[Counter[str]], topic: npt.NDArray[np.int64], topics: int) -> list[list[tuple[str, float]]]:
+def class_tfidf(
+    phrases: Sequence[Counter[str]], topic: npt.NDArray[np.int64], topics: int
+) -> list[list[tuple[str, float]]]:
     """Weighs phrases by how specific they are to the documents of a topic (class-based TF-IDF, Grootendorst 2022).
 
     The weight of phrase t in topic c is tf(t, c) * log(1 + A / tf(t)), with tf(t, c) relative to the topic's phrases and
@@ -179,7 +190,9 @@ def class_tfidf(phrases: Sequence[Counter[str]], topic: npt.NDArray[np.int64], t
     ranked = []
     for counts in by_topic:
         total = max(sum(counts.values()), 1)
-        scored = [(phrase, n / total * float(np.log(1 + mean / overall[phrase]))) for phrase, n in counts.items()]
+        scored = [
+            (phrase, n / total * float(np.log(1 + mean / overall[phrase]))) for phrase, n in counts.items()
+        ]
         ranked.append(sorted(scored, key=lambda item: (-item[1], item[0])))
     return ranked
 
