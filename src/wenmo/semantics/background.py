@@ -1,4 +1,4 @@
-"""How frequent a word is in text at large or in the user's corpus, and how surprising its frequency in a document is."""
+"""How frequent words are in text at large or in the user's corpus, and how surprising they are in a document."""
 
 from __future__ import annotations
 

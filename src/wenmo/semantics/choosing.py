@@ -124,6 +124,6 @@ def justification(chosen: int, trials: Sequence[Trial]) -> str:
     tried = ", ".join(str(trial.number) for trial in trials)
     return (
         f"{chosen} topics, of {tried} tried: their words stand together (coherence {best.coherence:.2f}), "
-        f"{best.stability:.0%} of them come back when a fifth of the documents is left out, and {best.coverage:.0%} of the "
-        "documents belong to one; the product of the three is highest there."
+        f"{best.stability:.0%} of them come back when a fifth of the documents is left out, and {best.coverage:.0%} "
+        "of the documents belong to one; the product of the three is highest there."
     )

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from wenmo.errors import InputError
+from wenmo.errors import InputError, OptionError
 from wenmo.semantics.tokens import content_words
 
 Unit = Literal["auto", "file", "line"]
@@ -113,3 +113,41 @@ def without_repeats(documents: Documents) -> Documents:
         kept.texts.append(text)
         kept.sources.append(source)
     return kept
+
+
+def given_documents(texts: Sequence[str], files: Sequence[str | Path], **options: Any) -> Documents:
+    """Collects what was named on a command line: texts as they are, and the documents of files and folders.
+
+    Args:
+        texts: Each a text, or the path of a file or folder that exists, or `-`.
+        files: Files and folders.
+        **options: Options of `read_documents`.
+
+    Raises:
+        OptionError: When there is nothing, or a model's folder stands among the texts.
+        InputError: When a text can only have been meant as the name of a file and there is none.
+    """
+    written: list[str] = []
+    paths: list[str | Path] = list(files)
+    for text in texts:
+        if text == "-" or _exists(text):
+            if text != "-" and (Path(text) / "task.json").is_file():
+                raise OptionError(f"{text} is a model; give it with --model, and the texts beside it")
+            paths.append(text)
+        elif " " not in text and text.lower().endswith((".txt", ".md", ".gz", *TABLES)):
+            raise InputError(f"there is no file {text}")
+        else:
+            written.append(text)
+    if not written and not paths:
+        raise OptionError("there is no text; give one, or files, or - for standard input")
+    found = read_documents(paths, **options) if paths else Documents()
+    found.texts[:0] = written
+    found.sources[:0] = [""] * len(written)
+    return found
+
+
+def _exists(text: str) -> bool:
+    try:
+        return Path(text).exists() or ("/" in text and any(character in text for character in "*?["))
+    except (OSError, ValueError):  # too long for a name, or with a character that no name has
+        return False

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from wenmo.errors import InputError, OptionError
 from wenmo.semantics.background import Background
@@ -20,6 +21,8 @@ from wenmo.semantics.topics import Topics, class_tfidf, fit_topics
 from wenmo.semantics.vectors import Vocabulary
 
 LABEL_PHRASES = 3
+CHOICE_DOCUMENTS = 4_000
+"""Of a larger corpus this many documents, evenly spaced, decide the number of topics; all are fitted then."""
 LEAST_DOCUMENTS = 3
 """A phrase in fewer documents of the corpus labels no topic (in a small corpus: in fewer than two)."""
 
@@ -49,7 +52,12 @@ def find_topics(
             "more documents, or a text with one on each line and --unit line"
         )
     if number is None:
-        topics, trials = choose_number(with_words, method=method, seed=seed, step=step, stop=stop)
+        sample = with_words
+        if len(with_words) > CHOICE_DOCUMENTS:
+            sample = [with_words[int(i)] for i in np.linspace(0, len(with_words) - 1, CHOICE_DOCUMENTS)]
+        topics, trials = choose_number(sample, method=method, seed=seed, step=step, stop=stop)
+        if len(sample) < len(with_words):
+            topics = fit_topics(with_words, topics.number, method=method, seed=seed)
         return topics, trials, justification(topics.number, trials)
     vocabulary = Vocabulary.of(with_words)
     most = min(len(with_words), len(vocabulary.words))
@@ -110,7 +118,13 @@ def _part(first: tuple[str, ...], second: tuple[str, ...]) -> bool:
 
 
 def assemble(
-    texts: Sequence[str], sources: Sequence[str], topics: Topics, *, embed: Embed | None = None, seed: int = 0
+    texts: Sequence[str],
+    sources: Sequence[str],
+    topics: Topics,
+    *,
+    embed: Embed | None = None,
+    vectors: npt.NDArray[np.float32] | None = None,
+    seed: int = 0,
 ) -> SemanticModel:
     """Puts together what is kept of all documents, with topics that were fitted on them or a part of them.
 
@@ -119,15 +133,16 @@ def assemble(
         sources: Where each stands.
         topics: Fitted topics without labels.
         embed: Embeddings of a language model, for similarity; latent semantics when not given.
+        vectors: Embeddings of the documents, float32 (N, D), when there is `embed`.
         seed: Seed of the latent axes.
     """
     read = [tokens(text) for text in texts]
     words = [content_words(text) for text in texts]
     labelled = label_topics(topics, list(zip(texts, read, strict=True)))
-    if embed is None:
+    if vectors is None:
         nearest = Nearest.by_latent_axes(topics.vocabulary, words, seed)
     else:
-        nearest = Nearest.by_embedding(np.asarray(embed(texts), np.float32))
+        nearest = Nearest.by_embedding(vectors)
     assigned = labelled.assign(words).topic.tolist()
     stored = [
         Stored(source, excerpt(text), topic)

@@ -13,8 +13,8 @@ STEPS = 30
 def position_rank(keys: Sequence[str], *, window: int = 4) -> dict[str, float]:
     """Ranks words by a random walk over words that stand near each other and restarts at early words.
 
-    PositionRank (Florescu and Caragea 2017), which is TextRank (Mihalcea and Tarau 2004) with a restart in proportion to
-    the sum of 1/position of a word.
+    PositionRank (Florescu and Caragea 2017), which is TextRank (Mihalcea and Tarau 2004) with a restart in proportion
+    to the sum of 1/position of a word.
 
     Args:
         keys: Content words in the order of the text.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
 
 from pydantic import BaseModel, ConfigDict
 
@@ -116,25 +116,31 @@ def _pairs(text: str) -> set[str]:
 
 
 def extract_overall(
-    documents: Sequence[tuple[str, Sequence[Token]]], background: Background, *, top: int = 10
+    documents: Sequence[str],
+    background: Background | None = None,
+    *,
+    top: int = 10,
+    step: Callable[[], None] = lambda: None,
 ) -> list[Keyword]:
     """Finds the key phrases of documents taken together.
 
     A phrase counts as the sum of its probabilities in the documents: the number of authors expected to name it.
 
     Args:
-        documents: Texts with their tokens.
-        background: What is usual, such as text at large.
+        documents: The texts.
+        background: What is usual; text at large when not given.
         top: Most phrases returned.
+        step: Called after each document.
     """
-    totals: Counter[tuple[str, ...]] = Counter()
+    totals: defaultdict[tuple[str, ...], float] = defaultdict(float)
     counts: Counter[tuple[str, ...]] = Counter()
     holders: Counter[tuple[str, ...]] = Counter()
     merged: dict[tuple[str, ...], Candidate] = {}
-    for text, read in documents:
-        for candidate, value in score(text, read, background):
+    for text in documents:
+        step()
+        for candidate, value in score(text, tokens(text), background or Background()):
             key = candidate.key
-            totals[key] += value  # type: ignore[assignment]
+            totals[key] += value
             counts[key] += candidate.frequency
             holders[key] += 1
             if key in merged:
@@ -142,7 +148,7 @@ def extract_overall(
             else:
                 merged[key] = candidate
     ranked = sorted(merged, key=lambda key: -totals[key])
-    chosen = thinned([(merged[key], float(totals[key])) for key in ranked], top)
+    chosen = thinned([(merged[key], totals[key]) for key in ranked], top)
     return [
         Keyword(text=c.text, score=round(value, 4), count=counts[c.key], documents=holders[c.key])
         for c, value in chosen

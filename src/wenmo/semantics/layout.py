@@ -43,5 +43,5 @@ def layout(vectors: npt.NDArray[np.float32], seed: int = 0) -> npt.NDArray[np.fl
         places = TSNE(
             2, metric="cosine", init=start, perplexity=perplexity, random_state=seed, max_iter=750
         ).fit_transform(vectors)
-    low, high = np.quantile(places, [0.01, 0.99], axis=0) if total >= 100 else (places.min(0), places.max(0))
-    return np.clip((places - low) / np.maximum(high - low, 1e-9), 0.0, 1.0).astype(np.float64)
+    low, high = places.min(0), places.max(0)
+    return np.asarray((places - low) / np.maximum(high - low, 1e-9), np.float64)

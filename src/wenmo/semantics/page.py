@@ -45,7 +45,7 @@ class Shown:
 
 
 def shown_topics(model: SemanticModel, assigned: Assignment) -> list[Shown]:
-    """Topics of a model with their documents, in the order of the model; those of the largest share first on the page."""
+    """Topics of a model with their documents, in the order of the model."""
     total = max(len(model.documents), 1)
     found = []
     for k, (label, words) in enumerate(zip(model.topics.labels, model.topics.words(), strict=True)):
@@ -105,7 +105,7 @@ def _placed(
     x: npt.NDArray[np.float64],
     y: npt.NDArray[np.float64],
 ) -> list[tuple[Shown, float, float]]:
-    """Where the names stand: at the median of a topic's dots, the largest first, moved until no two lie on each other."""
+    """Where the names stand: at the median of a topic's dots, moved until no two lie on each other."""
     boxes: list[tuple[float, float, float]] = []
     placed = []
     for topic in sorted(topics, key=lambda t: -t.count):
@@ -113,7 +113,7 @@ def _placed(
         if not mine.any():
             continue
         text = _short(topic.label)
-        half = sum(15 if language(c) == "zh" else 8 for c in text) / 2 + 4
+        half = sum(16 if language(c) == "zh" else 10 for c in text) / 2 + 4
         left = float(np.clip(np.median(x[mine]), half, WIDTH - half))
         middle = float(np.clip(np.median(y[mine]), 20, HEIGHT - 8))
         for shift in (0, 18, -18, 36, -36, 54, -54, 72, -72):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from wenmo.errors import ResourceError
+from wenmo.progress import duration, track
 from wenmo.semantics.vectors import Vocabulary
 
 DIMENSIONS = 100
@@ -84,3 +87,41 @@ def _unit(vectors: Array) -> Array:
     return np.asarray(
         np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 1e-9), np.float32
     )
+
+
+def read_all(
+    embed: Embed, texts: Sequence[str], *, seconds: float, say: Callable[[str], None], progress: bool = True
+) -> Array:
+    """Embeds all documents, tells beforehand how long that takes, and shows how far it is.
+
+    Args:
+        embed: Embeddings of a language model.
+        texts: The documents.
+        seconds: Time that there is.
+        say: Tells the user a sentence.
+        progress: Whether progress is shown.
+
+    Returns:
+        float32 (N, D).
+
+    Raises:
+        ResourceError: When it takes longer than there is time.
+    """
+    embed(texts[:1])
+    sample = texts[:: max(len(texts) // 8, 1)][:8]
+    started = time.monotonic()
+    embed(sample)
+    needed = (time.monotonic() - started) / max(sum(map(len, sample)), 1) * sum(map(len, texts))
+    if needed > seconds:
+        raise ResourceError(
+            f"reading {len(texts):,} documents with the language model takes about {duration(needed)}, and the "
+            f"budget leaves {duration(seconds)}; give a longer --budget, or leave --from out"
+        )
+    if needed > 5:
+        say(f"the language model reads the documents in about {duration(needed)}")
+    parts = []
+    with track("embeddings", len(texts), "documents", progress) as shown:
+        for start in range(0, len(texts), 16):
+            parts.append(np.asarray(embed(texts[start : start + 16]), np.float32))
+            shown.advance(len(parts[-1]))
+    return np.concatenate(parts)

@@ -18,7 +18,7 @@ from wenmo.semantics.vectors import Vocabulary
 
 TOP_WORDS = 10
 NULL_DOCUMENTS = 500
-NULL_LEVEL = 0.8
+NULL_LEVEL = 0.5
 """A document belongs to none of the topics unless it fits better than this share of random word bags."""
 
 
@@ -125,7 +125,8 @@ def fit_topics(
 ) -> Topics:
     """Fits topics and the level below which a document belongs to none.
 
-    That level is the fit which 80 % of word bags do not reach that have the lengths of the documents and words drawn
+    That level is the fit which half of the word bags do not reach that have
+    the lengths of the documents and words drawn
     at random by their frequency: text of the same words about nothing.
 
     Args:
@@ -168,8 +169,8 @@ def class_tfidf(
 ) -> list[list[tuple[str, float]]]:
     """Weighs phrases by how specific they are to the documents of a topic (class-based TF-IDF, Grootendorst 2022).
 
-    The weight of phrase t in topic c is tf(t, c) * log(1 + A / tf(t)), with tf(t, c) relative to the topic's phrases and
-    A the mean number of phrases of a topic.
+    The weight of phrase t in topic c is tf(t, c) * log(1 + A / tf(t)), with tf(t, c) relative to the topic's phrases
+    and A the mean number of phrases of a topic.
 
     Args:
         phrases: Phrases of each document with their counts.

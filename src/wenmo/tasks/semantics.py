@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from cyclopts import Parameter
 from pydantic import BaseModel, ConfigDict, Field
 
-from wenmo.errors import InputError, ModelError, OptionError, ResourceError
+from wenmo.errors import InputError, ModelError, OptionError
 from wenmo.tasking.contract import Section, Share, Task, TaskContext, TaskModel, TaskOutcome, TaskSettings
 from wenmo.tasking.terminal import Terminal
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from wenmo.semantics.keywords import Keyword
     from wenmo.semantics.model import SemanticModel
     from wenmo.semantics.similar import Embed
-    from wenmo.semantics.topics import Topics
 
 LANGUAGE_MODEL = "language_model"
 MAP = "map.html"
@@ -169,9 +168,10 @@ class SemanticsTask(Task):
     def train(self, paths: Sequence[str], settings: SemanticsSettings, context: TaskContext) -> TaskOutcome:
         """See `Task.train`: topics on the training documents, scores on those held out, vectors of all."""
         from wenmo.progress import track
-        from wenmo.semantics import fitting
+        from wenmo.semantics import fitting, scoring
         from wenmo.semantics.choosing import numbers_to_try
         from wenmo.semantics.page import render_map
+        from wenmo.semantics.similar import read_all
         from wenmo.semantics.tokens import content_words
 
         embed = _embedder(settings.from_model) if settings.from_model is not None else None
@@ -192,9 +192,14 @@ class SemanticsTask(Task):
         if settings.topics is None and 1 < len(trials) < tried:
             why += f" The budget ended the search before {tried - len(trials)} larger numbers."
         context.say(why)
+        vectors = None
         if embed is not None:
-            embed = _measured(embed, documents.texts, context)
-        model = fitting.assemble(documents.texts, documents.sources, topics, embed=embed, seed=settings.seed)
+            vectors = read_all(
+                embed, documents.texts, seconds=context.left, say=context.say, progress=context.progress
+            )
+        model = fitting.assemble(
+            documents.texts, documents.sources, topics, embed=embed, vectors=vectors, seed=settings.seed
+        )
         model.facts = {"why": why}
         if len(trials) > 1:
             model.facts["trials"] = [[t.number, t.coherence, t.stability, t.coverage] for t in trials]
@@ -205,7 +210,14 @@ class SemanticsTask(Task):
             context.say(
                 f"fewer than {ENOUGH} documents are held out, so the scores are those of all documents"
             )
-        scores, baselines = _scores(model.topics, words, train, scored, settings, context)
+        held = [words[i] for i in scored]
+        scores = scoring.score(model.topics, held)
+        baselines: dict[str, dict[str, float]] = {}
+        if context.left > context.budget * (1 - LEAST_SHARE) / 2:
+            learned = [words[i] for i in train]
+            name, values = scoring.score_other_method(model.topics, learned, held, settings.seed)
+            baselines[name] = values
+        baselines[scoring.CHANCE] = scoring.score_chance(model.topics, held, settings.seed)
         return TaskOutcome(
             model=Semantics(model, page, settings.from_model),
             metric="coherence",
@@ -213,7 +225,7 @@ class SemanticsTask(Task):
             baselines=baselines,
             examples={"train": len(train), "test": len(held_out)},
             dropped=dict(documents.dropped),
-            verdict=_verdict(model.topics.number, scores, baselines, len(train)),
+            verdict=scoring.verdict(model.topics, scores, baselines[scoring.CHANCE], len(train)),
             signatures={
                 "coherence": "mean NPMI of the ten heaviest words of each topic over whole documents, from -1 to 1"
             },
@@ -283,104 +295,6 @@ def _embedder(folder: Path) -> Embed:
     return embed
 
 
-def _measured(embed: Embed, texts: Sequence[str], context: TaskContext) -> Embed:
-    """Tells how long the embeddings of all documents take and shows how far they are.
-
-    Raises:
-        ResourceError: When they take more than the budget leaves.
-    """
-    import time
-
-    import numpy as np
-
-    from wenmo.progress import duration, track
-
-    embed(texts[:1])
-    sample = texts[:: max(len(texts) // 8, 1)][:8]
-    started = time.monotonic()
-    embed(sample)
-    seconds = (time.monotonic() - started) / sum(map(len, sample)) * sum(map(len, texts))
-    if seconds > context.left:
-        raise ResourceError(
-            f"reading {len(texts):,} documents with the language model takes about {duration(seconds)}, and the budget "
-            f"leaves {duration(context.left)}; give a longer --budget, or leave --from out"
-        )
-    if seconds > 5:
-        context.say(f"the language model reads the documents in about {duration(seconds)}")
-
-    def shown(asked: Sequence[str]) -> Any:
-        if len(asked) < len(texts):
-            return embed(asked)
-        with track("embeddings", len(asked), "documents", context.progress) as progress:
-            parts = []
-            for start in range(0, len(asked), 16):
-                parts.append(embed(asked[start : start + 16]))
-                progress.advance(len(parts[-1]))
-        return np.concatenate(parts)
-
-    return shown
-
-
-def _scores(
-    topics: Topics,
-    words: Sequence[Sequence[str]],
-    train: Sequence[int],
-    scored: Sequence[int],
-    settings: SemanticsSettings,
-    context: TaskContext,
-) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
-    """Scores of the topics and of two baselines on the same documents: the other method, and words at random."""
-    import random
-
-    import numpy as np
-
-    from wenmo.semantics.coherence import diversity, npmi
-    from wenmo.semantics.topics import fit_topics, quality
-
-    def rounded(scores: dict[str, float]) -> dict[str, float]:
-        return {
-            "coherence": round(scores["coherence"], 4),
-            "diversity": round(scores["diversity"], 4),
-            "assigned": round(1 - scores["unassigned"], 4),
-        }
-
-    held = [words[i] for i in scored]
-    baselines: dict[str, dict[str, float]] = {}
-    if context.left > context.budget * (1 - LEAST_SHARE) / 2:
-        other: Literal["nmf", "lda"] = "lda" if settings.method == "nmf" else "nmf"
-        learned = [words[i] for i in train if words[i]]
-        peer = fit_topics(
-            learned, topics.number, method=other, seed=settings.seed, vocabulary=topics.vocabulary
-        )
-        baselines[other] = rounded(quality(peer, held))
-    top = topics.top()
-    pool = sorted({column for topic in top for column in topic})
-    random.Random(settings.seed).shuffle(pool)
-    size = -(-len(pool) // topics.number)
-    dealt = [pool[i : i + size] for i in range(0, len(pool), size)]
-    values = [value for value in npmi(dealt, topics.vocabulary.counts(held)) if value == value]
-    baselines["the same words at random"] = {
-        "coherence": round(float(np.mean(values)) if values else 0.0, 4),
-        "diversity": round(diversity(dealt), 4),
-    }
-    return rounded(quality(topics, held)), baselines
-
-
-def _verdict(
-    number: int, scores: dict[str, float], baselines: dict[str, dict[str, float]], documents: int
-) -> str:
-    chance = baselines["the same words at random"]["coherence"]
-    said = (
-        f"{number} topic{'s' * (number != 1)} with a coherence of {scores['coherence']:.2f}, where their words dealt out at "
-        f"random have {chance:.2f}; {scores['assigned']:.0%} of the documents belong to one."
-    )
-    if documents < 100:
-        return said + f" That is from {documents} documents; more of them would make the topics surer."
-    if scores["coherence"] - chance < 0.05 and number > 1:
-        return said + " They hardly hold together: longer documents, or more of them, would help most."
-    return said
-
-
 def _sections(model: SemanticModel, assigned: Any, svg: str, why: str) -> list[Section]:
     from wenmo.semantics.page import shown_topics
 
@@ -434,67 +348,39 @@ def topics(
         output: File for the results: csv, tsv, jsonl or parquet.
         terminal: Where the result goes.
     """
+    from wenmo.semantics import listing
     from wenmo.tasking.batch import check_written, gather, write_rows
-    from wenmo.tasking.running import load_task
 
     if output is not None:
         check_written(output)
-    opened = load_task(TASK, model)
-    assert isinstance(opened, Semantics)
+    opened = _opened(model)
     if not texts and not file:
-        rows = _topic_rows(opened.model)
+        rows = listing.topic_rows(opened.model)
         if output is not None:
             write_rows(output, rows)
-        lines = [f"{r['number']:>3}  {r['share']:>4.0%}  {r['label']}\n           {r['words']}" for r in rows]
-        none = sum(d.topic < 0 for d in opened.model.documents) / max(len(opened.model.documents), 1)
-        content = {"topics": rows, "unassigned": round(none, 4), "why": opened.model.facts.get("why", "")}
-        tail = f"     {none:>4.0%}  none of these\n\nMap  {model / MAP}"
-        terminal.result(content, "\n".join([*lines, tail]))
+        none = round(
+            sum(d.topic < 0 for d in opened.model.documents) / max(len(opened.model.documents), 1), 4
+        )
+        content = {"topics": rows, "unassigned": none, "why": opened.model.facts.get("why", "")}
+        terminal.result(content, "\n".join([*listing.topic_lines(rows), "", f"Map  {model / MAP}"]))
         return
     items = gather(texts or [], file or [], column=text_field, encoding=encoding)
-    assigned = opened.model.assign([item.text for item in items])
-    labels = opened.model.topics.labels
-    rows = [
-        {
-            "text": item.text,
-            "topic": topic + 1 if topic >= 0 else None,
-            "label": labels[topic] if topic >= 0 else "none of these",
-            "share": round(float(shares.max()), 4),
-            "fit": round(float(fit), 4),
-        }
-        for item, topic, shares, fit in zip(
-            items, assigned.topic.tolist(), assigned.shares, assigned.fit, strict=True
-        )
-    ]
+    given = [item.text for item in items]
+    assigned = opened.model.assign(given)
+    rows = listing.assigned_rows(opened.model, given, assigned)
     if output is not None:
         write_rows(output, [item.row | row for item, row in zip(items, rows, strict=True)])
         terminal.tell(f"{len(rows):,} texts, {assigned.unassigned:.0%} about none of the topics: {output}")
-    text = "\n".join(f"{_number(row['topic'])}  {row['label']}  ({_line(str(row['text']))})" for row in rows)
-    terminal.result({"documents": rows, "unassigned": round(assigned.unassigned, 4)}, text)
+    content = {"documents": rows, "unassigned": round(assigned.unassigned, 4)}
+    terminal.result(content, "\n".join(listing.assigned_lines(rows)))
 
 
-def _number(topic: Any) -> str:
-    return "  -" if topic is None else f"{topic:>3}"
+def _opened(model: Path) -> Semantics:
+    from wenmo.tasking.running import load_task
 
-
-def _line(text: str, length: int = 60) -> str:
-    from wenmo.semantics.fitting import excerpt
-
-    return excerpt(text, length)
-
-
-def _topic_rows(model: SemanticModel) -> list[dict[str, Any]]:
-    numbers = [document.topic for document in model.documents]
-    return [
-        {
-            "number": k + 1,
-            "label": label,
-            "words": " ".join(words),
-            "documents": numbers.count(k),
-            "share": round(numbers.count(k) / max(len(numbers), 1), 4),
-        }
-        for k, (label, words) in enumerate(zip(model.topics.labels, model.topics.words(), strict=True))
-    ]
+    opened = load_task(TASK, model)
+    assert isinstance(opened, Semantics)
+    return opened
 
 
 def keywords(
@@ -516,8 +402,8 @@ def keywords(
     Args:
         texts: Texts, files or folders; - reads standard input.
         file: File or folder of documents: a text file is one, and so is each row of csv, tsv, jsonl or parquet.
-        model: Folder that wenmo train --task semantics wrote; its corpus is what is usual. Without it that is text at large
-            and the other documents given.
+        model: Folder that wenmo train --task semantics wrote; its corpus is what is usual. Without it
+            that is text at large and the other documents given.
         top: Most phrases of a document.
         overall: Find the phrases of all documents together.
         unit: What of a text file is a document: file, line, or auto (lines of a single file, else whole files).
@@ -526,126 +412,42 @@ def keywords(
         output: File for the results: csv, tsv, jsonl or parquet.
         terminal: Where the result goes.
     """
+    from wenmo.progress import track
+    from wenmo.semantics import listing
     from wenmo.semantics.background import Background
+    from wenmo.semantics.documents import given_documents
     from wenmo.semantics.keywords import extract, extract_overall
     from wenmo.semantics.tokens import tokens
     from wenmo.tasking.batch import check_written, write_rows
-    from wenmo.tasking.running import load_task
 
     if output is not None:
         check_written(output)
-    given, sources = _given(texts or [], file or [], text_field, encoding, unit, terminal)
+    read = given_documents(texts or [], file or [], text_field=text_field, encoding=encoding, unit=unit)
+    for note in [*read.notes, *(f"left out: {count:,} {reason}" for reason, count in read.dropped.items())]:
+        terminal.tell(note)
+    background = Background()
     if model is not None:
-        opened = load_task(TASK, model)
-        assert isinstance(opened, Semantics)
-        background = opened.model.background
-    else:
-        background = Background() if overall or len(given) == 1 else Background.of(map(tokens, given))
-    if overall:
-        found = extract_overall([(text, tokens(text)) for text in given], background, top=top)
-        _show(
-            [("", found)],
-            {"documents": len(given), "keywords": [k.model_dump() for k in found]},
-            output,
-            terminal,
-        )
-        return
-    each = [extract(text, background, top=top) for text in _tracked(given, terminal)]
-    if output is not None and output.suffix.lower() in (".jsonl", ".parquet"):
-        listed = zip(sources, each, strict=True)
-        write_rows(
-            output, [{"source": s, "keywords": [k.model_dump() for k in found]} for s, found in listed]
-        )
-        output = None
-    content = {
-        "documents": [
-            {"source": source, "keywords": [k.model_dump() for k in found]}
-            for source, found in zip(sources, each, strict=True)
-        ]
-    }
-    _show(list(zip(sources, each, strict=True)), content, output, terminal)
-
-
-def _tracked(texts: Sequence[str], terminal: Terminal) -> Any:
-    from wenmo.progress import track
-
-    with track("keywords", len(texts), "documents", terminal.progress) as progress:
-        for text in texts:
-            yield text
-            progress.advance()
-
-
-def _given(
-    texts: Sequence[str],
-    files: Sequence[Path],
-    text_field: str | None,
-    encoding: str | None,
-    unit: Unit,
-    terminal: Terminal,
-) -> tuple[list[str], list[str]]:
-    """Texts of the command line, and the documents of what is a file or folder."""
-    from wenmo.semantics.documents import read_documents
-
-    written: list[str] = []
-    paths: list[str | Path] = list(files)
-    for text in texts:
-        if text != "-" and not _exists(text):
-            if _names_file(text):
-                raise InputError(f"there is no file {text}; a text with such a name can be given in a file")
-            written.append(text)
-        elif (Path(text) / "task.json").is_file():
-            raise OptionError(f"{text} is a model; give it with --model, and the texts beside it")
+        background = _opened(model).model.background
+    elif len(read.texts) > 1 and not overall:
+        background = Background.of(map(tokens, read.texts))
+    results: list[tuple[str, list[Keyword]]] = []
+    with track("keywords", len(read.texts), "documents", terminal.progress) as progress:
+        if overall:
+            step = progress.advance
+            results = [("", extract_overall(read.texts, background, top=top, step=step))]
         else:
-            paths.append(text)
-    if not written and not paths:
-        raise OptionError("there is no text; give one, or files, or - for standard input")
-    sources = [""] * len(written)
-    if paths:
-        read = read_documents(paths, text_field=text_field, encoding=encoding, unit=unit)
-        for note in read.notes:
-            terminal.tell(note)
-        for reason, count in read.dropped.items():
-            terminal.tell(f"left out: {count:,} {reason}")
-        written += read.texts
-        sources += read.sources
-    return written, sources
-
-
-def _exists(text: str) -> bool:
-    try:
-        return any(character in text for character in "*?[") and "/" in text or Path(text).exists()
-    except (OSError, ValueError):
-        return False
-
-
-def _names_file(text: str) -> bool:
-    """Whether a text can only have been meant as the name of a file."""
-    return " " not in text and text.lower().endswith(
-        (".txt", ".md", ".csv", ".tsv", ".jsonl", ".parquet", ".gz")
-    )
-
-
-def _show(
-    results: Sequence[tuple[str, Sequence[Keyword]]],
-    content: dict[str, Any],
-    output: Path | None,
-    terminal: Terminal,
-) -> None:
-    from wenmo.tasking.batch import write_rows
-
+            for source, text in zip(read.sources, read.texts, strict=True):
+                results.append((source, extract(text, background, top=top)))
+                progress.advance()
+    listed = [{"source": source, "keywords": [k.model_dump() for k in found]} for source, found in results]
     if output is not None:
-        rows = [
-            {"source": source, "rank": rank, **keyword.model_dump()}
-            for source, found in results
-            for rank, keyword in enumerate(found, 1)
-        ]
-        write_rows(output, rows)
-    lines: list[str] = []
-    for source, found in results:
-        if len(results) > 1:
-            lines += ([""] if lines else []) + [source or "text"]
-        lines += [f"{keyword.score:7.3f}  {keyword.text}" for keyword in found] or ["         no key phrase"]
-    terminal.result(content, "\n".join(lines))
+        nested = output.suffix.lower() in (".jsonl", ".parquet")
+        write_rows(output, listed if nested else listing.keyword_rows(results))
+    lines = "\n".join(listing.keyword_lines(results))
+    if overall:
+        terminal.result({"documents": len(read.texts), "keywords": listed[0]["keywords"]}, lines)
+    else:
+        terminal.result({"documents": listed}, lines)
 
 
 def similar(
@@ -672,13 +474,12 @@ def similar(
         output: File for the results: csv, tsv, jsonl or parquet.
         terminal: Where the result goes.
     """
+    from wenmo.semantics.fitting import excerpt
     from wenmo.tasking.batch import check_written, gather, write_rows
-    from wenmo.tasking.running import load_task
 
     if output is not None:
         check_written(output)
-    opened = load_task(TASK, model)
-    assert isinstance(opened, Semantics)
+    opened = _opened(model)
     items = gather(texts or [], file or [], column=text_field, encoding=encoding)
     found = [_similar(row) for row in opened.model.similar([item.text for item in items], top)]
     rows = [
@@ -691,8 +492,8 @@ def similar(
     lines: list[str] = []
     for item, row in zip(items, found, strict=True):
         if len(items) > 1:
-            lines += ([""] if lines else []) + [_line(item.text)]
-        lines += [f"{near.similarity:6.3f}  {near.source}  {_line(near.excerpt, 80)}" for near in row]
+            lines += ([""] if lines else []) + [excerpt(item.text, 60)]
+        lines += [f"{near.similarity:6.3f}  {near.source}  {excerpt(near.excerpt, 80)}" for near in row]
         if not row:
             lines.append("        no word of it stands in the corpus")
     content = {
