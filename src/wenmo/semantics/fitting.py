@@ -124,7 +124,6 @@ def assemble(
     *,
     embed: Embed | None = None,
     vectors: npt.NDArray[np.float32] | None = None,
-    seed: int = 0,
 ) -> SemanticModel:
     """Puts together what is kept of all documents, with topics that were fitted on them or a part of them.
 
@@ -132,17 +131,13 @@ def assemble(
         texts: The documents.
         sources: Where each stands.
         topics: Fitted topics without labels.
-        embed: Embeddings of a language model, for similarity; latent semantics when not given.
+        embed: Embeddings of a language model, for similarity; words alone when not given.
         vectors: Embeddings of the documents, float32 (N, D), when there is `embed`.
-        seed: Seed of the latent axes.
     """
     read = [tokens(text) for text in texts]
     words = [content_words(text) for text in texts]
     labelled = label_topics(topics, list(zip(texts, read, strict=True)))
-    if vectors is None:
-        nearest = Nearest.by_latent_axes(topics.vocabulary, words, seed)
-    else:
-        nearest = Nearest.by_embedding(vectors)
+    nearest = Nearest.of(words, vectors)
     assigned = labelled.assign(words).topic.tolist()
     stored = [
         Stored(source, excerpt(text), topic)

@@ -40,11 +40,11 @@ def position_rank(keys: Sequence[str], *, window: int = 4) -> dict[str, float]:
     source, target = both[:, both[0] != both[1]]
     degree = np.maximum(np.bincount(source, minlength=size), 1)
     restart = np.bincount(sequence, weights=1 / np.arange(1, len(sequence) + 1), minlength=size)
-    restart /= restart.sum()
+    restart = restart / restart.sum()
     rank = restart.copy()
     for _ in range(STEPS):
         rank = (1 - DAMPING) * restart + DAMPING * np.bincount(
             target, weights=(rank / degree)[source], minlength=size
         )
-        rank /= rank.sum()
+        rank = rank / rank.sum()
     return {key: float(rank[number] * size) for key, number in index.items()}

@@ -13,7 +13,7 @@ import numpy as np
 
 from wenmo.errors import ModelError
 from wenmo.semantics.background import Background
-from wenmo.semantics.similar import Embed, Nearest
+from wenmo.semantics.similar import Embed, Embeddings, Nearest
 from wenmo.semantics.tokens import content_words
 from wenmo.semantics.topics import Assignment, Topics
 from wenmo.semantics.vectors import Vocabulary
@@ -64,7 +64,7 @@ class SemanticModel:
         return self.topics.assign([content_words(text) for text in texts])
 
     def similar(self, texts: Sequence[str], count: int = 5) -> list[list[tuple[Stored, float]]]:
-        """Finds the documents of the corpus nearest to each text, with their cosines, the nearest first."""
+        """Finds the documents of the corpus nearest to each text, with the similarity, the nearest first."""
         if not texts:
             return []
         raw = self.embed(texts) if self.embed is not None else None
@@ -76,15 +76,19 @@ class SemanticModel:
 
     def save(self, directory: Path) -> None:
         """Writes arrays as npz without pickle, and JSON."""
-        axes = {} if self.nearest.axes is None else {"axes": self.nearest.axes}
-        np.savez_compressed(
-            directory / ARRAYS,
-            components=self.topics.components,
-            frequencies=self.topics.vocabulary.frequencies,
-            centre=self.nearest.centre,
-            vectors=self.nearest.vectors,
-            **axes,
-        )
+        arrays: dict[str, Any] = {
+            "components": self.topics.components,
+            "frequencies": self.topics.vocabulary.frequencies,
+            "word_frequencies": self.nearest.vocabulary.frequencies,
+            "rows_data": self.nearest.rows.data,
+            "rows_indices": self.nearest.rows.indices,
+            "rows_indptr": self.nearest.rows.indptr,
+        }
+        if self.nearest.embeddings is not None:
+            arrays["centre"] = self.nearest.embeddings.centre
+            arrays["scale"] = self.nearest.embeddings.scale
+            arrays["vectors"] = self.nearest.embeddings.vectors
+        np.savez_compressed(directory / ARRAYS, **arrays)
         self.background.save(directory / BACKGROUND)
         description = {
             "method": self.topics.method,
@@ -92,6 +96,8 @@ class SemanticModel:
             "labels": list(self.topics.labels),
             "vocabulary": list(self.topics.vocabulary.words),
             "counted": self.topics.vocabulary.documents,
+            "words": list(self.nearest.vocabulary.words),
+            "words_counted": self.nearest.vocabulary.documents,
             "documents": [[d.source, d.excerpt, d.topic] for d in self.documents],
             "facts": self.facts,
         }
@@ -123,19 +129,34 @@ class SemanticModel:
                 float(description["threshold"]),
                 tuple(description["labels"]),
             )
-            nearest = Nearest(held["centre"], held["vectors"], held.get("axes"))
             documents = [Stored(*entry) for entry in description["documents"]]
+            nearest = _nearest(description, held, len(documents))
             _check(topics, nearest, documents, embed is not None)
         except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
             raise ModelError(f"{path} is missing or damaged ({error}); copy the model again") from error
         return cls(background, topics, nearest, documents, description["facts"], embed)
 
 
+def _nearest(description: dict[str, Any], held: dict[str, Any], documents: int) -> Nearest:
+    from scipy.sparse import csr_matrix
+
+    words = tuple(description["words"])
+    vocabulary = Vocabulary(words, held["word_frequencies"], description["words_counted"])
+    parts = (held["rows_data"], held["rows_indices"], held["rows_indptr"])
+    rows = csr_matrix(parts, shape=(documents, len(words)))
+    rows.check_format(full_check=True)
+    if "vectors" not in held:
+        return Nearest(vocabulary, rows)
+    return Nearest(vocabulary, rows, Embeddings(held["centre"], held["scale"], held["vectors"]))
+
+
 def _check(topics: Topics, nearest: Nearest, documents: Sequence[Stored], embeds: bool) -> None:
     words = len(topics.vocabulary.words)
     if topics.components.shape != (len(topics.labels), words) or len(topics.vocabulary.frequencies) != words:
         raise ValueError("the topics do not fit the vocabulary")
-    if nearest.vectors.shape != (len(documents), len(nearest.centre)):
+    if len(nearest.vocabulary.frequencies) != len(nearest.vocabulary.words):
+        raise ValueError("the words do not fit their frequencies")
+    if (nearest.embeddings is not None) != embeds:
+        raise ValueError("the language model of the vectors is not there, or vectors are not")
+    if nearest.embeddings is not None and len(nearest.embeddings.vectors) != len(documents):
         raise ValueError("the vectors do not fit the documents")
-    if (nearest.axes is None) != embeds or (nearest.axes is not None and nearest.axes.shape[1] != words):
-        raise ValueError("what the vectors were made with is not there")

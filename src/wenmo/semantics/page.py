@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from wenmo.semantics.layout import chosen, layout
 from wenmo.semantics.model import SemanticModel
+from wenmo.semantics.similar import EMBEDDING_SHARE, latent_vectors
 from wenmo.semantics.topics import Assignment
 from wenmo.text import han_share
 
@@ -64,7 +65,7 @@ def language(text: str) -> str:
 def draw(model: SemanticModel, topics: Sequence[Shown], seed: int = 0) -> str:
     """Draws the map as an `<svg>` element; text of the user's is escaped."""
     shown = chosen(len(model.documents))
-    places = layout(model.nearest.vectors[shown], seed)
+    places = layout(_vectors(model, shown, seed), seed)
     x = MARGIN + places[:, 0] * (WIDTH - 2 * MARGIN)
     y = MARGIN + (1 - places[:, 1]) * (HEIGHT - 2 * MARGIN)
     radius = float(np.clip(90 / np.sqrt(max(len(shown), 1)), 3.0, 9.0))
@@ -92,6 +93,17 @@ def draw(model: SemanticModel, topics: Sequence[Shown], seed: int = 0) -> str:
             f'lang="{language(topic.label)}">{escape(_short(topic.label))}</text>'
         )
     return "\n".join([*parts, "</svg>"])
+
+
+def _vectors(model: SemanticModel, shown: Sequence[int], seed: int) -> npt.NDArray[np.float32]:
+    """What the map goes by: latent axes of the words, and the embeddings where there are any, weighed as in a search."""
+    vectors = latent_vectors(model.nearest.rows, seed)[list(shown)]
+    if model.nearest.embeddings is None:
+        return vectors
+    embedded = model.nearest.embeddings.vectors[list(shown)]
+    return np.hstack([np.sqrt(1 - EMBEDDING_SHARE) * vectors, np.sqrt(EMBEDDING_SHARE) * embedded]).astype(
+        np.float32
+    )
 
 
 def _short(label: str) -> str:

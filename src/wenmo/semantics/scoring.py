@@ -15,24 +15,32 @@ CHANCE = "the same words at random"
 Scores = dict[str, float]
 
 
-def score(topics: Topics, documents: Sequence[Sequence[str]]) -> Scores:
-    """Coherence, diversity and the share of documents assigned, on documents given as content words."""
+def score(topics: Topics, documents: Sequence[Sequence[str]], held_out: Sequence[Sequence[str]]) -> Scores:
+    """Coherence and diversity by all documents, and the share of those held out that belong to a topic.
+
+    Coherence asks how often two words of a topic meet, which a few documents held out cannot tell: most pairs of them
+    never do. It is counted over all documents, as is usual.
+    """
     scores = quality(topics, documents)
     return {
         "coherence": round(scores["coherence"], 4),
         "diversity": round(scores["diversity"], 4),
-        "assigned": round(1 - scores["unassigned"], 4),
+        "assigned": round(1 - topics.assign(held_out).unassigned, 4),
     }
 
 
 def score_other_method(
-    topics: Topics, learned: Sequence[Sequence[str]], documents: Sequence[Sequence[str]], seed: int
+    topics: Topics,
+    learned: Sequence[Sequence[str]],
+    documents: Sequence[Sequence[str]],
+    held_out: Sequence[Sequence[str]],
+    seed: int,
 ) -> tuple[Method, Scores]:
     """Fits as many topics of the same words by the other method, and scores them on the same documents."""
     other: Method = "lda" if topics.method == "nmf" else "nmf"
     with_words = [document for document in learned if document]
     peer = fit_topics(with_words, topics.number, method=other, seed=seed, vocabulary=topics.vocabulary)
-    return other, score(peer, documents)
+    return other, score(peer, documents, held_out)
 
 
 def score_chance(topics: Topics, documents: Sequence[Sequence[str]], seed: int) -> Scores:

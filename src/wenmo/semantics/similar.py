@@ -1,4 +1,4 @@
-"""Documents with the nearest meaning: by the vectors of the user's own language model, or by latent semantics."""
+"""Documents with the nearest meaning: by the words in common, and by the vectors of the user's own language model."""
 
 from __future__ import annotations
 
@@ -14,75 +14,111 @@ from wenmo.errors import ResourceError
 from wenmo.progress import duration, track
 from wenmo.semantics.vectors import Vocabulary
 
-DIMENSIONS = 100
+AXES = 50
+EMBEDDING_SHARE = 0.2
+"""Weight of the embeddings' cosine beside the words'. Small language models tell what kind of text it is rather than what it
+is about; a fifth was better than either alone (see the lab log)."""
 Array = npt.NDArray[np.float32]
 Embed = Callable[[Sequence[str]], Array]
 
 
-def latent_axes(matrix: Any, seed: int, dimensions: int = DIMENSIONS) -> Array:
-    """Latent semantic analysis (Deerwester et al. 1990): the right singular vectors of TF-IDF rows, float32 (D, V).
+def latent_vectors(rows: Any, seed: int, dimensions: int = AXES) -> Array:
+    """Coordinates of TF-IDF rows on their latent axes (latent semantic analysis, Deerwester et al. 1990).
 
-    D is the least of `dimensions`, N - 1 and V - 1, and at least 1.
+    Args:
+        rows: Sparse (N, V).
+        seed: Seed of the randomised singular vectors.
+        dimensions: Most axes; there are at most N - 1 and V - 1, and at least 1.
+
+    Returns:
+        float32 (N, D), rows of length 1, or zeros.
     """
     from sklearn.utils.extmath import randomized_svd
 
-    size = max(min(dimensions, matrix.shape[0] - 1, matrix.shape[1] - 1), 1)
-    _, _, axes = randomized_svd(matrix, size, n_iter=4, random_state=seed)
-    return np.asarray(axes, np.float32)
+    size = max(min(dimensions, rows.shape[0] - 1, rows.shape[1] - 1), 1)
+    _, _, axes = randomized_svd(rows, size, n_iter=4, random_state=seed)
+    return unit(np.asarray(rows @ axes.T, np.float32))
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """Vectors of a language model for the documents, made comparable.
+
+    The part that all documents share says nothing about one of them, and a few large dimensions would decide every cosine:
+    the mean is taken off and each dimension is divided by its deviation.
+
+    Attributes:
+        centre: Mean over the corpus, float32 (D,).
+        scale: Standard deviation over the corpus, float32 (D,).
+        vectors: float32 (N, D), rows of length 1.
+    """
+
+    centre: Array
+    scale: Array
+    vectors: Array
+
+    @classmethod
+    def of(cls, raw: Array) -> Embeddings:
+        """Prepares the vectors (N, D) that a language model gave."""
+        centre = raw.mean(0, dtype=np.float64).astype(np.float32)
+        scale = np.maximum(raw.std(0, dtype=np.float64), 1e-6).astype(np.float32)
+        return cls(centre, scale, unit((raw - centre) / scale))
+
+    def of_new(self, raw: Array) -> Array:
+        """Brings vectors of new texts into the same form."""
+        return unit((raw - self.centre) / self.scale)
 
 
 @dataclass(frozen=True)
 class Nearest:
-    """Vectors of the corpus, ready to be compared with.
+    """The documents of a corpus, ready to be compared with.
 
     Attributes:
-        centre: What is taken off every vector, float32 (D,): the corpus mean for embeddings, whose common part says
-            nothing about a single text; zeros for latent semantics.
-        vectors: float32 (N, D), rows of length 1, or zeros for a document that has no vector.
-        axes: Latent axes, float32 (D, V); None when the vectors are a language model's.
+        vocabulary: All words of the documents.
+        rows: Their TF-IDF, sparse CSR (N, V), float32.
+        embeddings: Their embeddings, when there is a language model.
     """
 
-    centre: Array
-    vectors: Array
-    axes: Array | None = None
+    vocabulary: Vocabulary
+    rows: Any
+    embeddings: Embeddings | None = None
 
     @classmethod
-    def by_latent_axes(
-        cls, vocabulary: Vocabulary, documents: Sequence[Sequence[str]], seed: int = 0
-    ) -> Nearest:
-        """Prepares latent semantics of documents, given as content words."""
-        matrix = vocabulary.tfidf(documents)
-        axes = latent_axes(matrix, seed)
-        return cls(np.zeros(len(axes), np.float32), _unit(np.asarray(matrix @ axes.T, np.float32)), axes)
+    def of(cls, documents: Sequence[Sequence[str]], raw: Array | None = None) -> Nearest:
+        """Prepares documents, given as content words, and their embeddings (N, D) where there are any."""
+        vocabulary = Vocabulary.of(documents, least=1, largest=200_000)
+        embeddings = None if raw is None else Embeddings.of(raw)
+        return cls(vocabulary, vocabulary.tfidf(documents).astype(np.float32), embeddings)
 
-    @classmethod
-    def by_embedding(cls, vectors: Array) -> Nearest:
-        """Prepares the vectors (N, D) that a language model gave the documents."""
-        centre = vectors.mean(0, dtype=np.float64).astype(np.float32)
-        return cls(centre, _unit(vectors - centre))
+    def search(
+        self, words: Sequence[Sequence[str]], count: int, raw: Array | None = None
+    ) -> list[list[tuple[int, float]]]:
+        """Finds the documents most like each text.
 
-    def vectors_of(self, vocabulary: Vocabulary, words: Sequence[Sequence[str]], raw: Array | None) -> Array:
-        """Vectors of new texts: from their content words, or from `raw` embeddings (N, D) where a model gives them."""
-        if self.axes is not None:
-            return _unit(np.asarray(vocabulary.tfidf(words) @ self.axes.T, np.float32))
-        assert raw is not None
-        return _unit(raw - self.centre)
+        Args:
+            words: Content words of each text.
+            count: Most documents for each.
+            raw: Embeddings of the texts, float32 (M, D), when the documents have them.
 
-    def search(self, vectors: Array, count: int) -> list[list[tuple[int, float]]]:
-        """Finds the documents with the highest cosine for each vector: (document, cosine), the nearest first.
-
-        Documents without a vector, and everything for a query without one, are left out.
+        Returns:
+            (document, similarity) for each text, the nearest first: the cosine of the words, with `EMBEDDING_SHARE` of the
+            embeddings' where there are any. A document with which nothing is shared (similarity 0 or below) is left out.
         """
-        usable = np.flatnonzero(np.abs(self.vectors).sum(1) > 0)
+        queries = self.vocabulary.tfidf(words).astype(np.float32)
+        vectors = None if self.embeddings is None or raw is None else self.embeddings.of_new(raw)
         found = []
-        for vector in vectors:
-            cosines = self.vectors[usable] @ vector
-            order = np.argsort(-cosines, kind="stable")[:count] if np.abs(vector).sum() > 0 else []
-            found.append([(int(usable[i]), float(cosines[i])) for i in order])
+        for i in range(len(words)):
+            cosines = np.asarray((self.rows @ queries[i].T).todense(), np.float64).ravel()
+            if vectors is not None and self.embeddings is not None:
+                near = np.asarray(self.embeddings.vectors @ vectors[i], np.float64)
+                cosines = (1 - EMBEDDING_SHARE) * cosines + EMBEDDING_SHARE * near
+            order = np.argsort(-cosines, kind="stable")[:count]
+            found.append([(int(n), float(cosines[n])) for n in order if cosines[n] > 1e-9])
         return found
 
 
-def _unit(vectors: Array) -> Array:
+def unit(vectors: Array) -> Array:
+    """Rows scaled to length 1; rows of zeros stay."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.asarray(
         np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 1e-9), np.float32

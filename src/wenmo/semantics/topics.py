@@ -112,7 +112,7 @@ def fits(
     gram = components @ components.T
     made = np.sqrt(np.maximum(np.einsum("nk,kl,nl->n", weights, gram, weights), 0.0))
     own = np.sqrt(np.asarray(matrix.multiply(matrix).sum(1)).ravel())
-    return np.divide(dots, made * own, out=np.zeros(len(dots)), where=(made * own) > 0)
+    return np.asarray(np.divide(dots, made * own, out=np.zeros(len(dots)), where=(made * own) > 0))
 
 
 def fit_topics(

@@ -42,26 +42,28 @@ class Vocabulary:
         return np.asarray(np.log((1 + self.documents) / (1 + self.frequencies)) + 1)
 
     @classmethod
-    def of(cls, documents: Sequence[Sequence[str]]) -> Vocabulary:
-        """Collects the words that stand in at least two documents and not in most of them.
+    def of(cls, documents: Sequence[Sequence[str]], *, least: int = 2, largest: int = LARGEST) -> Vocabulary:
+        """Collects the words that stand in enough documents and not in most of them.
 
         Args:
-            documents: Content words of each document. With fewer than 10 documents a word needs only one.
+            documents: Content words of each document.
+            least: Documents that a word must stand in; one of fewer than 10 documents.
+            largest: Most words.
         """
         counts: Counter[str] = Counter()
         for document in documents:
             counts.update(set(document))
         total = len(documents)
-        least = 2 if total >= 10 else 1
+        least = least if total >= 10 else 1
         most = WIDEST * total if total >= 20 else total
-        kept = sorted(((-n, word) for word, n in counts.items() if least <= n <= most))[:LARGEST]
+        kept = sorted(((-n, word) for word, n in counts.items() if least <= n <= most))[:largest]
         return cls(tuple(word for _, word in kept), np.array([-n for n, _ in kept], np.int64), total)
 
     def counts(self, documents: Sequence[Sequence[str]]) -> Any:
         """Counts words: scipy CSR matrix, float64 (N, V); words outside the vocabulary are left out."""
         from scipy.sparse import csr_matrix
 
-        starts, columns, values = [0], [], []
+        starts, columns, values = [0], list[int](), list[int]()
         for document in documents:
             found = Counter(self.index[word] for word in document if word in self.index)
             columns.extend(found)

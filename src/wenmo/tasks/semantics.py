@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 LANGUAGE_MODEL = "language_model"
 MAP = "map.html"
 ENOUGH = 20
-"""Documents held out below which scores are those of all documents."""
+"""Fewest documents that are worth holding out."""
 LEAST_SHARE = 0.6
 """Share of the budget after which no further number of topics is tried."""
 
@@ -55,7 +55,7 @@ class Similar(BaseModel):
     excerpt: str
     """Its beginning."""
     similarity: float
-    """Cosine, at most 1."""
+    """Cosine, at most 1; with --from a mean of the words' and the embeddings'."""
 
 
 class TextMeaning(BaseModel):
@@ -197,9 +197,7 @@ class SemanticsTask(Task):
             vectors = read_all(
                 embed, documents.texts, seconds=context.left, say=context.say, progress=context.progress
             )
-        model = fitting.assemble(
-            documents.texts, documents.sources, topics, embed=embed, vectors=vectors, seed=settings.seed
-        )
+        model = fitting.assemble(documents.texts, documents.sources, topics, embed=embed, vectors=vectors)
         model.facts = {"why": why}
         if len(trials) > 1:
             model.facts["trials"] = [[t.number, t.coherence, t.stability, t.coverage] for t in trials]
@@ -210,14 +208,14 @@ class SemanticsTask(Task):
             context.say(
                 f"fewer than {ENOUGH} documents are held out, so the scores are those of all documents"
             )
-        held = [words[i] for i in scored]
-        scores = scoring.score(model.topics, held)
+        held = [words[i] for i in sorted(held_out)] or words
+        scores = scoring.score(model.topics, words, held)
         baselines: dict[str, dict[str, float]] = {}
         if context.left > context.budget * (1 - LEAST_SHARE) / 2:
             learned = [words[i] for i in train]
-            name, values = scoring.score_other_method(model.topics, learned, held, settings.seed)
+            name, values = scoring.score_other_method(model.topics, learned, words, held, settings.seed)
             baselines[name] = values
-        baselines[scoring.CHANCE] = scoring.score_chance(model.topics, held, settings.seed)
+        baselines[scoring.CHANCE] = scoring.score_chance(model.topics, words, settings.seed)
         return TaskOutcome(
             model=Semantics(model, page, settings.from_model),
             metric="coherence",
@@ -227,7 +225,8 @@ class SemanticsTask(Task):
             dropped=dict(documents.dropped),
             verdict=scoring.verdict(model.topics, scores, baselines[scoring.CHANCE], len(train)),
             signatures={
-                "coherence": "mean NPMI of the ten heaviest words of each topic over whole documents, from -1 to 1"
+                "coherence": "mean NPMI of the ten heaviest words of each topic, over all documents, from -1 to 1",
+                "assigned": "share of the documents held out that belong to one of the topics",
             },
             sections=_sections(model, assigned, svg, why),
         )
