@@ -15,8 +15,6 @@ import numpy.typing as npt
 Method = Literal["nmf", "lda"]
 Array = npt.NDArray[np.float64]
 SWEEPS = 60
-PRIOR = 0.1
-"""Dirichlet prior of a document's topics in LDA, times 10 / K: documents are about few things."""
 
 
 def fit(method: Method, matrix: Any, topics: int, seed: int) -> Array:
@@ -25,7 +23,7 @@ def fit(method: Method, matrix: Any, topics: int, seed: int) -> Array:
     Args:
         method: `nmf` factorises TF-IDF rows (Lee and Seung 1999), begun from the singular vectors (Boutsidis and
             Gallopoulos 2008), so that no chance is in it; `lda` is online variational Bayes (Hoffman et al. 2010)
-            on counts.
+            on counts, with symmetric Dirichlet priors of 1 / K.
         matrix: Sparse (N, V): TF-IDF for nmf, counts for lda.
         topics: Number of topics K, at most min(N, V).
         seed: Seed of lda, and of the randomised singular vectors.
@@ -44,7 +42,7 @@ def fit(method: Method, matrix: Any, topics: int, seed: int) -> Array:
             return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12))
         model = LatentDirichletAllocation(
             topics,
-            doc_topic_prior=PRIOR * 10 / topics,
+            doc_topic_prior=1 / topics,
             learning_method="batch" if matrix.shape[0] <= 5_000 else "online",
             max_iter=30 if matrix.shape[0] <= 5_000 else 10,
             batch_size=512,
@@ -78,7 +76,7 @@ def _least_squares(matrix: Any, components: Array) -> Array:
 def _variational(matrix: Any, components: Array) -> Array:
     from scipy.special import psi
 
-    prior = PRIOR * 10 / len(components)
+    prior = 1 / len(components)
     found = np.zeros((matrix.shape[0], len(components)))
     for row in range(matrix.shape[0]):
         part = slice(matrix.indptr[row], matrix.indptr[row + 1])

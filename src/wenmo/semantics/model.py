@@ -69,10 +69,8 @@ class SemanticModel:
             return []
         raw = self.embed(texts) if self.embed is not None else None
         words = [content_words(text) for text in texts]
-        vectors = self.nearest.vectors_of(self.topics.vocabulary, words, raw)
-        return [
-            [(self.documents[i], cosine) for i, cosine in row] for row in self.nearest.search(vectors, count)
-        ]
+        found = self.nearest.search(words, count, raw)
+        return [[(self.documents[i], similarity) for i, similarity in row] for row in found]
 
     def save(self, directory: Path) -> None:
         """Writes arrays as npz without pickle, and JSON."""

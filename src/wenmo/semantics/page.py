@@ -96,7 +96,7 @@ def draw(model: SemanticModel, topics: Sequence[Shown], seed: int = 0) -> str:
 
 
 def _vectors(model: SemanticModel, shown: Sequence[int], seed: int) -> npt.NDArray[np.float32]:
-    """What the map goes by: latent axes of the words, and the embeddings where there are any, weighed as in a search."""
+    """What the map goes by: latent axes of the words and the embeddings, weighed as in a search."""
     vectors = latent_vectors(model.nearest.rows, seed)[list(shown)]
     if model.nearest.embeddings is None:
         return vectors

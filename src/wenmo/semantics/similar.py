@@ -16,8 +16,8 @@ from wenmo.semantics.vectors import Vocabulary
 
 AXES = 50
 EMBEDDING_SHARE = 0.2
-"""Weight of the embeddings' cosine beside the words'. Small language models tell what kind of text it is rather than what it
-is about; a fifth was better than either alone (see the lab log)."""
+"""Weight of the embeddings' cosine beside the words'. Small language models tell what kind of text it is rather than
+what it is about; a fifth was better than either alone (see the lab log)."""
 Array = npt.NDArray[np.float32]
 Embed = Callable[[Sequence[str]], Array]
 
@@ -44,8 +44,8 @@ def latent_vectors(rows: Any, seed: int, dimensions: int = AXES) -> Array:
 class Embeddings:
     """Vectors of a language model for the documents, made comparable.
 
-    The part that all documents share says nothing about one of them, and a few large dimensions would decide every cosine:
-    the mean is taken off and each dimension is divided by its deviation.
+    The part that all documents share says nothing about one of them, and a few large dimensions would decide every
+    cosine: the mean is taken off and each dimension is divided by its deviation.
 
     Attributes:
         centre: Mean over the corpus, float32 (D,).
@@ -101,8 +101,9 @@ class Nearest:
             raw: Embeddings of the texts, float32 (M, D), when the documents have them.
 
         Returns:
-            (document, similarity) for each text, the nearest first: the cosine of the words, with `EMBEDDING_SHARE` of the
-            embeddings' where there are any. A document with which nothing is shared (similarity 0 or below) is left out.
+            (document, similarity) for each text, the nearest first: the cosine of the words, with
+            `EMBEDDING_SHARE` of the embeddings' where there are any. A document with which nothing is shared
+            (similarity 0 or below) is left out.
         """
         queries = self.vocabulary.tfidf(words).astype(np.float32)
         vectors = None if self.embeddings is None or raw is None else self.embeddings.of_new(raw)

@@ -51,17 +51,9 @@ class Topics:
         return vocabulary.tfidf(documents) if self.method == "nmf" else vocabulary.counts(documents)
 
     def top(self, count: int = TOP_WORDS) -> list[list[int]]:
-        """Columns of the heaviest words of each topic, heaviest first; words of weight zero are left out.
-
-        Under lda a word is weighed by its weight times the logarithm of its weight over the mean of the topics, so that
-        words of every topic do not come first (Blei and Lafferty 2009).
-        """
-        shown = self.components
-        if self.method == "lda" and self.number > 1:
-            logs = np.log(np.maximum(shown, 1e-12))
-            shown = np.maximum(shown * (logs - logs.mean(0)), 0.0)
-        order = np.argsort(-shown, axis=1, kind="stable")[:, :count]
-        return [[int(c) for c in row if shown[k, c] > 0] for k, row in enumerate(order)]
+        """Columns of the heaviest words of each topic, heaviest first; words of weight zero are left out."""
+        order = np.argsort(-self.components, axis=1, kind="stable")[:, :count]
+        return [[int(c) for c in row if self.components[k, c] > 0] for k, row in enumerate(order)]
 
     def words(self, count: int = TOP_WORDS) -> list[list[str]]:
         """The heaviest words of each topic."""

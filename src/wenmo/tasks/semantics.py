@@ -174,7 +174,10 @@ class SemanticsTask(Task):
         from wenmo.semantics.similar import read_all
         from wenmo.semantics.tokens import content_words
 
-        embed = _embedder(settings.from_model) if settings.from_model is not None else None
+        embed = None
+        if settings.from_model is not None:
+            embed = _embedder(settings.from_model)
+            embed(["."])  # a model that cannot be used is refused before the work
         documents, held_out = _documents(paths, settings, context)
         train = [i for i in range(len(documents.texts)) if i not in held_out]
         words = [content_words(text) for text in documents.texts]
@@ -203,11 +206,8 @@ class SemanticsTask(Task):
             model.facts["trials"] = [[t.number, t.coherence, t.stability, t.coverage] for t in trials]
         assigned = model.assign(documents.texts)
         page, svg = render_map(model, assigned, ", ".join(Path(path).name for path in paths), settings.seed)
-        scored = sorted(held_out) if len(held_out) >= ENOUGH else list(range(len(words)))
-        if scored and len(scored) == len(words):
-            context.say(
-                f"fewer than {ENOUGH} documents are held out, so the scores are those of all documents"
-            )
+        if not held_out:
+            context.say(f"fewer than {ENOUGH} documents could be held out, so all were learned from")
         held = [words[i] for i in sorted(held_out)] or words
         scores = scoring.score(model.topics, words, held)
         baselines: dict[str, dict[str, float]] = {}
