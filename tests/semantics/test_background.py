@@ -19,7 +19,7 @@ def test_specificity_is_the_tail_of_the_poisson_distribution(count, expected):
 
 
 def test_specificity_is_the_limit_of_the_hypergeometric_one():
-    total, of_word, document, count = 10_000_000, 3_000, 1_000, 6
+    total, of_word, document, count = 1_000_000_000, 30_000, 10_000, 6
     exact = -hypergeom.logsf(count - 1, total, of_word, document) / math.log(10)
     assert specificity(count, document * of_word / total) == pytest.approx(exact, rel=1e-3)
 

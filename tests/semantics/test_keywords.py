@@ -9,9 +9,9 @@ from wenmo.semantics.tokens import tokens
 
 DOCUMENTS = {
     "zh": (
-        "基于小波变换的图像分割。图像分割是计算机视觉的重要问题。本文提出一种基于小波变换的图像分割算法,"
-        "实验结果表明该算法误差小、速度快。小波变换适用于医学图像。",
-        {"图像分割", "小波变换"},
+        "神经网络的图像分割。图像分割是计算机视觉的重要问题。本文采用神经网络进行图像分割,"
+        "结果表明误差低、速度快。神经网络适用于医学图像。",
+        {"图像分割", "神经网络"},
     ),
     "en": (
         "Image segmentation by the wavelet transform. Image segmentation is an important problem of computer vision. We "
