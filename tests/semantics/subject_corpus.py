@@ -16,7 +16,10 @@ SUBJECTS = {
         ("novel", "author", "chapter", "plot", "character", "publisher", "translation", "cover", "reader", "prose"),
     ),
 }  # fmt: skip
-JOINS = {"zh": ("的", "和", "，", "。", "很", "也"), "en": (" the ", " and ", ", ", ". The ", " of ", " with ")}
+JOINS = {
+    "zh": ("的", "和", "，", "。", "很", "也"),
+    "en": (" the ", " and ", ", ", ". The ", " of ", " with "),
+}
 
 
 def corpus(language: str, documents: int = 60, words: int = 14, seed: int = 0) -> tuple[list[str], list[int]]:

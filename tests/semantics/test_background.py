@@ -29,8 +29,17 @@ def test_specificity_has_no_upper_limit():
 
 
 def test_text_at_large_knows_common_from_rare():
-    assert general_frequency("的", "han") > general_frequency("图像", "han") > general_frequency("偏心涡", "han") > 0
-    assert general_frequency("the", "latin") > general_frequency("method", "latin") > general_frequency("qubit", "latin")
+    assert (
+        general_frequency("的", "han")
+        > general_frequency("图像", "han")
+        > general_frequency("偏心涡", "han")
+        > 0
+    )
+    assert (
+        general_frequency("the", "latin")
+        > general_frequency("method", "latin")
+        > general_frequency("qubit", "latin")
+    )
 
 
 def test_a_corpus_outweighs_text_at_large_as_it_grows(texts):
@@ -38,7 +47,9 @@ def test_a_corpus_outweighs_text_at_large_as_it_grows(texts):
     key = tokens(texts[0])[0].key
     kind = tokens(texts[0])[0].kind
     assert Background().probability(key, kind) == general_frequency(key, kind)
-    expected = (background.counts[key] + PRIOR_WORDS * general_frequency(key, kind)) / (background.words + PRIOR_WORDS)
+    expected = (background.counts[key] + PRIOR_WORDS * general_frequency(key, kind)) / (
+        background.words + PRIOR_WORDS
+    )
     assert background.probability(key, kind) == pytest.approx(expected)
     assert background.documents == len(texts)
 

@@ -61,6 +61,8 @@ def test_a_long_document_keeps_what_is_repeated(monkeypatch):
 
 def test_spelling_is_the_most_frequent_with_the_fewest_capitals():
     text = "Image data, image data and IMAGE DATA, IMAGE DATA"
-    (candidate,) = [c for c in candidates(text, tokens(text)).values() if len(c.key) == 1 and c.key[0] == "image"]
+    (candidate,) = [
+        c for c in candidates(text, tokens(text)).values() if len(c.key) == 1 and c.key[0] == "image"
+    ]
     assert candidate.surfaces == Counter({"IMAGE": 2, "Image": 1, "image": 1})
     assert candidate.text == "IMAGE"

@@ -3,10 +3,9 @@ import pytest
 from wenmo.semantics.choosing import Trial, choose_number, justification, numbers_to_try
 
 
-@pytest.mark.parametrize("method", ["nmf", "lda"])
-def test_three_subjects_are_three_topics(method, words):
+def test_three_subjects_are_three_topics(words):
     steps = []
-    topics, trials = choose_number(words, method=method, step=steps.append)
+    topics, trials = choose_number(words, step=steps.append)
     assert topics.number == 3
     assert steps == [trial.number for trial in trials] == sorted(steps)
     assert max(trials, key=lambda trial: trial.score).number == 3

@@ -57,7 +57,10 @@ def test_a_line_break_goes_on_only_into_a_lower_case_word():
 
 def test_words_of_grammar_break_in_both_languages():
     assert [t.text for t in tokens("本文提出了图像的算法") if not t.breaks] == ["图像", "算法"]
-    assert [t.text for t in tokens("We propose quickly the image of 3 networks") if not t.breaks] == ["image", "networks"]
+    assert [t.text for t in tokens("We propose quickly the image of 3 networks") if not t.breaks] == [
+        "image",
+        "networks",
+    ]
 
 
 def test_content_words_tell_the_subject():

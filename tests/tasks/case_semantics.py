@@ -11,7 +11,12 @@ from subject_corpus import corpus
 SETTINGS = {"budget": "60s", "topics": 3}
 INPUTS = {
     "zh": ["酒店的房间很干净，早餐也好", "电脑的键盘和屏幕", "不知所云", "小说 novel 的作者"],
-    "en": ["The hotel room and the breakfast", "keyboard and screen of the laptop", "zzz qqq", "novel 小说 author"],
+    "en": [
+        "The hotel room and the breakfast",
+        "keyboard and screen of the laptop",
+        "zzz qqq",
+        "novel 小说 author",
+    ],
 }
 
 

@@ -1,6 +1,6 @@
 """The two factorisations behind topics, and the weights of a new document under each.
 
-Fitting is scikit-learn's; finding a document's weights is done here, with a fixed number of steps for each document
+Fitting is scikit-learn's; finding a document's weights is done here, with a number of steps that depends on that document
 alone, so that a result depends neither on the other documents of a batch nor on having been saved.
 """
 
@@ -15,6 +15,8 @@ import numpy.typing as npt
 Method = Literal["nmf", "lda"]
 Array = npt.NDArray[np.float64]
 SWEEPS = 60
+CHANGE = 1e-5
+"""Mean change of a document's weights at which lda stops."""
 
 
 def fit(method: Method, matrix: Any, topics: int, seed: int) -> Array:
@@ -87,6 +89,9 @@ def _variational(matrix: Any, components: Array) -> Array:
         gamma = np.full(len(components), prior + counts.sum() / len(components))
         for _ in range(SWEEPS):
             expected = np.exp(psi(gamma) - psi(gamma.sum()))
+            before = gamma
             gamma = prior + expected * (words @ (counts / (expected @ words + 1e-100)))
+            if np.abs(gamma - before).mean() < CHANGE:
+                break
         found[row] = gamma - prior
     return found

@@ -17,7 +17,7 @@ from wenmo.semantics.factors import Method
 from wenmo.semantics.vectors import Vocabulary
 
 TOP_WORDS = 10
-NULL_DOCUMENTS = 500
+NULL_DOCUMENTS = 300
 NULL_LEVEL = 0.5
 """A document belongs to none of the topics unless it fits better than this share of random word bags."""
 
