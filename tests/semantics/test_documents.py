@@ -57,7 +57,7 @@ def test_what_is_named_is_a_file_where_there_is_one(tmp_path):
     path.write_text("酒店的早餐", encoding="utf-8")
     found = given_documents([str(path), "电脑的键盘", "Is this a text?"], [])
     assert found.texts == ["电脑的键盘", "Is this a text?", "酒店的早餐"]
-    assert found.sources[:2] == ["", ""] and found.sources[2].endswith("notes.txt")
+    assert found.sources[:2] == ["", ""] and "notes.txt" in found.sources[2]
     with pytest.raises(InputError, match=r"there is no file nothing\.txt"):
         given_documents(["nothing.txt"], [])
     with pytest.raises(OptionError, match="no text"):

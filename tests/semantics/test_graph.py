@@ -33,7 +33,7 @@ def test_it_is_the_walk_on_the_dense_matrix(keys, window):
 
 
 def test_early_and_well_connected_words_come_first():
-    rank = position_rank("图像 a b 图像 c d 图像 e f".split())
+    rank = position_rank(["图像", "a", "b", "图像", "c", "d", "图像", "e", "f"])
     assert max(rank, key=rank.get) == "图像"
     assert np.mean(list(rank.values())) == pytest.approx(1)
     assert position_rank([]) == {} and position_rank(["one"]) == {"one": pytest.approx(1.0)}

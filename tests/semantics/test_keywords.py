@@ -14,9 +14,9 @@ DOCUMENTS = {
         {"图像分割", "神经网络"},
     ),
     "en": (
-        "Image segmentation by the wavelet transform. Image segmentation is an important problem of computer vision. We "
-        "propose an algorithm for image segmentation based on the wavelet transform. Results show small errors. The "
-        "wavelet transform suits medical images.",
+        "Image segmentation by the wavelet transform. Image segmentation is an important problem of computer "
+        "vision. We propose an algorithm for image segmentation based on the wavelet transform. Results show small "
+        "errors. The wavelet transform suits medical images.",
         {"image segmentation", "wavelet transform"},
     ),
 }  # fmt: skip

@@ -27,7 +27,7 @@ def test_every_feature_has_a_weight_and_unused_ones_none():
 
 @pytest.mark.parametrize("language", ["zh", "en"])
 def test_features_are_what_they_say(language):
-    found, read, values = described(TEXTS[language])
+    found, _, values = described(TEXTS[language])
     assert values.shape == (len(found), len(FEATURES)) and np.isfinite(values).all()
     column = {name: values[:, i] for i, name in enumerate(FEATURES)}
     for i, candidate in enumerate(found):

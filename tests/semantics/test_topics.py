@@ -39,7 +39,7 @@ def test_a_document_about_nothing_belongs_to_none(method, language, words):
 
 def test_the_same_documents_give_the_same_topics(words):
     first, second = fit_topics(words, 3), fit_topics(words, 3)
-    assert (first.components == second.components).all() and first.threshold == second.threshold
+    assert (first.components == second.components).all() and (first.thresholds == second.thresholds).all()
 
 
 @pytest.mark.parametrize("number", [0, 61])

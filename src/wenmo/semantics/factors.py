@@ -1,7 +1,7 @@
 """The two factorisations behind topics, and the weights of a new document under each.
 
-Fitting is scikit-learn's; finding a document's weights is done here, with a number of steps that depends on that document
-alone, so that a result depends neither on the other documents of a batch nor on having been saved.
+Fitting is scikit-learn's; finding a document's weights is done here, with a number of steps that depends on that
+document alone, so that a result depends neither on the other documents of a batch nor on having been saved.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -105,7 +106,7 @@ def label_topics(topics: Topics, texts: Sequence[tuple[str, Sequence[Token]]]) -
             for key in chosen
         ]
         labels.append(" · ".join(names or words[:LABEL_PHRASES]) or "(no words)")
-    return Topics(topics.method, topics.vocabulary, topics.components, topics.threshold, tuple(labels))
+    return replace(topics, labels=tuple(labels))
 
 
 def _about(phrase: str, weights: dict[str, float]) -> float:

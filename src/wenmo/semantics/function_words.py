@@ -65,12 +65,12 @@ clearly close commonly completely currently difficult directly due earlier easil
 entire entirely especially essential exactly excellent extensive extremely fairly finally fully further
 furthermore generally greater greatly half highly immediately important in-depth increasingly independently
 interested interesting largely latest latter former likely little mainly mere merely mostly namely nearly
-necessary newly next nice notably novel obvious obviously originally overall particular particularly possibly
+necessary newly next nice notably obvious obviously originally overall particular particularly possibly
 practically presently previous previously primarily prior probably proper properly quick quickly really recent
 recently relatively relevant remarkable remarkably right satisfactory significantly similarly simply
 simultaneously slightly specific specifically strongly subsequent subsequently substantial substantially
 successful successfully sufficient sufficiently suitable true truly typically useful usual various well-known
-widely wider zero made-up paper article author authors
+widely wider zero paper article
 """
 
 _ENGLISH_GENERAL = """
@@ -85,7 +85,7 @@ goal good great group groups high higher highest idea ideas impact implementatio
 improvement independent individual individuals information interest interests introduction investigation issue
 issues item items key kind kinds knowledge lack large larger largest last late level levels life limit line list
 literature long longer lot low lower lowest main major man manner matter measure measurement mechanism men
-method methodology methods minor model models nature new notion number numbers object objective objectives old
+method methodology methods minor model models nature novel new notion number numbers object objective objectives old
 order original overview part parts people performance period person perspective phase phenomenon place points
 poor position possibility possible practical practice presence primary principle problem problems procedure
 procedures process processes product program programs properties property proposal purpose quality quantity

@@ -77,6 +77,8 @@ class SemanticModel:
         arrays: dict[str, Any] = {
             "components": self.topics.components,
             "frequencies": self.topics.vocabulary.frequencies,
+            "lengths": self.topics.lengths,
+            "thresholds": self.topics.thresholds,
             "word_frequencies": self.nearest.vocabulary.frequencies,
             "rows_data": self.nearest.rows.data,
             "rows_indices": self.nearest.rows.indices,
@@ -90,7 +92,6 @@ class SemanticModel:
         self.background.save(directory / BACKGROUND)
         description = {
             "method": self.topics.method,
-            "threshold": self.topics.threshold,
             "labels": list(self.topics.labels),
             "vocabulary": list(self.topics.vocabulary.words),
             "counted": self.topics.vocabulary.documents,
@@ -124,7 +125,8 @@ class SemanticModel:
                 description["method"],
                 vocabulary,
                 held["components"],
-                float(description["threshold"]),
+                held["lengths"],
+                held["thresholds"],
                 tuple(description["labels"]),
             )
             documents = [Stored(*entry) for entry in description["documents"]]
@@ -152,6 +154,8 @@ def _check(topics: Topics, nearest: Nearest, documents: Sequence[Stored], embeds
     words = len(topics.vocabulary.words)
     if topics.components.shape != (len(topics.labels), words) or len(topics.vocabulary.frequencies) != words:
         raise ValueError("the topics do not fit the vocabulary")
+    if not len(topics.lengths) or topics.lengths.shape != topics.thresholds.shape:
+        raise ValueError("the levels of the topics do not fit")
     if len(nearest.vocabulary.frequencies) != len(nearest.vocabulary.words):
         raise ValueError("the words do not fit their frequencies")
     if (nearest.embeddings is not None) != embeds:

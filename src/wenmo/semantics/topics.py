@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from wenmo.semantics.factors import Method
 from wenmo.semantics.vectors import Vocabulary
 
 TOP_WORDS = 10
-NULL_DOCUMENTS = 300
+NULL_DOCUMENTS = 100
 NULL_LEVEL = 0.5
 """A document belongs to none of the topics unless it fits better than this share of random word bags."""
 
@@ -30,14 +30,16 @@ class Topics:
         method: `nmf` or `lda`.
         vocabulary: The words and their document frequencies.
         components: Weights of words, float64 (K, V), see `factors.fit`.
-        threshold: Least fit (see `fits`) of a document that belongs to a topic.
+        lengths: Numbers of different known words in a document, ascending, float64 (L,).
+        thresholds: Least fit (see `fits`) of a document of that length that belongs to a topic, float64 (L,).
         labels: A few specific phrases for each topic.
     """
 
     method: Method
     vocabulary: Vocabulary
     components: npt.NDArray[np.float64]
-    threshold: float
+    lengths: npt.NDArray[np.float64]
+    thresholds: npt.NDArray[np.float64]
     labels: tuple[str, ...] = ()
 
     @property
@@ -67,7 +69,10 @@ class Topics:
         mass = found * np.maximum(self.components.sum(1), 1e-12) if self.method == "nmf" else found
         total = mass.sum(1, keepdims=True)
         shares = np.divide(mass, total, out=np.zeros_like(mass), where=total > 0)
-        topic = np.where((fit >= self.threshold) & (total.ravel() > 0), shares.argmax(1), -1)
+        least = np.interp(
+            np.log(np.maximum(np.diff(matrix.indptr), 1)), np.log(self.lengths), self.thresholds
+        )
+        topic = np.where((fit >= least) & (total.ravel() > 0), shares.argmax(1), -1)
         return Assignment(shares, fit, topic.astype(np.int64))
 
 
@@ -117,9 +122,9 @@ def fit_topics(
 ) -> Topics:
     """Fits topics and the level below which a document belongs to none.
 
-    That level is the fit which half of the word bags do not reach that have
-    the lengths of the documents and words drawn
-    at random by their frequency: text of the same words about nothing.
+    That level is the fit which half of the word bags of that length do not reach whose words are drawn at random by
+    their frequency: text of the same words about nothing. A short text fits less well than a long one, so that the
+    level goes with the length.
 
     Args:
         documents: Content words of each document.
@@ -134,26 +139,29 @@ def fit_topics(
     vocabulary = vocabulary or Vocabulary.of(documents)
     if number < 1 or number > min(len(documents), len(vocabulary.words)):
         raise ValueError("more topics than documents or words")
-    empty = Topics(method, vocabulary, np.zeros((number, len(vocabulary.words))), 0.0)
-    components = factors.fit(method, empty.matrix(documents), number, seed)
-    return Topics(method, vocabulary, components, _null_fit(method, vocabulary, components, documents, seed))
+    nothing = np.ones(1)
+    empty = Topics(method, vocabulary, np.zeros((number, len(vocabulary.words))), nothing, nothing)
+    unlimited = replace(empty, components=factors.fit(method, empty.matrix(documents), number, seed))
+    lengths, levels = _null_levels(unlimited, documents, seed)
+    return replace(unlimited, lengths=lengths, thresholds=levels)
 
 
-def _null_fit(
-    method: Method,
-    vocabulary: Vocabulary,
-    components: npt.NDArray[np.float64],
-    documents: Sequence[Sequence[str]],
-    seed: int,
-) -> float:
+def _null_levels(
+    topics: Topics, documents: Sequence[Sequence[str]], seed: int
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Median fit of random word bags of 1, 2, 4, ... words, up to the length of the longest document."""
     chance = random.Random(seed)
-    pool = [word for document in documents for word in document if word in vocabulary.index]
-    lengths = [n for n in (sum(word in vocabulary.index for word in document) for document in documents) if n]
-    if not pool or len(components) < 2:
-        return 1e-9
-    bags = [chance.choices(pool, k=chance.choice(lengths)) for _ in range(NULL_DOCUMENTS)]
-    null = Topics(method, vocabulary, components, 0.0).assign(bags).fit
-    return float(np.quantile(null, NULL_LEVEL))
+    index = topics.vocabulary.index
+    pool = [word for document in documents for word in document if word in index]
+    if not pool or topics.number < 2:
+        return np.ones(1), np.full(1, 1e-9)
+    longest = max(sum(word in index for word in document) for document in documents)
+    lengths, levels = [], []
+    for power in range(longest.bit_length()):
+        bags = [chance.choices(pool, k=2**power) for _ in range(NULL_DOCUMENTS)]
+        lengths.append(float(np.mean([len(set(bag)) for bag in bags])))
+        levels.append(float(np.quantile(topics.assign(bags).fit, NULL_LEVEL)))
+    return np.array(lengths), np.array(levels)
 
 
 def class_tfidf(

@@ -374,6 +374,16 @@ def topics(
     terminal.result(content, "\n".join(listing.assigned_lines(rows)))
 
 
+def _check(top: int, output: Path | None) -> None:
+    """Refuses options before the work."""
+    from wenmo.tasking.batch import check_written
+
+    if top < 1:
+        raise OptionError(f"--top: {top} is not at least 1")
+    if output is not None:
+        check_written(output)
+
+
 def _opened(model: Path) -> Semantics:
     from wenmo.tasking.running import load_task
 
@@ -388,7 +398,7 @@ def keywords(
     *,
     file: list[Path] | None = None,
     model: Path | None = None,
-    top: Annotated[int, Field(ge=1)] = 10,
+    top: int = 10,
     overall: bool = False,
     unit: Unit = "file",
     text_field: str | None = None,
@@ -417,10 +427,9 @@ def keywords(
     from wenmo.semantics.documents import given_documents
     from wenmo.semantics.keywords import extract, extract_overall
     from wenmo.semantics.tokens import tokens
-    from wenmo.tasking.batch import check_written, write_rows
+    from wenmo.tasking.batch import write_rows
 
-    if output is not None:
-        check_written(output)
+    _check(top, output)
     read = given_documents(texts or [], file or [], text_field=text_field, encoding=encoding, unit=unit)
     for note in [*read.notes, *(f"left out: {count:,} {reason}" for reason, count in read.dropped.items())]:
         terminal.tell(note)
@@ -455,7 +464,7 @@ def similar(
     /,
     *,
     file: list[Path] | None = None,
-    top: Annotated[int, Field(ge=1)] = 5,
+    top: int = 5,
     text_field: str | None = None,
     encoding: str | None = None,
     output: Output = None,
@@ -474,10 +483,9 @@ def similar(
         terminal: Where the result goes.
     """
     from wenmo.semantics.fitting import excerpt
-    from wenmo.tasking.batch import check_written, gather, write_rows
+    from wenmo.tasking.batch import gather, write_rows
 
-    if output is not None:
-        check_written(output)
+    _check(top, output)
     opened = _opened(model)
     items = gather(texts or [], file or [], column=text_field, encoding=encoding)
     found = [_similar(row) for row in opened.model.similar([item.text for item in items], top)]
