@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from wenmo.semantics.function_words import stop_words
 from wenmo.semantics.tokens import Token
@@ -55,14 +56,25 @@ class Candidate:
 
 
 def runs(tokens: Sequence[Token]) -> list[range]:
-    """Stretches of tokens that could be one phrase: joined, and none of them breaks."""
+    """Stretches of tokens that could be one phrase: joined, and none of them breaks.
+
+    A soft token (see `Token`) does not break where it stands beside a word that it stands beside at least twice.
+    """
+    pairs = Counter((a.key, b.key) for a, b in pairwise(tokens) if b.joined and (a.soft or b.soft))
+    breaks = [token.breaks for token in tokens]
+    for i, (first, second) in enumerate(pairwise(tokens)):
+        if second.joined and pairs[first.key, second.key] > 1:
+            if first.soft and not second.breaks:
+                breaks[i] = False
+            if second.soft and not first.breaks:
+                breaks[i + 1] = False
     found: list[range] = []
     start: int | None = None
     for i, token in enumerate(tokens):
-        if start is not None and (token.breaks or not token.joined):
+        if start is not None and (breaks[i] or not token.joined):
             found.append(range(start, i))
             start = None
-        if start is None and not token.breaks:
+        if start is None and not breaks[i]:
             start = i
     if start is not None:
         found.append(range(start, len(tokens)))

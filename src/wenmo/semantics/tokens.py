@@ -31,6 +31,8 @@ class Token:
         end: Position after its last character.
         joined: Whether only space (or a hyphen) stands between it and the token before.
         breaks: Whether it can stand in no key phrase: function words, frame words, lone numbers.
+        soft: Whether a document may show that it does not break after all, by repeating it beside the same word: many
+            terms have a character in them that is also a word of grammar (小波, 低渗透, 上拱).
     """
 
     text: str
@@ -41,8 +43,12 @@ class Token:
     end: int
     joined: bool
     breaks: bool
+    soft: bool = False
 
 
+_HARD = frozenset(
+    "的了着过之和与及或在是对由从以而其为被把将使让不没有各每这那此该本我你他她它们并且也都就还又很则若如因"
+)
 _KEPT_S = (
     "ss",
     "us",
@@ -118,12 +124,10 @@ def tokens(text: str) -> list[Token]:
         start = text.index(word, end)
         joined = bool(found) and _joins(text[end:start], word)
         end = start + len(word)
-        found.append(Token(word, *_describe(word), start, end, joined, _description(word)[3]))
+        key, kind, tag, breaks = _description(word)
+        soft = breaks and kind == "han" and len(word) == 1 and word not in _HARD
+        found.append(Token(word, key, kind, tag, start, end, joined, breaks, soft))
     return found
-
-
-def _describe(word: str) -> tuple[str, Kind, str]:
-    return _description(word)[:3]
 
 
 def content_words(text: str) -> list[str]:
