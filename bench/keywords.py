@@ -228,7 +228,7 @@ def main() -> None:
         claim="Keywords have the best F1@5 and F1@10 of the run on both languages, with no model and one document alone.",
         packages=("numpy", "scikit-learn", "rjieba"),
         path=options.output,
-        protocol="first k different phrases against all author keys, Porter stems in English; F1 averaged over documents",
+        protocol="first k different phrases against all author keys, Porter stems in English; mean F1 of documents",
         rows=lines,
         not_run=missing or None,
         verdict=f"Chinese: {'best' if best['zh'] else 'not best'}; English: {'best' if best['en'] else 'not best'}.",

@@ -46,8 +46,8 @@ UNUSED: Mapping[str, tuple[str, ...]] = {
 """Features whose weight is held at 0: they added nothing, or took a sign against their meaning (see the lab log)."""
 
 GRAPH_WEIGHT = 0.1
-"""Weight of the graph rank, set and not fitted: in abstracts, where nearly every word stands once, the fit gives it none, and
-this much costs nothing there; in longer text it keeps the words that hold a text together before one-off phrases."""
+"""Weight of the graph rank, set and not fitted: in abstracts, where nearly every word stands once, the fit gives it
+none, and this much costs nothing there; in longer text it keeps the words that hold a text together first."""
 
 # fmt: off
 WEIGHTS: Mapping[str, tuple[float, ...]] = {
