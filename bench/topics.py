@@ -1,9 +1,9 @@
 """Do topics by NMF hold together better than by LDA, and does segmentation matter? Coherence on documents, three seeds.
 
-Chinese: CSL's development and test abstracts together (2,000); English: the 2,000 Inspec abstracts. The same content words
-and vocabulary for NMF and LDA (scikit-learn); for Chinese also NMF on text split at spaces and punctuation, which is
-what a library sees without segmentation. Coherence: mean NPMI of the ten heaviest words over whole documents; for text that
-is not segmented its own units. A seed draws 1,600 of the documents and seeds the method; coherence is counted over all.
+Chinese: CSL's development and test abstracts together (2,000); English: the 2,000 Inspec abstracts. The same content
+words and vocabulary for NMF and LDA (scikit-learn); for Chinese also NMF on text split at spaces and punctuation, which
+is what a library sees without segmentation. Coherence: mean NPMI of the ten heaviest words over whole documents; for
+text that is not segmented its own units. A seed draws 1,600 of the documents and seeds the method; coherence is counted over all.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from typing import Any
 
 from _record import record
 from keywords import csl, default_data, inspec
-
 from wenmo.semantics.tokens import content_words
 from wenmo.semantics.topics import fit_topics, quality
 from wenmo.semantics.vectors import Vocabulary
