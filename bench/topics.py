@@ -3,7 +3,8 @@
 Chinese: CSL's development and test abstracts together (2,000); English: the 2,000 Inspec abstracts. The same content
 words and vocabulary for NMF and LDA (scikit-learn); for Chinese also NMF on text split at spaces and punctuation, which
 is what a library sees without segmentation. Coherence: mean NPMI of the ten heaviest words over whole documents; for
-text that is not segmented its own units. A seed draws 1,600 of the documents and seeds the method; coherence is counted over all.
+text that is not segmented its own units. A seed draws 1,600 of the documents and seeds the method; coherence is
+counted over all.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ import pytest
 
 import wenmo
 from wenmo.cli import main
+from wenmo.errors import ModelError, OptionError
 
 
 @pytest.fixture(params=["zh", "en"])
@@ -153,6 +154,57 @@ def test_the_split_is_held_out(models, tmp_path):
 
 def test_predict_takes_no_other_option(models):
     model = wenmo.load_task(models["zh"][0])
-    with pytest.raises(wenmo.WenmoError if hasattr(wenmo, "WenmoError") else Exception, match="top and near"):
+    with pytest.raises(OptionError, match="top and near"):
         model.predict(["x"], wrong=1)
     assert len(model.predict(["酒店的早餐和前台"], top=1, near=0)[0].keywords) == 1
+
+
+@pytest.fixture(scope="module")
+def language_models(tmp_path_factory):
+    """A small neural language model and an n-gram model, which has no embeddings."""
+    import numpy as np
+    import torch
+
+    from wenmo.config import ModelSettings, TokenizerSettings
+    from wenmo.models.ngram import NgramConfig, NgramModel
+    from wenmo.models.registry import build_config, build_model
+    from wenmo.models.storage import save_model
+    from wenmo.tokenization.training import train_tokenizer
+
+    base = tmp_path_factory.mktemp("language_models")
+    texts = case_semantics.corpus("zh", 9)[0]
+    total = sum(len(text.encode()) for text in texts)
+    tokenizer = train_tokenizer(texts, TokenizerSettings(kind="bpe", vocab_size=300), total, progress=False)
+    torch.manual_seed(0)
+    shape = ModelSettings(layers=1, width=16, context=24)
+    model = build_model(build_config("lstm", vocab_size=tokenizer.vocab_size, settings=shape))
+    save_model(model, base / "lstm", tokenizer=tokenizer)
+    ngram = NgramModel(NgramConfig(vocab_size=tokenizer.vocab_size, context_length=24))
+    ngram.fit(np.array(tokenizer.encode(texts[0])), tokenizer.token_bytes)
+    save_model(ngram, base / "ngram", tokenizer=tokenizer)
+    return base
+
+
+def test_embeddings_of_a_language_model(models, language_models, tmp_path):
+    import shutil
+
+    _, path, _ = models["zh"]
+    copied = shutil.copytree(language_models / "lstm", tmp_path / "lstm")
+    result = wenmo.train_task("semantics", path, tmp_path / "m", progress=False, topics=3, from_model=copied)
+    shutil.rmtree(copied)  # the folder is whole without it
+    plain, with_vectors = (
+        wenmo.load_task(folder).predict(["酒店的早餐"])[0] for folder in (models["zh"][0], result.model)
+    )
+    assert with_vectors.topic is not None and with_vectors.similar
+    assert [s.similarity for s in plain.similar] != [s.similarity for s in with_vectors.similar]
+    shutil.rmtree(tmp_path / "m" / "language_model")
+    with pytest.raises(ModelError, match="language model"):
+        wenmo.load_task(result.model)
+
+
+def test_a_model_without_embeddings_is_refused(models, language_models, tmp_path):
+    with pytest.raises(ModelError, match="no hidden states"):
+        wenmo.train_task(
+            "semantics", models["zh"][1], tmp_path / "m", progress=False, from_model=language_models / "ngram"
+        )
+    assert not list(tmp_path.iterdir())

@@ -299,7 +299,7 @@ def _sections(model: SemanticModel, assigned: Any, svg: str, why: str) -> list[S
 
     shown = sorted(shown_topics(model, assigned), key=lambda topic: -topic.count)
     rows = tuple(
-        (t.label, ", ".join(t.words), t.count, t.examples[0][0] if t.examples else "") for t in shown
+        (f"{t.label}: {', '.join(t.words)}", t.count, t.examples[0][0] if t.examples else "") for t in shown
     )
     style = (
         "<style>.map .dot{fill:hsl(var(--h) 52% 48%);fill-opacity:.8}.map .none{fill:none;stroke:var(--soft)}"
@@ -307,7 +307,7 @@ def _sections(model: SemanticModel, assigned: Any, svg: str, why: str) -> list[S
         "stroke-width:4.5px}</style>"
     )
     sections = [
-        Section("Topics", (why,), ("topic", "words", "documents", "the most typical document"), rows),
+        Section("Topics", (why,), ("topic and its words", "documents", "the most typical document"), rows),
         Section(
             "Map",
             ("Each dot is a document; map.html beside this page has it with all topics.",),
