@@ -30,6 +30,9 @@ FROZEN = {
         *("baselines", "members", "weights", "parameters", "stopped", "verdict", "samples", "report"),
         *("diversity", "human_diversity"),
     },
+    "keywords": {"count", "documents", "overall", "dropped"},
+    "topics": {"topics", "why", "documents", "unassigned"},
+    "similar": {"texts"},
     "train --task": {
         *("task", "model", "seconds", "budget", "metric", "score", "scores", "baselines", "signatures"),
         *("examples", "dropped", "verdict", "notes", "report"),
@@ -121,6 +124,35 @@ def test_train_and_doctor_return_the_frozen_fields():
     assert set(TrainResult.model_fields) == FROZEN["train"]
     assert set(TaskResult.model_fields) == FROZEN["train --task"]
     assert set(DoctorReport.model_fields) == FROZEN["doctor"]
+
+
+def test_semantics(capsys, texts, tmp_path):
+    printed(
+        capsys,
+        "train",
+        "--task",
+        "semantics",
+        str(texts),
+        "-o",
+        str(tmp_path / "m"),
+        "--unit",
+        "line",
+        "--topics",
+        "2",
+    )
+    found = printed(capsys, "keywords", str(texts), "早上", "--model", str(tmp_path / "m"))
+    assert set(found) == FROZEN["keywords"] and found["count"] == len(found["documents"]) > 1
+    assert set(found["documents"][0]) == {"source", "keywords"}
+    assert set(found["documents"][-1]["keywords"][0]) == {"text", "score", "count", "documents"}
+    overall = printed(capsys, "keywords", str(texts), "--overall")
+    assert set(overall) == FROZEN["keywords"] and overall["documents"] == [] and overall["overall"]
+    found = printed(capsys, "topics", str(tmp_path / "m"), "早上")
+    assert set(found) == FROZEN["topics"] and len(found["topics"]) == 2
+    assert set(found["topics"][0]) == {"number", "label", "words", "documents", "share"}
+    assert set(found["documents"][0]) == {"text", "topic", "label", "share", "fit"}
+    found = printed(capsys, "similar", str(tmp_path / "m"), "早上 the bridge")
+    assert set(found) == FROZEN["similar"] and set(found["texts"][0]) == {"text", "similar"}
+    assert set(found["texts"][0]["similar"][0]) == {"source", "excerpt", "similarity"}
 
 
 def test_prepare(capsys, texts, tmp_path):

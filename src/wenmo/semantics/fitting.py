@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,13 +18,16 @@ from wenmo.semantics.factors import Method
 from wenmo.semantics.keywords import likeness
 from wenmo.semantics.model import EXCERPT, SemanticModel, Stored
 from wenmo.semantics.similar import Embed, Nearest
-from wenmo.semantics.tokens import Token, content_words, tokens
+from wenmo.semantics.tokens import content_words, tokens
 from wenmo.semantics.topics import Topics, class_tfidf, fit_topics
 from wenmo.semantics.vectors import Vocabulary
 
+T = TypeVar("T")
 LABEL_PHRASES = 3
 CHOICE_DOCUMENTS = 4_000
 """Of a larger corpus this many documents, evenly spaced, decide the number of topics; all are fitted then."""
+LABEL_DOCUMENTS = 5_000
+"""Of a larger corpus the phrases of this many documents, evenly spaced, name the topics."""
 LEAST_DOCUMENTS = 3
 """A phrase in fewer documents of the corpus labels no topic (in a small corpus: in fewer than two)."""
 
@@ -53,9 +57,7 @@ def find_topics(
             "more documents, or a text with one on each line and --unit line"
         )
     if number is None:
-        sample = with_words
-        if len(with_words) > CHOICE_DOCUMENTS:
-            sample = [with_words[int(i)] for i in np.linspace(0, len(with_words) - 1, CHOICE_DOCUMENTS)]
+        sample = spaced(with_words, CHOICE_DOCUMENTS)
         topics, trials = choose_number(sample, method=method, seed=seed, step=step, stop=stop)
         if len(sample) < len(with_words):
             topics = fit_topics(with_words, topics.number, method=method, seed=seed)
@@ -71,19 +73,27 @@ def find_topics(
     return topics, [], f"{number} topics, as asked for."
 
 
-def label_topics(topics: Topics, texts: Sequence[tuple[str, Sequence[Token]]]) -> Topics:
+def spaced(items: Sequence[T], most: int) -> Sequence[T]:
+    """At most so many items, evenly spaced."""
+    if len(items) <= most:
+        return items
+    return [items[int(i)] for i in np.linspace(0, len(items) - 1, most)]
+
+
+def label_topics(topics: Topics, texts: Sequence[str]) -> Topics:
     """Names each topic by its most specific phrases (see `topics.class_tfidf`), a phrase counted once a document.
 
     Args:
         topics: The topics.
-        texts: The documents with their tokens.
+        texts: The documents.
     """
-    assigned = topics.assign([content_words(text) for text, _ in texts]).topic
+    texts = spaced(texts, LABEL_DOCUMENTS)
+    assigned = topics.assign([content_words(text) for text in texts]).topic
     surfaces: dict[tuple[str, ...], Counter[str]] = {}
     phrases: list[Counter[str]] = []
     spread: Counter[str] = Counter()
-    for text, read in texts:
-        found = candidates(text, read)
+    for text in texts:
+        found = candidates(text, tokens(text))
         for key, candidate in found.items():
             surfaces.setdefault(key, Counter()).update(candidate.surfaces)
         phrases.append(Counter({"\t".join(key): 1 for key in found}))
@@ -135,16 +145,17 @@ def assemble(
         embed: Embeddings of a language model, for similarity; words alone when not given.
         vectors: Embeddings of the documents, float32 (N, D), when there is `embed`.
     """
-    read = [tokens(text) for text in texts]
     words = [content_words(text) for text in texts]
-    labelled = label_topics(topics, list(zip(texts, read, strict=True)))
+    labelled = label_topics(topics, texts)
     nearest = Nearest.of(words, vectors)
     assigned = labelled.assign(words).topic.tolist()
     stored = [
         Stored(source, excerpt(text), topic)
         for source, text, topic in zip(sources, texts, assigned, strict=True)
     ]
-    return SemanticModel(Background.of(read).without_single(), labelled, nearest, stored, {}, embed)
+    return SemanticModel(
+        Background.of(map(tokens, texts)).without_single(), labelled, nearest, stored, {}, embed
+    )
 
 
 def excerpt(text: str, length: int = EXCERPT) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from functools import cache
 
 _ENGLISH_FUNCTION = """
+let lets thou thee thy thine ye hath doth shalt wilt sir madam
 a an the this that these those some any each every either neither no none both all few several many much more
 most less least other another such same own what which who whom whose when where why how whether if then else
 than though although because since while until unless as so too very quite rather just only even also still yet

@@ -360,8 +360,10 @@ def topics(
         none = round(
             sum(d.topic < 0 for d in opened.model.documents) / max(len(opened.model.documents), 1), 4
         )
-        content = {"topics": rows, "unassigned": none, "why": opened.model.facts.get("why", "")}
-        terminal.result(content, "\n".join([*listing.topic_lines(rows), "", f"Map  {model / MAP}"]))
+        terminal.result(
+            _topics_content(opened.model, [], none),
+            "\n".join([*listing.topic_lines(rows), "", f"Map  {model / MAP}"]),
+        )
         return
     items = gather(texts or [], file or [], column=text_field, encoding=encoding)
     given = [item.text for item in items]
@@ -370,8 +372,17 @@ def topics(
     if output is not None:
         write_rows(output, [item.row | row for item, row in zip(items, rows, strict=True)])
         terminal.tell(f"{len(rows):,} texts, {assigned.unassigned:.0%} about none of the topics: {output}")
-    content = {"documents": rows, "unassigned": round(assigned.unassigned, 4)}
+    content = _topics_content(opened.model, rows, round(assigned.unassigned, 4))
     terminal.result(content, "\n".join(listing.assigned_lines(rows)))
+
+
+def _topics_content(
+    model: SemanticModel, documents: list[dict[str, Any]], unassigned: float
+) -> dict[str, Any]:
+    from wenmo.semantics.listing import topic_rows
+
+    why = str(model.facts.get("why", ""))
+    return {"topics": topic_rows(model), "why": why, "documents": documents, "unassigned": unassigned}
 
 
 def _check(top: int, output: Path | None) -> None:
@@ -452,10 +463,13 @@ def keywords(
         nested = output.suffix.lower() in (".jsonl", ".parquet")
         write_rows(output, listed if nested else listing.keyword_rows(results))
     lines = "\n".join(listing.keyword_lines(results))
-    if overall:
-        terminal.result({"documents": len(read.texts), "keywords": listed[0]["keywords"]}, lines)
-    else:
-        terminal.result({"documents": listed}, lines)
+    content = {
+        "count": len(read.texts),
+        "documents": [] if overall else listed,
+        "overall": listed[0]["keywords"] if overall else [],
+        "dropped": dict(read.dropped),
+    }
+    terminal.result(content, lines)
 
 
 def similar(
