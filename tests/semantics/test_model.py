@@ -30,7 +30,8 @@ def test_it_comes_back_as_it_was_saved(language, embedding, tmp_path):
     loaded = SemanticModel.load(tmp_path, embedding)
     assert vars(loaded.background) == vars(model.background)
     assert loaded.documents == model.documents and loaded.facts == model.facts
-    assert loaded.topics.labels == model.topics.labels
+    assert loaded.topics.labels == model.topics.labels and loaded.topic_words() == model.topic_words()
+    assert all(" ".join(texts).count(word) for topic in loaded.topic_words() for word in topic)
     before, after = model.assign(texts), loaded.assign(texts)
     assert (before.shares == after.shares).all() and (before.topic == after.topic).all()
     assert loaded.similar(texts[:3]) == model.similar(texts[:3])

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wenmo.semantics.function_words import frame_words, function_words, general_nouns, stop_words
-from wenmo.semantics.tokens import content_words, fold, tokens
+from wenmo.semantics.tokens import content_words, fold, spellings, tokens
 
 MIXED = st.text(st.sampled_from("图像分割的算法 the Images-networks, 。\n3.5’sAÉß"), max_size=60)
 
@@ -25,6 +25,7 @@ def test_tokens_are_the_text_at_their_places(text):
         ("theories", "theory"),
         ("classes", "class"),
         ("boxes", "box"),
+        ("movies", "movie"),
         ("ties", "tie"),
         ("analysis", "analysis"),
         ("status", "status"),
@@ -68,6 +69,11 @@ def test_words_of_grammar_break_in_both_languages():
 def test_content_words_tell_the_subject():
     assert content_words("本文的酒店和早餐, the Hotels of 2020 are x") == ["酒店", "早餐", "hotel"]
     assert content_words("的 了 the of 12 。") == []
+
+
+def test_spellings_are_the_most_frequent():
+    found = spellings(["ANSYS of Movies, movie", "酒店 movie ANSYS"], {"ansy", "movie", "酒店", "nowhere"})
+    assert found == {"ansy": "ANSYS", "movie": "movie", "酒店": "酒店"}
 
 
 def test_the_lists_are_lower_case_and_apart():

@@ -18,7 +18,7 @@ from wenmo.semantics.factors import Method
 from wenmo.semantics.keywords import likeness
 from wenmo.semantics.model import EXCERPT, SemanticModel, Stored
 from wenmo.semantics.similar import Embed, Nearest
-from wenmo.semantics.tokens import content_words, tokens
+from wenmo.semantics.tokens import content_words, spellings, tokens
 from wenmo.semantics.topics import Topics, class_tfidf, fit_topics
 from wenmo.semantics.vectors import Vocabulary
 
@@ -153,8 +153,14 @@ def assemble(
         Stored(source, excerpt(text), topic)
         for source, text, topic in zip(sources, texts, assigned, strict=True)
     ]
+    heaviest = {word for topic in topics.words() for word in topic}
     return SemanticModel(
-        Background.of(map(tokens, texts)).without_single(), labelled, nearest, stored, {}, embed
+        background=Background.of(map(tokens, texts)).without_single(),
+        topics=labelled,
+        nearest=nearest,
+        documents=stored,
+        spellings=spellings(spaced(texts, LABEL_DOCUMENTS), heaviest),
+        embed=embed,
     )
 
 

@@ -25,7 +25,7 @@ def topic_rows(model: SemanticModel) -> list[Row]:
             "documents": numbers.count(k),
             "share": round(numbers.count(k) / max(len(numbers), 1), 4),
         }
-        for k, (label, words) in enumerate(zip(model.topics.labels, model.topics.words(), strict=True))
+        for k, (label, words) in enumerate(zip(model.topics.labels, model.topic_words(), strict=True))
     ]
 
 

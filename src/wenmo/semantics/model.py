@@ -48,6 +48,7 @@ class SemanticModel:
         topics: Its topics.
         nearest: Its documents as vectors.
         documents: Its documents, in the order of the vectors.
+        spellings: How the heaviest words of the topics are written.
         facts: What else is worth keeping, such as how the number of topics was chosen.
         embed: The language model's embeddings of texts, when similarity goes by them.
     """
@@ -56,8 +57,13 @@ class SemanticModel:
     topics: Topics
     nearest: Nearest
     documents: list[Stored]
+    spellings: dict[str, str] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
     embed: Embed | None = None
+
+    def topic_words(self) -> list[list[str]]:
+        """The heaviest words of each topic, as they are written."""
+        return [[self.spellings.get(word, word) for word in words] for words in self.topics.words()]
 
     def assign(self, texts: Sequence[str]) -> Assignment:
         """Finds the topics of texts."""
@@ -98,6 +104,7 @@ class SemanticModel:
             "words": list(self.nearest.vocabulary.words),
             "words_counted": self.nearest.vocabulary.documents,
             "documents": [[d.source, d.excerpt, d.topic] for d in self.documents],
+            "spellings": self.spellings,
             "facts": self.facts,
         }
         text = json.dumps(description, ensure_ascii=False, allow_nan=False)
@@ -132,9 +139,10 @@ class SemanticModel:
             documents = [Stored(*entry) for entry in description["documents"]]
             nearest = _nearest(description, held, len(documents))
             _check(topics, nearest, documents, embed is not None)
+            spellings, facts = description["spellings"], description["facts"]
         except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
             raise ModelError(f"{path} is missing or damaged ({error}); copy the model again") from error
-        return cls(background, topics, nearest, documents, description["facts"], embed)
+        return cls(background, topics, nearest, documents, spellings, facts, embed)
 
 
 def _nearest(description: dict[str, Any], held: dict[str, Any], documents: int) -> Nearest:

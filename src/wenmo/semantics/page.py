@@ -49,7 +49,7 @@ def shown_topics(model: SemanticModel, assigned: Assignment) -> list[Shown]:
     """Topics of a model with their documents, in the order of the model."""
     total = max(len(model.documents), 1)
     found = []
-    for k, (label, words) in enumerate(zip(model.topics.labels, model.topics.words(), strict=True)):
+    for k, (label, words) in enumerate(zip(model.topics.labels, model.topic_words(), strict=True)):
         count = int((assigned.topic == k).sum())
         best = [model.documents[i] for i in assigned.representatives(k, EXAMPLES)]
         examples = tuple((document.excerpt, document.source) for document in best)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
@@ -49,6 +51,22 @@ class Token:
 _HARD = frozenset(
     "的了着过之和与及或在是对由从以而其为被把将使让不没有各每这那此该本我你他她它们并且也都就还又很则若如因"
 )
+_ENDING_IE = frozenset(
+    (
+        "movie",
+        "cookie",
+        "zombie",
+        "calorie",
+        "selfie",
+        "rookie",
+        "prairie",
+        "hippie",
+        "brownie",
+        "hoodie",
+        "genie",
+        "bookie",
+    )
+)
 _KEPT_S = (
     "ss",
     "us",
@@ -77,6 +95,8 @@ def fold(word: str) -> str:
         word = word[:-2]
     if len(word) < 4 or not word.isascii() or not word.endswith("s") or word.endswith(_KEPT_S):
         return word
+    if word[:-1] in _ENDING_IE:
+        return word[:-1]
     if word.endswith("ies") and not word.endswith(("eies", "aies")):
         return word[:-3] + "y" if len(word) > 4 else word[:-1]
     if word.endswith(("ches", "shes", "xes", "sses", "zzes")):
@@ -136,6 +156,28 @@ def content_words(text: str) -> list[str]:
     A single Han character is left out too: most are parts of words that the segmentation did not know.
     """
     return [key for word in words(text) if (key := _subject(word)) is not None]
+
+
+def spellings(texts: Iterable[str], keys: Collection[str]) -> dict[str, str]:
+    """How words are written most often in texts; of equally frequent spellings the one with the fewest capitals.
+
+    Args:
+        texts: Where to look.
+        keys: Keys of content words (see `content_words`).
+
+    Returns:
+        Key -> spelling, for the keys that occur.
+    """
+    found: dict[str, Counter[str]] = {}
+    for text in texts:
+        for word in words(text):
+            key = _subject(word)
+            if key in keys and key is not None:
+                found.setdefault(key, Counter())[word] += 1
+    return {
+        key: min(counts, key=lambda word: (-counts[word], sum(c.isupper() for c in word), word))
+        for key, counts in found.items()
+    }
 
 
 @lru_cache(maxsize=1 << 16)
