@@ -33,6 +33,18 @@ def test_a_column_named_text_is_no_plain_text(tmp_path):
     assert read_documents([tmp_path / "a.jsonl"], unit="file").texts == ["hotel room", "laptop"]
 
 
+def test_web_pages_are_documents(tmp_path):
+    (tmp_path / "a.html").write_text(
+        "<html><body><p>酒店的早餐</p><script>var x</script></body></html>", encoding="utf-8"
+    )
+    (tmp_path / "b.txt").write_text("novel author\nplot reader\n", encoding="utf-8")
+    assert read_documents([tmp_path / "a.html"]).texts == ["酒店的早餐"]
+    both = read_documents([tmp_path])
+    assert both.texts == ["酒店的早餐", "novel author\nplot reader"] and both.sources[0].endswith("a.html")
+    with pytest.raises(InputError, match="gone"):
+        read_documents([tmp_path / "gone.html"])
+
+
 def test_other_encodings(tmp_path):
     (tmp_path / "gb.txt").write_bytes(
         "酒店的早餐和前台的服务员都很好。\n电脑的键盘和屏幕不错。\n".encode("gb18030")

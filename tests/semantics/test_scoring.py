@@ -27,6 +27,11 @@ def test_topics_are_better_than_chance(words):
     )
 
 
+def test_one_topic_tells_nothing_apart(words):
+    topics, _, _ = find_topics(words[:2], None)
+    assert "nothing to tell apart" in verdict(topics, {}, {}, 2)
+
+
 def test_topics_as_rows(language):
     texts, _ = corpus(language)
     topics, _, _ = find_topics([content_words(text) for text in texts], 3)

@@ -40,7 +40,7 @@ def read_documents(
     encoding: str | None = None,
     unit: Unit = "auto",
 ) -> Documents:
-    """Reads documents: each row of a table is one; a text file is one, or each of its lines that is not empty.
+    """Reads documents: each row of a table is one, each web page, and each text file or each of its lines.
 
     Args:
         paths: Files, folders, globs or `-`.
@@ -52,10 +52,13 @@ def read_documents(
         InputError: When a file cannot be read, or no document has a word.
         OptionError: When the column is not there.
     """
-    from wenmo.examples import Role, assign_columns, read_table
+    from wenmo.examples import Role, Table, assign_columns, read_table
 
-    table = read_table(paths, encoding=encoding)
+    pages, others = _web_pages(paths, encoding)
+    table = read_table(others, encoding=encoding) if others else Table()
     found = Documents(dropped=Counter(table.dropped), notes=list(table.notes))
+    for text, source in pages:
+        _add(found, text, source)
     plain = [row for row in table.rows if set(row.values) == {"text"} and not _is_table(row.source)]
     rows = [row for row in table.rows if not (set(row.values) == {"text"} and not _is_table(row.source))]
     if rows:
@@ -69,7 +72,7 @@ def read_documents(
     files: dict[str, list[str]] = {}
     for row in plain:
         files.setdefault(row.source, []).append(row.text("text"))
-    by_line = unit == "line" or (unit == "auto" and len(files) == 1 and not rows)
+    by_line = unit == "line" or (unit == "auto" and len(files) == 1 and not rows and not pages)
     if plain and unit == "auto":
         found.notes.append(
             "every line of the text is a document; with --unit file the whole text is one"
@@ -85,6 +88,31 @@ def read_documents(
     if not found.texts:
         raise InputError(f"{', '.join(map(str, paths))}: no document has a word in it; give texts to read")
     return found
+
+
+def _web_pages(
+    paths: Sequence[str | Path], encoding: str | None
+) -> tuple[list[tuple[str, str]], list[str | Path]]:
+    """The texts of web pages among the paths with their names, and the paths of everything else."""
+    from wenmo.config import CorpusSettings
+    from wenmo.corpus.inputs import find_inputs
+    from wenmo.corpus.planning import plan_source
+    from wenmo.corpus.reading import decoded
+    from wenmo.corpus.working import html_text
+
+    named = [path for path in paths if str(path) != "-"]
+    sources = find_inputs(named, Path()).sources if named else []
+    if not any(source.kind == "html" for source in sources):
+        return [], list(paths)
+    pages = []
+    for source in sources:
+        if source.kind == "html":
+            plan = plan_source(source, "", CorpusSettings(encoding=encoding))
+            if plan.encoding is None:
+                raise InputError(f"{source.label} cannot be read: {plan.reason} ({plan.detail})")
+            pages.append((html_text("".join(decoded(source, plan.encoding))).strip(), source.label))
+    others: list[str | Path] = [source.path for source in sources if source.kind != "html"]
+    return pages, [*(["-"] if len(named) < len(paths) else []), *dict.fromkeys(others)]
 
 
 def _is_table(source: str) -> bool:

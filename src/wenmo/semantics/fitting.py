@@ -70,7 +70,7 @@ def find_topics(
             f"{len(vocabulary.words)} words to go by; ask for at most {most}"
         )
     topics = fit_topics(with_words, number, method=method, seed=seed, vocabulary=vocabulary)
-    return topics, [], f"{number} topics, as asked for."
+    return topics, [], f"{number} topic{'s' * (number != 1)}, as asked for."
 
 
 def spaced(items: Sequence[T], most: int) -> Sequence[T]:

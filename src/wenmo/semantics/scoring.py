@@ -59,8 +59,10 @@ def score_chance(topics: Topics, documents: Sequence[Sequence[str]], seed: int) 
 def verdict(topics: Topics, scores: Scores, chance: Scores, documents: int) -> str:
     """Says how good topics fitted on so many documents are, and what would help."""
     number = topics.number
+    if number == 1:
+        return f"One topic for all {documents} documents: there is nothing to tell apart; more documents would help most."
     said = (
-        f"{number} topic{'s' * (number != 1)} with a coherence of {scores['coherence']:.2f}, where their words dealt "
+        f"{number} topics with a coherence of {scores['coherence']:.2f}, where their words dealt "
         f"out at random have {chance['coherence']:.2f}; {scores['assigned']:.0%} of the documents belong to one."
     )
     if documents < 100:
