@@ -87,5 +87,19 @@ def test_documents_together(language):
     assert about <= {keyword.text.lower() for keyword in found} and len(steps) == 4
     best = found[0]
     assert best.documents == 2 and best.count >= 4
-    single = {k.text: k.score for k in extract(text)}
-    assert best.score == pytest.approx(2 * single[best.text], abs=1e-3)
+
+
+def test_what_is_usual_anyway_does_not_stand_for_documents():
+    documents = ["感觉酒店不错。", "酒店的感觉很好。", "对酒店有感觉。"]
+    found = {k.text: k for k in extract_overall(documents, top=5)}
+    assert found["酒店"].documents == found["感觉"].documents == 3
+    plain = dict.fromkeys(("酒店", "感觉"), 0.0)
+    for text in documents:
+        for candidate, value in scored(text, tokens(text), Background()):
+            if candidate.text in plain:
+                plain[candidate.text] += value
+    assert found["酒店"].score / found["感觉"].score > plain["酒店"] / plain["感觉"]
+    everyday = Background.of([tokens(text) for text in documents * 300])
+    assert all(
+        k.score < 0.5 * found[k.text].score for k in extract_overall(documents, everyday) if k.text in found
+    )

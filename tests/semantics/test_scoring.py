@@ -29,7 +29,7 @@ def test_topics_are_better_than_chance(words):
 
 def test_one_topic_tells_nothing_apart(words):
     topics, _, _ = find_topics(words[:2], None)
-    assert "nothing to tell apart" in verdict(topics, {}, {}, 2)
+    assert "nothing is told apart" in verdict(topics, {}, {}, 2)
 
 
 def test_topics_as_rows(language):

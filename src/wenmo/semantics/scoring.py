@@ -60,7 +60,9 @@ def verdict(topics: Topics, scores: Scores, chance: Scores, documents: int) -> s
     """Says how good topics fitted on so many documents are, and what would help."""
     number = topics.number
     if number == 1:
-        return f"One topic for all {documents} documents: there is nothing to tell apart; more documents would help most."
+        return (
+            f"One topic for all {documents} documents: nothing is told apart; more documents would help most."
+        )
     said = (
         f"{number} topics with a coherence of {scores['coherence']:.2f}, where their words dealt "
         f"out at random have {chance['coherence']:.2f}; {scores['assigned']:.0%} of the documents belong to one."
