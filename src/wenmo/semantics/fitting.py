@@ -81,7 +81,10 @@ def spaced(items: Sequence[T], most: int) -> Sequence[T]:
 
 
 def label_topics(topics: Topics, texts: Sequence[str]) -> Topics:
-    """Names each topic by its most specific phrases (see `topics.class_tfidf`), a phrase counted once a document.
+    """Names each topic by its most specific phrases, a phrase counted once a document.
+
+    A phrase is worth its class-based TF-IDF (see `topics.class_tfidf`), the more the heavier its words are in the
+    topic, times the square of the share of its documents that belong to the topic: a word of praise names no subject.
 
     Args:
         topics: The topics.
@@ -100,10 +103,19 @@ def label_topics(topics: Topics, texts: Sequence[str]) -> Topics:
         spread.update(phrases[-1].keys())
     least = LEAST_DOCUMENTS if len(texts) >= 20 else min(2, len(texts))
     kept = [Counter({key: n for key, n in counts.items() if spread[key] >= least}) for counts in phrases]
+    inside: Counter[tuple[int, str]] = Counter(
+        (int(k), phrase) for k, counts in zip(assigned, kept, strict=True) for phrase in counts
+    )
     labels = []
-    for ranked, words in zip(class_tfidf(kept, assigned, topics.number), topics.words(), strict=True):
+    for k, (ranked, words) in enumerate(
+        zip(class_tfidf(kept, assigned, topics.number), topics.words(), strict=True)
+    ):
         weights = {word: 1 / (1 + place) for place, word in enumerate(words)}
-        scored = sorted(ranked, key=lambda item: -item[1] * (0.1 + _about(item[0], weights)))
+        worth = {
+            phrase: value * (0.1 + _about(phrase, weights)) * (inside[k, phrase] / spread[phrase]) ** 2
+            for phrase, value in ranked
+        }
+        scored = sorted(ranked, key=lambda item: -worth[item[0]])
         chosen: list[tuple[str, ...]] = []
         for phrase, _ in scored:
             key = tuple(phrase.split("\t"))
