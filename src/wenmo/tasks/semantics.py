@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from cyclopts import Parameter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from wenmo.errors import InputError, ModelError, OptionError
 from wenmo.tasking.contract import Section, Share, Task, TaskContext, TaskModel, TaskOutcome, TaskSettings
 from wenmo.tasking.terminal import Terminal
 
 if TYPE_CHECKING:
+    from wenmo.semantics.analysis import TextMeaning
     from wenmo.semantics.documents import Documents
     from wenmo.semantics.keywords import Keyword
     from wenmo.semantics.model import SemanticModel
@@ -43,38 +44,6 @@ class SemanticsSettings(TaskSettings):
     """How topics are found: factors of TF-IDF (nmf), or latent Dirichlet allocation (lda)."""
     valid_fraction: Share = 0.0
     """Not used: the number of topics is chosen on the documents themselves."""
-
-
-class Similar(BaseModel):
-    """A document of the corpus that is near a text."""
-
-    model_config = ConfigDict(frozen=True)
-
-    source: str
-    """File and line of the document."""
-    excerpt: str
-    """Its beginning."""
-    similarity: float
-    """Cosine, at most 1; with --from a mean of the words' and the embeddings'."""
-
-
-class TextMeaning(BaseModel):
-    """What a model of a corpus says about a text."""
-
-    model_config = ConfigDict(frozen=True)
-
-    topic: int | None
-    """Number of its topic, from 1; null when it belongs to none."""
-    label: str
-    """Phrases of that topic; empty when it belongs to none."""
-    share: float
-    """Share of the text that is of its likeliest topic."""
-    fit: float
-    """Cosine between the text and what the topics make of it."""
-    keywords: list[str]
-    """Its key phrases, the best first."""
-    similar: list[Similar]
-    """The nearest documents of the corpus."""
 
 
 class Semantics(TaskModel):
@@ -114,36 +83,11 @@ class Semantics(TaskModel):
         Raises:
             OptionError: For another option.
         """
-        from wenmo.semantics.keywords import extract
+        from wenmo.semantics.analysis import analyse
 
         if options:
             raise OptionError(f"{', '.join(options)}: predict of semantics takes top and near")
-        if not inputs:
-            return []
-        assigned = self.model.assign(inputs)
-        nearest = self.model.similar(inputs, near) if near else [[] for _ in inputs]
-        results = []
-        for i, text in enumerate(inputs):
-            topic = int(assigned.topic[i])
-            found = [keyword.text for keyword in extract(text, self.model.background, top=top)]
-            results.append(
-                TextMeaning(
-                    topic=topic + 1 if topic >= 0 else None,
-                    label=self.model.topics.labels[topic] if topic >= 0 else "",
-                    share=round(float(assigned.shares[i].max()), 4),
-                    fit=round(float(assigned.fit[i]), 4),
-                    keywords=found,
-                    similar=_similar(nearest[i]),
-                )
-            )
-        return results
-
-
-def _similar(nearest: Sequence[tuple[Any, float]]) -> list[Similar]:
-    return [
-        Similar(source=document.source, excerpt=document.excerpt, similarity=round(cosine, 4))
-        for document, cosine in nearest
-    ]
+        return analyse(self.model, inputs, top, near)
 
 
 class SemanticsTask(Task):
@@ -496,13 +440,14 @@ def similar(
         output: File for the results: csv, tsv, jsonl or parquet.
         terminal: Where the result goes.
     """
+    from wenmo.semantics.analysis import similar_documents
     from wenmo.semantics.fitting import excerpt
     from wenmo.tasking.batch import gather, write_rows
 
     _check(top, output)
     opened = _opened(model)
     items = gather(texts or [], file or [], column=text_field, encoding=encoding)
-    found = [_similar(row) for row in opened.model.similar([item.text for item in items], top)]
+    found = similar_documents(opened.model, [item.text for item in items], top)
     rows = [
         {"text": item.text, "rank": rank, **near.model_dump()}
         for item, row in zip(items, found, strict=True)
