@@ -66,6 +66,13 @@ def test_standard_input_is_read(sixth, rows, tmp_path, capsys, monkeypatch):
     assert (status, out) == (0, f"{LABEL[language]}\n" * 2), err
 
 
+def test_the_bounds_of_a_verbs_option_name_it(sixth, rows, tmp_path, capsys):
+    wenmo.train_task(sixth, rows[1], tmp_path / "model", progress=False)
+    assert run(capsys, "most-frequent", tmp_path / "model", "x", "--times", "2")[1].count("\n") == 2
+    status, _, err = run(capsys, "most-frequent", tmp_path / "model", "x", "--times", "0")
+    assert (status, err) == (2, "wenmo: --times must be greater than or equal to 1, not 0\n")
+
+
 def test_it_is_used_from_python(sixth, rows, tmp_path):
     language, path = rows
     result = wenmo.train_task(sixth, str(path), tmp_path / "model", seed=3, progress=False)

@@ -131,7 +131,9 @@ def option_sentence(error: CycloptsError) -> str:
     """Says in one sentence which option is wrong."""
     cause = error.__cause__ or error.__context__
     if isinstance(cause, ValidationError):
-        return settings_sentence(cause, None, "--")
+        # The bounds of a single option know nothing of its name.
+        own = getattr(getattr(error, "argument", None), "name", "") if not cause.errors()[0]["loc"] else ""
+        return settings_sentence(cause, None, own or "--")
     error.verbose = False
     return " ".join(str(error).replace(STDIN, "-").split()).rstrip(".")
 

@@ -6,7 +6,9 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field
 
 from wenmo.errors import InputError, ModelError
 from wenmo.tasking.contract import (
@@ -101,6 +103,7 @@ def most_frequent(
     *,
     file: list[Path] | None = None,
     loud: bool = False,
+    times: Annotated[int, Field(ge=1)] = 1,
     terminal: Terminal,
 ) -> None:
     """Say the most frequent label.
@@ -110,6 +113,7 @@ def most_frequent(
         texts: Texts to label; - reads standard input.
         file: File of texts.
         loud: In capitals.
+        times: How often each is said.
         terminal: Where the result goes.
     """
     from wenmo.tasking.batch import gather
@@ -119,4 +123,5 @@ def most_frequent(
     labels = load_task(TASK, model).predict([item.text for item in items])
     if loud:
         labels = [label.upper() for label in labels]
+    labels = [label for label in labels for _ in range(times)]
     terminal.result({"labels": labels}, "\n".join(labels))
