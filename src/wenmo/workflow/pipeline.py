@@ -30,7 +30,7 @@ from wenmo.workflow.members import (
 from wenmo.workflow.reporting import kept_corpus
 from wenmo.workflow.result import TrainResult
 from wenmo.workflow.run import Run, new_run, open_run
-from wenmo.workflow.scoring import mix, score
+from wenmo.workflow.scoring import mix, placed, score
 from wenmo.workflow.texts import Texts, load_texts, open_corpus
 
 LEAST_TRAINING_SECONDS = 1.0
@@ -108,9 +108,10 @@ def _train(run: Run, progress: bool, started: float) -> TrainResult:
         f"{texts.bytes_per_token:.2f} bytes; time: {duration(clock.budget) if clock.budget else 'as steps need'}"
     )
     members, ngram = _members(run, texts, machine, clock, told)
-    model = mix(members, texts, clock)
     assert isinstance(ngram.model, NgramModel)
-    scores = score(model, members, ngram.model, texts, clock)
+    with placed(members, machine.device):
+        model = mix(members, texts, clock)
+        scores = score(model, members, ngram.model, texts, clock)
     outcome = reporting.Outcome(run, clock, texts, model, members, scores, told.lines)
     result = reporting.save(outcome)
     _clear(run, texts)
