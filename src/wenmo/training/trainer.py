@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from wenmo.errors import TrainingError
+from wenmo.files import write_text
 from wenmo.models.base import NeuralLanguageModel
 from wenmo.progress import track
 from wenmo.tokenization.stream import spread
@@ -291,6 +292,4 @@ class Trainer:
 
     def _write_metrics(self) -> None:
         """Rewrites metrics.jsonl from the curve, so that a resumed run never repeats or loses a line."""
-        self.directory.mkdir(parents=True, exist_ok=True)
-        lines = [json.dumps(vars(row)) for row in self._progress.curve]
-        self.metrics_path.write_text("\n".join(lines) + "\n" if lines else "", encoding="utf-8")
+        write_text(self.metrics_path, "".join(json.dumps(vars(row)) + "\n" for row in self._progress.curve))

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from wenmo.config import Recipe
-from wenmo.errors import Interrupted, OptionError, WenmoError
+from wenmo.errors import Interrupted, OptionError, ResourceError, WenmoError
 from wenmo.models.ngram import NgramModel
 from wenmo.progress import duration, quantity
 from wenmo.training import budget as dial
@@ -81,10 +81,12 @@ def train(
         )
         raise Interrupted(message) from None
     except WenmoError as error:
-        if not isinstance(error, Interrupted) and not any(
-            run.part(n).exists() for n in ("members", "finished")
-        ):
+        trained = any(run.part(name).exists() for name in ("members", "finished"))
+        if not trained and not isinstance(error, Interrupted):
             shutil.rmtree(run.directory, ignore_errors=True)  # nothing was trained that could be gone on with
+        if trained and isinstance(error, ResourceError):
+            kept = f"what was done is in {run.directory}. Go on with: wenmo train --resume {run.output}"
+            raise ResourceError(f"{error}; {kept}") from error
         raise
 
 
