@@ -109,6 +109,17 @@ def test_compiling_is_left_out_where_it_costs_more_than_it_brings(monkeypatch: p
     assert not pays("transformer", "cuda", 6000.0)
 
 
+def test_bfloat16_is_taken_where_it_is_faster() -> None:
+    def pays(architecture: str, device: str, ratio: float) -> bool:
+        return dial.bfloat16_pays(
+            make_trainer(Path("unused"), architecture).model, Machine(device, 1e12, ratio)
+        )
+
+    assert pays("transformer", "cpu", 7.0) and pays("lstm", "cpu", 7.0) and pays("gru", "cuda", 7.0)
+    assert not pays("gru", "cpu", 7.0) and not pays("rnn", "cpu", 7.0)
+    assert not pays("transformer", "cpu", 0.3)
+
+
 def test_speed_is_measured_in_the_precision_of_the_plan(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -213,6 +213,16 @@ def measure_speed(model: NeuralLanguageModel, plan: TrainingPlan, steps: int = 3
     return plan.rows * plan.context / statistics.median(times[1:])
 
 
+def bfloat16_pays(model: NeuralLanguageModel, machine: Machine) -> bool:
+    """Whether `--training.precision auto` takes bfloat16: where its products are faster.
+
+    On CPUs only the Transformer and the LSTM have kernels for it; small GRU and Elman models were a quarter slower
+    (docs/lab.md, 2026-11-25).
+    """
+    without_kernel = machine.device == "cpu" and model.architecture in ("gru", "rnn")
+    return machine.bf16_ratio > 1.2 and not without_kernel
+
+
 def compiling_pays(model: NeuralLanguageModel, machine: Machine, seconds: float | None) -> bool:
     """Whether `--training.compile auto` compiles: a Transformer on a GPU with time enough.
 
@@ -260,7 +270,7 @@ def resolve_plan(
     if optimizer == "auto":
         optimizer = "muon" if prefers_muon(model, rows * context) else "adamw"
     default_lr = {"adamw": 3e-3, "muon": 4e-3, "sgd": 1.0}[optimizer]
-    bf16 = settings.precision == "bf16" or (settings.precision == "auto" and machine.bf16_ratio > 1.2)
+    bf16 = settings.precision == "bf16" or (settings.precision == "auto" and bfloat16_pays(model, machine))
     return TrainingPlan(
         optimizer=optimizer,
         lr=settings.lr or default_lr,
