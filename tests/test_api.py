@@ -183,8 +183,9 @@ def test_an_ngram_model_alone_has_no_embedding(folder):
 
 
 def test_an_ngram_model_writes_what_it_read(folder):
-    found = load(folder / "ngram").generate("春眠不", temperature=0, max_tokens=60)[0]
-    assert found.text.endswith("觉晓，处处闻啼鸟。") and found.finish_reason == "stop"
+    # The prompt ends where a token does in the training text: in this small vocabulary some reach across characters.
+    found = load(folder / "ngram").generate("春眠不觉晓，", temperature=0, max_tokens=60)[0]
+    assert found.text == "处处闻啼鸟。" and found.finish_reason == "stop"
 
 
 def test_the_package_offers_load():

@@ -221,6 +221,20 @@ def test_folders_count_what_they_skip(capsys, here):
     assert manifest["examples"]["unreadable"] == ["partly/broken.txt: broken link"]
 
 
+def test_files_passed_over_are_counted_by_kind(capsys, here):
+    (here / "partly" / "notes.docx").write_bytes(b"PK")
+    (here / "partly" / "LICENSE").write_text("text")
+    assert main(["prepare", "partly", "-o", "out", "--quiet"]) == 0
+    assert "not read, by their names: 2 files (without ending 1, .docx 1)" in capsys.readouterr().out
+
+
+def test_a_text_that_names_a_file_is_pointed_out(capsys, here, model):
+    assert main(["tokenizer", "inspect", str(model), "good.txt"]) == 0
+    assert "--path good.txt" in capsys.readouterr().err
+    assert main(["tokenizer", "inspect", str(model), "no such file" * 99]) == 0
+    assert "--path" not in capsys.readouterr().err
+
+
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     """A tiny trained mixture."""

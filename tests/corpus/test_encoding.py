@@ -160,6 +160,57 @@ def test_binary_files(data):
     assert found(data).reason == "binary"
 
 
+KOREAN = "오늘은 날씨가 아주 좋아서 우리는 공원에 산책하러 갔다. 그는 도서관에서 빌린 책을 읽고 있었다.\n"
+JAPANESE = "今日は天気がとても良いので、私たちは公園へ散歩に行きました。彼は図書館で借りた本を読んでいた。\n"
+
+
+@pytest.mark.parametrize("repeat", [1, 50])
+@pytest.mark.parametrize(
+    ("text", "encoding", "language"),
+    [
+        (KOREAN, "euc_kr", "Korean"),
+        ("안녕하세요. " + ENGLISH, "euc_kr", "Korean"),
+        (JAPANESE, "shift_jis", "Japanese"),
+        (JAPANESE, "euc_jp", "Japanese"),
+        ("こんにちは " + ENGLISH, "shift_jis", "Japanese"),
+    ],
+)
+def test_korean_and_japanese_are_not_taken_for_chinese(text, encoding, language, repeat):
+    data = (text * repeat).encode(encoding)
+    detection = found(data)
+    assert detection.encoding is not None, detection
+    assert data.decode(detection.encoding) == text * repeat
+    assert language in detection.note
+
+
+@pytest.mark.parametrize("text", ["서울", "大韓民國 憲法은"])
+def test_what_could_be_either_is_refused(text):
+    detection = found(text.encode("euc_kr"))
+    assert detection.encoding is None and "--corpus.encoding" in detection.detail
+
+
+@pytest.mark.parametrize(("text", "encoding"), [(JAPANESE, "iso2022_jp"), (KOREAN, "iso2022_kr")])
+def test_mail_in_seven_bits_is_refused_by_name(text, encoding):
+    detection = found(text.encode(encoding))
+    assert detection.encoding is None and encoding in detection.detail
+    assert found(b"\x1b[1mbold\x1b[0m is no mail").encoding == "utf-8"
+
+
+@given(
+    st.text(
+        st.sampled_from("이다는에의을를가고하지은한도로사기자리아시어나인서대그해" + " ."),
+        min_size=12,
+        max_size=200,
+    )
+)
+@settings(deadline=None)
+def test_korean_text_round_trips_or_is_refused(text):
+    assume(sum(character not in " ." for character in text) >= 8)
+    data = text.encode("euc_kr")
+    detection = found(data)
+    assert detection.encoding is None or data.decode(detection.encoding) == text
+
+
 def test_named_encoding_is_checked():
     assert check(io.BytesIO("é".encode("latin-1")), "latin-1").encoding == "latin-1"
     assert "byte 4 (line 2)" in check(io.BytesIO(b"abc\n\xff"), "utf-8").detail
@@ -178,3 +229,18 @@ def test_files_of_the_standard_library(name):
     detection = found(data)
     assert detection.encoding is not None, detection
     assert data.decode(detection.encoding) == twin
+
+
+@pytest.mark.parametrize(
+    "name", ["euc_jp", "shift_jis", "cp949", "johab", "shift_jisx0213", "iso2022_jp", "iso2022_kr"]
+)
+def test_japanese_and_korean_files_of_the_standard_library_are_right_or_refused(name):
+    path = TWINS / f"{name}.txt"
+    if not path.is_file():
+        pytest.skip("this Python comes without its test folder")
+    twin = path.with_name(f"{path.stem}-utf8.txt").read_text(encoding="utf-8")
+    data = path.read_bytes()
+    detection = found(data)
+    if name in ("euc_jp", "shift_jis"):
+        assert detection.encoding is not None, detection
+    assert detection.encoding is None or data.decode(detection.encoding) == twin

@@ -115,6 +115,10 @@ def test_adapting_weights_follow_the_better_member():
     assert scored[0] == pytest.approx(mixture_nats(nats[:, :1], start[0])[0])
     assert scored[-1] == pytest.approx(1.0, abs=1e-3)
     assert np.array_equal(start, [[0.5, 0.5]])
+    # Weights that were fitted for something else are left behind within a hundred tokens, in every bucket.
+    wrong = np.array([[0.95, 0.05], [0.95, 0.05]])
+    scored = adaptive_nats(nats, np.arange(5000) % 2, wrong, 0.001)
+    assert scored[200:].mean() < 1.1 < scored[:20].mean()
 
 
 def test_forward_averages_probabilities(mixture, members):

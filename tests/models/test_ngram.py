@@ -143,6 +143,14 @@ def test_saved_and_restored(fitted):
         NgramModel.restore(model.config, {n: t for n, t in tensors.items() if n != "mixers"}, {})
     with pytest.raises(ValueError, match="mixers has shape"):
         NgramModel.restore(model.config, {**tensors, "mixers": torch.zeros(2, 2)}, {})
+    for other in (
+        {**tensors, "kernels": torch.tensor([1])},
+        {n: t for n, t in tensors.items() if n != "kernels"},
+    ):
+        with pytest.raises(ValueError, match="another version of wenmo"):
+            NgramModel.restore(model.config, other, {})
+    with pytest.raises(ValueError, match="wrong length"):
+        NgramModel.restore(model.config, {**tensors, "followers": tensors["followers"][1:]}, {})
     with pytest.raises(ValueError, match="wrong length"):
         NgramModel.restore(model.config, {**tensors, "slots": tensors["slots"][1:]}, {})
 
@@ -198,3 +206,12 @@ def test_the_table_is_bounded():
     assert ngram.slot_bits(0) == 10
     assert ngram.slot_bits(1e15) <= ngram.MAX_SLOT_BITS
     assert ngram.slot_bits(2e6) > ngram.slot_bits(1e5)
+
+
+def test_a_long_repetition_costs_next_to_nothing(fitted):
+    model, _, ids = fitted
+    passage = ids[-300:-100]
+    copy = model.adaptive_copy()
+    copy.learn(passage)
+    copy.learn(passage)
+    assert copy.token_nats(passage, 8, False)[30:].mean() < 0.15

@@ -1,9 +1,10 @@
+import resource
 from pathlib import Path
 
 import pytest
 import torch
 
-from wenmo.errors import ModelError
+from wenmo.errors import ModelError, ResourceError
 from wenmo.training.checkpoint import load_checkpoint, save_checkpoint
 
 
@@ -35,17 +36,16 @@ def test_a_checkpoint_of_another_version_is_refused(tmp_path: Path, monkeypatch:
         load_checkpoint(path)
 
 
-def test_a_failed_write_leaves_the_old_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_write_leaves_the_old_checkpoint(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.safetensors"
     save_checkpoint(path, {"a": torch.ones(2)}, {"step": 1})
 
-    def full(*args: object, **kwargs: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("wenmo.training.checkpoint.save_file", full)
-    from wenmo.errors import ResourceError
-
-    with pytest.raises(ResourceError, match="no space left"):
-        save_checkpoint(path, {"a": torch.zeros(2)}, {"step": 2})
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))  # stands for a full disk
+    try:
+        with pytest.raises(ResourceError, match="no space left"):
+            save_checkpoint(path, {"a": torch.zeros(2000)}, {"step": 2})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert load_checkpoint(path)[1] == {"step": 1}
     assert [p.name for p in tmp_path.iterdir()] == ["checkpoint.safetensors"]

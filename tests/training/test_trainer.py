@@ -53,13 +53,17 @@ def make_plan(**changes: object) -> TrainingPlan:
 
 
 def make_trainer(
-    directory: Path, architecture: str = "transformer", dropout: float = 0.1, **changes: object
+    directory: Path,
+    architecture: str = "transformer",
+    dropout: float = 0.1,
+    layers: int = 2,
+    **changes: object,
 ) -> Trainer:
     torch.manual_seed(7)
     config = build_config(
         architecture,
         vocab_size=VOCAB,
-        settings=ModelSettings(layers=2, width=16, heads=2 if architecture == "transformer" else None, context=16,
+        settings=ModelSettings(layers=layers, width=16, heads=2 if architecture == "transformer" else None, context=16,
                                dropout=dropout),
         parameters=None,
     )  # fmt: skip

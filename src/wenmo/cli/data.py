@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -160,6 +161,8 @@ def tokenizer_inspect(
         with whole_corpus(path, common) as corpus:
             inspection = inspect_tokenizer(loaded, corpus.texts("train"))
     else:
+        if text and _names_a_file(text) and not common.quiet:
+            print(f"note: {text} is cut as text; to measure that file, give --path {text}", file=sys.stderr)
         inspection = inspect_tokenizer(loaded, [read_prompt(text)])
     if common.json:
         from wenmo.cli.output import print_json
@@ -167,3 +170,10 @@ def tokenizer_inspect(
         print_json(inspection)
     else:
         print(render_inspection(inspection))
+
+
+def _names_a_file(text: str) -> bool:
+    try:
+        return Path(text).is_file()
+    except (OSError, ValueError):  # too long, or no name at all
+        return False

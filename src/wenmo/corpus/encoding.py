@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from wenmo.corpus import neighbours
 from wenmo.corpus.plausibility import chinese_score, chinese_weights, code_points, western_score
 
 CHUNK = 1 << 20
@@ -29,6 +30,7 @@ _MARKS = (
     (b"\xfe\xff", "utf-16"),
     (b"\x84\x31\x95\x33", "gb18030"),
 )
+BYTE_ORDER_MARKS = tuple(mark for mark, _ in _MARKS)
 _BINARY_MAGIC = (
     b"\x89PNG",
     b"\xff\xd8\xff",
@@ -88,6 +90,10 @@ def _candidates(sample: bytes) -> list[tuple[float, str]]:
         if text is not None:
             scored.append((western_score(text), encoding))
             break
+    for encoding in neighbours.ENCODINGS:
+        text = _strict(sample, encoding)
+        if text is not None:
+            scored.append((neighbours.score(text, encoding), encoding))
     return sorted(scored, key=lambda item: -item[0])
 
 
@@ -205,8 +211,22 @@ def detect(stream: BinaryIO) -> Detection:
     stream.seek(0)
     scan = _scan(stream, "utf-8", scored=False)
     if scan.failed_at < 0:
-        return Detection("utf-8")
+        return _seven_bits(head) or Detection("utf-8")
     return _legacy(stream, scan, head)
+
+
+def _seven_bits(head: bytes) -> Detection | None:
+    """Refuses ISO-2022 (old Japanese and Korean mail), which consists of ASCII bytes and would read as nonsense."""
+    for mark, encoding in ((b"\x1b$B", "iso2022_jp"), (b"\x1b$@", "iso2022_jp"), (b"\x1b$)C", "iso2022_kr")):
+        at = head.find(mark)
+        text = _strict(head, encoding) if at >= 0 else None
+        if text is not None and not text.isascii():
+            return Detection(
+                None,
+                "undecodable",
+                f"{encoding} begins at byte {at}; read it with --corpus.encoding {encoding}",
+            )
+    return None
 
 
 def _legacy(stream: BinaryIO, scan: _Scan, head: bytes) -> Detection:
@@ -236,8 +256,10 @@ def _legacy(stream: BinaryIO, scan: _Scan, head: bytes) -> Detection:
                 f"could be {encoding} or {rivals[0]} from {place}; name it with --corpus.encoding",
             )
         stream.seek(0)
+        language = neighbours.ENCODINGS.get(encoding)
+        note = f"read as {language} in {encoding}, as its text has it" if language else ""
         return _verdict(
-            encoding, _scan(stream, encoding, scored=encoding.startswith(("gb", "big"))), "", encoding
+            encoding, _scan(stream, encoding, scored=encoding.startswith(("gb", "big"))), note, encoding
         )
     return _other_encoding(stream, sample, place)
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import codecs
 import csv
 import hashlib
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from typing import BinaryIO
 
 from wenmo.config import CorpusSettings
 from wenmo.corpus import records
-from wenmo.corpus.encoding import Detection, check, detect
+from wenmo.corpus.declared import HEAD, declared_encoding
+from wenmo.corpus.encoding import BYTE_ORDER_MARKS, Detection, check, detect
 from wenmo.corpus.inputs import Source
 from wenmo.corpus.reading import DAMAGE, MAX_PENDING, Plan, decoded
 from wenmo.errors import InputError, OptionError
@@ -48,7 +51,7 @@ def plan_source(source: Source, sha256: str, settings: CorpusSettings) -> Plan:
             if settings.encoding is not None:
                 found = check(stream, _codec(settings.encoding))
             else:
-                found = detect(stream)
+                found = _detect_page(stream) if source.kind == "html" else detect(stream)
         if found.encoding is None:
             return _refused(source, sha256, found)
         notes = (f"{source.label}: {found.note}",) if found.note else ()
@@ -61,6 +64,22 @@ def plan_source(source: Source, sha256: str, settings: CorpusSettings) -> Plan:
         return Plan(source, sha256, None, "unreadable", "permission denied")
     except DAMAGE as error:
         return Plan(source, sha256, None, "unreadable", str(error) or type(error).__name__)
+
+
+def _detect_page(stream: BinaryIO) -> Detection:
+    """Believes what an HTML page says of its encoding if all of it can be read so; else its bytes decide."""
+    head = stream.read(HEAD)
+    stream.seek(0)
+    declared = declared_encoding(head)
+    if declared is None or head.startswith(BYTE_ORDER_MARKS):
+        return detect(stream)
+    if check(stream, declared).encoding is not None:
+        return Detection(declared)
+    stream.seek(0)
+    found = detect(stream)
+    if found.encoding is not None:
+        return replace(found, note=f"says it is in {declared}, and is in {found.encoding}")
+    return replace(found, detail=f"says it is in {declared}, and is not; {found.detail}")
 
 
 def _refused(source: Source, sha256: str, found: Detection) -> Plan:

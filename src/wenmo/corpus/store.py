@@ -92,7 +92,20 @@ class Manifest(_Record):
         for reason, count in self.dropped.items():
             places = self.examples.get(reason)
             lines.append(f"dropped {count:,}: {reason}" + (f" (first: {places[0]})" if places else ""))
+        if self.skipped:
+            often = sorted(self.skipped.items(), key=lambda kind: (-kind[1], kind[0]))
+            named = ", ".join(
+                f"{'without ending' if kind == '(none)' else kind} {count:,}"
+                for kind, count in often[:SHOWN_KINDS]
+            )
+            more = f" and {len(often) - SHOWN_KINDS:,} more kinds" if len(often) > SHOWN_KINDS else ""
+            total = sum(self.skipped.values())
+            lines.append(f"not read, by their names: {total:,} file{'s' * (total != 1)} ({named}{more})")
         return lines
+
+
+SHOWN_KINDS = 5
+"""Kinds of skipped files that are named."""
 
 
 class Corpus:

@@ -5,7 +5,15 @@ adaptive probability, and these predictions are combined in the logistic domain 
 PAQ (Mahoney, "Adaptive weighing of context models for lossless data compression", 2005). The product along the
 path is the token's probability, so the distribution over all tokens sums to 1 by construction.
 
+Two more parts come from the same family of compressors. A match model remembers which token followed each long
+context, and how often in a row, and predicts the decisions that lead to it. Secondary estimation replaces the mixed
+probability by what came true when it was last about as high after the same character.
+
 A slot is a uint32: 10 check bits, 6 bits of count n (0 means empty), 16 bits of probability that the bit is 1.
+A follower is a uint32: 8 check bits, 4 bits of how often in a row (0 means empty), 20 bits of token.
+
+All compiled functions stand in this one file: numba keeps what it compiled until the file of the outermost function
+changes, so after a change to a function or a constant of another file it would go on with the old one.
 """
 
 # numba has no types, and its integers are of NumPy's kinds.
@@ -14,21 +22,32 @@ A slot is a uint32: 10 check bits, 6 bits of count n (0 means empty), 16 bits of
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
 import numba as nb
 import numpy as np
 import numpy.typing as npt
 
-from .token_tree import Tree
+if TYPE_CHECKING:
+    from .mixing_tables import Tables
+    from .token_tree import Tree
 
-CHARS = 12
+CHARS = 20
 """Characters of context remembered in the vector of recent text."""
-WORD, PREVIOUS_WORD, TOKEN, PREVIOUS_TOKEN = CHARS, CHARS + 1, CHARS + 2, CHARS + 3
-RECENT = CHARS + 4
-"""Length of the vector of recent text: characters (newest first), two words, two tokens."""
+WORD, PREVIOUS_WORD, COLUMN, TOKEN, PREVIOUS_TOKEN = CHARS, CHARS + 1, CHARS + 2, CHARS + 3, CHARS + 4
+RECENT = CHARS + 5
+"""Length of the vector of recent text: characters (newest first), two words, place in the line, two tokens."""
 EXTRA = 4
-"""Contexts besides the characters: word; word with the one before; a skipped character; two tokens."""
+"""Contexts besides the last characters; see `contexts`."""
+LAST_COLUMN = 80
+"""Places in a line from here on are taken for one."""
+MATCHES = (4, 7, 12, 20)
+"""Characters of the contexts of the match model."""
+RUNS, MATCH_DEPTHS = 16, 16
+"""How often in a row a token is counted to have followed (0 to 15), and depths of nodes told apart."""
+MATCH_RATE = 0.005
+MAX_FOLLOWER = 1 << 20
+"""Tokens from this one on are not remembered by the match model."""
 LINE = 16
 """Slots in a cache line of 64 bytes."""
 PROBES = 6
@@ -39,11 +58,14 @@ NODE_SETS, BYTE_SETS = 1024, 256
 LAYER = 3
 """Mixers, whose outputs are mixed once more."""
 FINAL_RATE, CALIBRATION_RATE = 0.002, 0.01
+REFINEMENTS, REFINEMENT_BUCKETS = 1 << 12, 33
+"""Curves of secondary estimation, and their points, over log-odds from -8 to 8."""
+REFINEMENT_RATE = 0.02
 FLOOR = 1.0 / 65536
 """Least probability of a decision."""
-SEEN, GROUP, TOUCHED, CHOSEN = 3, 4, 5, 6
+SEEN, GROUP, TOUCHED, FIRST_POINT, SECOND_POINT, MATCH, CHOSEN = 3, 4, 5, 6, 7, 8, 9
 """Places in the scratch array `chosen`, after the rows of the mixers, and its length."""
-COUNT_LIMIT = 40
+COUNT_LIMIT = 30
 """Count at which a slot's learning rate stops falling."""
 CLAMP = 11.0
 """Largest absolute log-odds."""
@@ -55,19 +77,7 @@ I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
-
-
-class Tables(NamedTuple):
-    """Everything the model learns. N contexts, M = 2 N + 1 inputs of the mixers."""
-
-    slots: npt.NDArray[np.uint32]
-    """Adaptive probabilities (power of two,)."""
-    calibration: npt.NDArray[np.float32]
-    """Probability given context order, count and slot probability (N, COUNT_BUCKETS * PROBABILITY_BUCKETS)."""
-    mixers: npt.NDArray[np.float32]
-    """Weights (NODE_SETS + BYTE_SETS + longest-order sets, M)."""
-    final: npt.NDArray[np.float32]
-    """Weights of the second layer (N + 1, 3), by the number of contexts seen."""
+I8 = npt.NDArray[np.int8]
 
 
 @nb.njit(cache=True, nogil=True)
@@ -91,6 +101,7 @@ def push(recent: npt.NDArray[np.uint64], token: int, tree: Tree) -> None:
         recent[:CHARS] = np.uint64(0)
         recent[WORD] = np.uint64(0)
         recent[PREVIOUS_WORD] = np.uint64(0)
+        recent[COLUMN] = np.uint64(0)
         return
     for position in range(start, end):
         byte = np.uint64(tree.bytes[position])
@@ -100,6 +111,7 @@ def push(recent: npt.NDArray[np.uint64], token: int, tree: Tree) -> None:
             for i in range(CHARS - 1, 0, -1):
                 recent[i] = recent[i - 1]
             recent[0] = byte
+            recent[COLUMN] = np.uint64(0) if byte == np.uint64(10) else recent[COLUMN] + np.uint64(1)
         letter = (
             byte >= np.uint64(0x80)
             or np.uint64(97) <= byte <= np.uint64(122)
@@ -116,10 +128,26 @@ def push(recent: npt.NDArray[np.uint64], token: int, tree: Tree) -> None:
 
 
 @nb.njit(cache=True, nogil=True)
-def contexts(
-    recent: npt.NDArray[np.uint64], orders: npt.NDArray[np.int64], out: npt.NDArray[np.uint64]
-) -> None:
-    """Hashes the contexts of the next token into `out` (N,)."""
+def _join(a: np.uint64, b: np.uint64) -> np.uint64:
+    """Hash of two numbers in this order."""
+    return _hash((a + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)) + b
+
+
+@nb.njit(cache=True, nogil=True)
+def contexts(recent: U64, orders: I64, out: U64) -> None:
+    """Hashes the contexts of the next token into `out` (N,).
+
+    After the last characters come four more. Chinese is written without spaces, so a word in the sense of letters in
+    a row would be a whole clause there; after a Chinese character other characters are left out of the context
+    instead. With a to d for the last characters, the newest first:
+
+    | | after a Chinese character | elsewhere |
+    |---|---|---|
+    | 0 | a, c | word so far, a |
+    | 1 | b, c, d | word so far, the word before, a |
+    | 2 | place in the line, a | the same |
+    | 3 | c | the last two tokens |
+    """
     multiplier = np.uint64(0x9E3779B97F4A7C15)
     value = np.uint64(0)
     done = 0
@@ -129,19 +157,80 @@ def contexts(
         done = orders[i]
         out[i] = _hash((value + np.uint64(i + 1)) * multiplier)
     n = len(orders)
-    word, before = recent[WORD], recent[PREVIOUS_WORD]
-    out[n] = _hash((word ^ np.uint64(101)) * multiplier + recent[0])
-    out[n + 1] = _hash((_hash((word ^ np.uint64(102)) * multiplier + recent[0]) + before) * multiplier)
-    out[n + 2] = _hash((_hash((recent[1] + np.uint64(103)) * multiplier) + recent[2]) * multiplier)
-    out[n + 3] = _hash(
-        (_hash((recent[TOKEN] + np.uint64(104)) * multiplier) + recent[PREVIOUS_TOKEN]) * multiplier
-    )
+    a, b, c, d = recent[0], recent[1], recent[2], recent[3]
+    if a > np.uint64(0xFFFF):  # three bytes or more in UTF-8
+        first, second, fourth = _join(a, c), _join(_join(b, c), d), c
+    else:
+        first = _join(recent[WORD], a)
+        second = _join(_join(recent[WORD], recent[PREVIOUS_WORD]), a)
+        fourth = _join(recent[TOKEN], recent[PREVIOUS_TOKEN])
+    third = _join(min(recent[COLUMN], np.uint64(LAST_COLUMN)), a)
+    out[n] = _hash((first + np.uint64(101)) * multiplier)
+    out[n + 1] = _hash((second + np.uint64(102)) * multiplier)
+    out[n + 2] = _hash((third + np.uint64(103)) * multiplier)
+    out[n + 3] = _hash((fourth + np.uint64(104)) * multiplier)
+
+
+@nb.njit(cache=True, nogil=True)
+def _foresee(recent: U64, followers: U32, keys: U64, tree: Tree, expected: I8, match: I64) -> None:
+    """Looks up what followed the longest known context, and marks the decisions that lead there.
+
+    Args:
+        recent: Vector of recent text (RECENT,).
+        followers: Table of the match model.
+        keys: Receives the hash of every context of MATCHES.
+        tree: The tree of tokens.
+        expected: Receives, at the nodes on the path, 1 or 2 for the decision 0 or 1; 0 elsewhere.
+        match: Receives the token, or -1, and the row of its cells in the table `trust`, (2,).
+    """
+    multiplier = np.uint64(0x9E3779B97F4A7C15)
+    value = np.uint64(0)
+    done = 0
+    match[0] = -1
+    for i in range(len(MATCHES)):
+        for k in range(done, MATCHES[i]):
+            value = _hash((value + recent[k] + np.uint64(1)) * multiplier)
+        done = MATCHES[i]
+        keys[i] = _hash((value + np.uint64(i + 1)) * multiplier)
+        entry = followers[np.int64(keys[i] & np.uint64(len(followers) - 1))]
+        if entry != np.uint32(0) and entry >> np.uint32(24) == np.uint32(keys[i] >> np.uint64(56)):
+            match[0] = np.int64(entry & np.uint32(MAX_FOLLOWER - 1))
+            match[1] = i * RUNS + np.int64((entry >> np.uint32(20)) & np.uint32(15))
+    if match[0] >= 0:
+        for step in range(tree.path_offsets[match[0]], tree.path_offsets[match[0] + 1]):
+            expected[tree.path[step] >> 1] = 1 + (tree.path[step] & 1)
+
+
+@nb.njit(cache=True, nogil=True)
+def _forget(tree: Tree, expected: I8, match: I64) -> None:
+    """Takes the marks of `_foresee` away."""
+    if match[0] >= 0:
+        for step in range(tree.path_offsets[match[0]], tree.path_offsets[match[0] + 1]):
+            expected[tree.path[step] >> 1] = 0
+
+
+@nb.njit(cache=True, nogil=True)
+def _remember(token: int, followers: U32, keys: U64) -> None:
+    """Learns that `token` followed; a context is remembered once the next shorter one is."""
+    if token >= MAX_FOLLOWER:
+        return
+    for i in range(len(keys)):
+        place = np.int64(keys[i] & np.uint64(len(followers) - 1))
+        entry = followers[place]
+        check = np.uint32(keys[i] >> np.uint64(56))
+        known = entry != np.uint32(0) and entry >> np.uint32(24) == check
+        count = np.uint32(1)
+        if known and np.int64(entry & np.uint32(MAX_FOLLOWER - 1)) == token:
+            count = min(((entry >> np.uint32(20)) & np.uint32(15)) + np.uint32(1), np.uint32(RUNS - 1))
+        followers[place] = (check << np.uint32(24)) | (count << np.uint32(20)) | np.uint32(token)
+        if not known:
+            return
 
 
 @nb.njit(cache=True, nogil=True)
 def _own_hash(key: np.uint64, node: np.uint64) -> np.uint64:
-    """Bits 0 to 3: first place in the line; 8 to 17: check bits."""
-    return _hash((key + node) * np.uint64(0xD6E8FEB86659FD93))
+    """Bits 0 to 3: first place in the line; 8 to 17: check bits. The key is a good hash: its best bits will do."""
+    return ((key + node) * np.uint64(0xD6E8FEB86659FD93)) >> np.uint64(40)
 
 
 @nb.njit(cache=True, nogil=True)
@@ -189,46 +278,24 @@ COUNT_BUCKET = np.digitize(np.arange(64), [1, 2, 3, 4, 5, 7, 10, 14, 20, COUNT_L
 """Row of the calibration for each count."""
 RECIPROCAL = (1 / (np.arange(64) + 1.5)).astype(np.float32)
 """Learning rate of a slot for each count."""
-
-
-def new_tables(num_orders: int, slot_bits: int) -> Tables:
-    """Tables that know nothing: every decision is even."""
-    n = num_orders + EXTRA
-    sets = NODE_SETS + BYTE_SETS + 8 * num_orders
-    mixers = np.zeros((sets, 2 * n + 1), np.float32)
-    mixers[:, : 2 * n] = 0.4 / n
-    logits = (np.arange(PROBABILITY_BUCKETS) - PROBABILITY_BUCKETS // 2) / 2
-    calibration = np.tile(_logistic(logits), (n, COUNT_BUCKETS))
-    return Tables(
-        np.zeros(1 << slot_bits, np.uint32),
-        calibration.astype(np.float32),
-        mixers,
-        np.full((n + 1, LAYER), 1 / LAYER, np.float32),
-    )
-
-
-def copy_tables(tables: Tables) -> Tables:
-    """Returns tables that may change without changing the given ones."""
-    return Tables(*(array.copy() for array in tables))
-
-
-def _logistic(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    result: npt.NDArray[np.float64] = 1 / (1 + np.exp(-x))
-    return result
+SQUASH = (1 / (1 + np.exp(CLAMP + 1 - (np.arange(24 * 128 + 1) + 0.5) / 128))).astype(np.float32)
+"""Probability at the log-odds (i + 0.5) / 128 - (CLAMP + 1): exact enough to learn by, and no exponential."""
 
 
 @nb.njit(cache=True, nogil=True)
-def _scratch(n: int) -> tuple[U64, U64, I64, I64, I64, F32, I64, F64]:
-    """Allocates hashes, keys, bases, found, cells, inputs, chosen, layer for n contexts."""
+def _scratch(n: int) -> tuple[U64, U64, I64, I64, I64, F32, I64, F64, U64, I64]:
+    """Allocates hashes, keys, bases, found, cells, inputs, chosen, layer, match_keys, match for n contexts."""
     return (
         np.zeros(n, np.uint64),
         np.zeros(n, np.uint64),
         np.zeros(n, np.int64),
         np.zeros(n, np.int64),
         np.zeros(n, np.int64),
-        np.zeros(2 * n + 1, np.float32),
+        np.zeros(2 * n + 2, np.float32),
         np.zeros(CHOSEN, np.int64),
         np.zeros(LAYER + 1, np.float64),
+        np.zeros(len(MATCHES), np.uint64),
+        np.zeros(2, np.int64),
     )
 
 
@@ -252,7 +319,7 @@ def _add(weights: F32, row: int, step: np.float32, inputs: F32) -> None:
 @nb.njit(cache=True, nogil=True)
 def _predict(
     node: int,
-    last_byte: int,
+    last: np.uint64,
     num_orders: int,
     depth: I32,
     group: I32,
@@ -260,6 +327,10 @@ def _predict(
     calibration: F32,
     mixers: F32,
     final: F32,
+    trust: F32,
+    refinement: F32,
+    expected: I8,
+    match: I64,
     hashes: U64,
     keys: U64,
     bases: I64,
@@ -295,8 +366,19 @@ def _predict(
         inputs[2 * i] = logit
         inputs[2 * i + 1] = STRETCH[np.int64(calibration[i, cell] * np.float32(4095.9))]
     inputs[2 * n] = np.float32(0.3)
+    inputs[2 * n + 1] = np.float32(0.0)
+    chosen[MATCH] = -1
+    if expected[node]:
+        cell = match[1] * MATCH_DEPTHS + min(depth[node], MATCH_DEPTHS - 1)
+        logit = STRETCH[np.int64(trust[cell] * np.float32(4095.9))]
+        inputs[2 * n + 1] = logit if expected[node] == 2 else -logit
+        chosen[MATCH] = cell
+        run = match[1] % RUNS
+        longest = (
+            num_orders + match[1] // RUNS * 4 + (0 if run < 2 else 1 if run < 4 else 2 if run < 15 else 3)
+        )
     chosen[0] = min(node, NODE_SETS - 1)
-    chosen[1] = NODE_SETS + last_byte
+    chosen[1] = NODE_SETS + np.int64(last & np.uint64(BYTE_SETS - 1))
     chosen[2] = NODE_SETS + BYTE_SETS + longest * 8 + min(depth[node], 7)
     chosen[SEEN] = seen
     total = 0.0
@@ -306,6 +388,21 @@ def _predict(
         total += final[seen, k] * dot
     p = _squash(min(max(total, -CLAMP), CLAMP))
     layer[LAYER] = p
+    # Between two points of a curve the probability is interpolated; the nearer one learns.
+    point = (min(max(total, -7.999), 7.999) + 8.0) * 2.0
+    low = np.int64(point)
+    share = np.float32(point - low)
+    mixed = _hash(
+        (last + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15) + place * np.uint64(0xD6E8FEB86659FD93)
+    )
+    first = min(node, REFINEMENTS - 1) * REFINEMENT_BUCKETS + low
+    second = (REFINEMENTS + np.int64(mixed & np.uint64(REFINEMENTS - 1))) * REFINEMENT_BUCKETS + low
+    by_node = refinement[first] + (refinement[first + 1] - refinement[first]) * share
+    by_character = refinement[second] + (refinement[second + 1] - refinement[second]) * share
+    near = 1 if share > np.float32(0.5) else 0
+    chosen[FIRST_POINT] = first + near
+    chosen[SECOND_POINT] = second + near
+    p = (p + by_node + by_character) / 3.0
     return min(max(p, FLOOR), 1.0 - FLOOR)
 
 
@@ -318,6 +415,9 @@ def _update(
     calibration: F32,
     mixers: F32,
     final: F32,
+    trust: F32,
+    refinement: F32,
+    expected: I8,
     keys: U64,
     found: I64,
     cells: I64,
@@ -331,7 +431,15 @@ def _update(
     error = bit - layer[LAYER]
     for k in range(LAYER):
         final[seen, k] += np.float32(FINAL_RATE * error * layer[k])
-        _add(mixers, chosen[k], np.float32(rate * (bit - _squash(layer[k]))), inputs)
+        guess = SQUASH[np.int64((layer[k] + (CLAMP + 1.0)) * 128.0)]
+        _add(mixers, chosen[k], np.float32(rate * (bit - guess)), inputs)
+    truth = np.float32(bit)
+    for k in range(FIRST_POINT, SECOND_POINT + 1):
+        refinement[chosen[k]] += (truth - refinement[chosen[k]]) * np.float32(REFINEMENT_RATE)
+    cell = chosen[MATCH]
+    if cell >= 0:
+        kept = np.float32(1.0) if expected[node] == bit + 1 else np.float32(0.0)
+        trust[cell] += (kept - trust[cell]) * np.float32(MATCH_RATE)
     place = np.uint64(node)
     target = np.float32(65535.0 * bit)
     for i in range(n):
@@ -379,26 +487,33 @@ def run(
     known = np.zeros(len(ids), np.int64)
     depth, group, path, offsets = tree.depth, tree.group, tree.path, tree.path_offsets
     slots, calibration, mixers, final = t.slots, t.calibration, t.mixers, t.final
-    hashes, keys, bases, found, cells, inputs, chosen, layer = _scratch(len(orders) + EXTRA)
+    trust, refinement, followers = t.trust, t.refinement, t.followers
+    hashes, keys, bases, found, cells, inputs, chosen, layer, match_keys, match = _scratch(
+        len(orders) + EXTRA
+    )
+    expected = np.zeros(len(depth), np.int8)
     for position in range(len(ids)):
         token = ids[position]
         contexts(recent, orders, hashes)
-        last_byte = np.int64(recent[0] & np.uint64(BYTE_SETS - 1))
+        _foresee(recent, followers, match_keys, tree, expected, match)
         chosen[GROUP] = -1
         for step in range(offsets[token], offsets[token + 1]):
             node, bit = np.int64(path[step] >> 1), np.int64(path[step] & 1)
             p = _predict(
-                node, last_byte, len(orders), depth, group, slots, calibration, mixers, final,
-                hashes, keys, bases, found, cells, inputs, chosen, layer,
+                node, recent[0], len(orders), depth, group, slots, calibration, mixers, final, trust, refinement,
+                expected, match, hashes, keys, bases, found, cells, inputs, chosen, layer,
             )  # fmt: skip
             nats[position] -= math.log(p if bit == 1 else 1.0 - p)
             if step == offsets[token]:
                 known[position] = chosen[SEEN]
             if learn:
                 _update(
-                    node, bit, rate, slots, calibration, mixers, final,
-                    keys, found, cells, inputs, chosen, layer,
+                    node, bit, rate, slots, calibration, mixers, final, trust, refinement,
+                    expected, keys, found, cells, inputs, chosen, layer,
                 )  # fmt: skip
+        _forget(tree, expected, match)
+        if learn:
+            _remember(token, followers, match_keys)
         push(recent, token, tree)
     return nats, known
 
@@ -425,17 +540,21 @@ def read_and_predict(ids: I64, recent: U64, orders: I64, tree: Tree, t: Tables, 
     """
     depth, group, children = tree.depth, tree.group, tree.children
     slots, calibration, mixers, final = t.slots, t.calibration, t.mixers, t.final
-    hashes, keys, bases, found, cells, inputs, chosen, layer = _scratch(len(orders) + EXTRA)
+    trust, refinement, followers = t.trust, t.refinement, t.followers
+    hashes, keys, bases, found, cells, inputs, chosen, layer, match_keys, match = _scratch(
+        len(orders) + EXTRA
+    )
+    expected = np.zeros(len(depth), np.int8)
     above = np.zeros(len(depth), np.float64)
     for position in range(len(ids)):
         push(recent, ids[position], tree)
         contexts(recent, orders, hashes)
-        last_byte = np.int64(recent[0] & np.uint64(BYTE_SETS - 1))
+        _foresee(recent, followers, match_keys, tree, expected, match)
         chosen[GROUP] = -1
         for node in range(len(depth)):  # parents come before their children
             p = _predict(
-                node, last_byte, len(orders), depth, group, slots, calibration, mixers, final,
-                hashes, keys, bases, found, cells, inputs, chosen, layer,
+                node, recent[0], len(orders), depth, group, slots, calibration, mixers, final, trust, refinement,
+                expected, match, hashes, keys, bases, found, cells, inputs, chosen, layer,
             )  # fmt: skip
             if node == 0:
                 known[position] = chosen[SEEN]
@@ -446,3 +565,4 @@ def read_and_predict(ids: I64, recent: U64, orders: I64, tree: Tree, t: Tables, 
                     out[position, -1 - child] = value
                 else:
                     above[child] = value
+        _forget(tree, expected, match)

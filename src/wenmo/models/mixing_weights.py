@@ -17,8 +17,10 @@ SHRINKAGE = 50.0
 """Tokens' worth of the global weights that a bucket starts with."""
 FOLDS = 5
 """Contiguous parts of the held-out text for deciding on the gate."""
-ADAPTATION = 0.002
-"""Share by which the weights follow every token in adaptive scoring."""
+ADAPTATION = 0.005
+"""Least share by which the weights follow every token in adaptive scoring."""
+STEADINESS = 30.0
+"""Tokens' worth of the fitted weights when adaptive scoring begins: they were fitted for frozen members."""
 
 
 def fit_weights(
@@ -125,13 +127,14 @@ def adaptive_nats(
 ) -> npt.NDArray[np.float64]:
     """Nats of every token under a mixture whose weights follow what the members were worth (online EM).
 
-    After each token the weights of its bucket move by `rate` towards the members' posterior probabilities.
+    After the nth token of a bucket its weights move towards the members' posterior probabilities, by the share
+    1 / (n + STEADINESS), which is that of their average, but by no less than `rate`.
 
     Args:
         member_nats: Nats of every token under each member (M, N).
         buckets: Bucket of every token (N,).
         weights: Weights at the beginning (buckets, M); not changed.
-        rate: Share by which the weights follow.
+        rate: Least share by which the weights follow.
 
     Returns:
         Nats of every token (N,).
@@ -140,6 +143,7 @@ def adaptive_nats(
     current = weights.copy()
     nats = np.empty(tokens, np.float64)
     joint = np.empty(members, np.float64)
+    seen = np.zeros(len(weights), np.float64)
     for t in range(tokens):
         row = current[buckets[t]]
         least = member_nats[:, t].min()
@@ -148,6 +152,8 @@ def adaptive_nats(
             joint[m] = row[m] * np.exp(least - member_nats[m, t])
             total += joint[m]
         nats[t] = least - np.log(total)
+        seen[buckets[t]] += 1.0
+        share = max(rate, 1.0 / (seen[buckets[t]] + STEADINESS))
         for m in range(members):
-            row[m] += rate * (joint[m] / total - row[m])
+            row[m] += share * (joint[m] / total - row[m])
     return nats

@@ -19,12 +19,18 @@ from torch import Tensor
 
 from wenmo.progress import Progress
 
-from . import context_mixing, token_tree
+from . import context_mixing, mixing_tables, token_tree
 from .base import LanguageModel, ModelConfig, State
-from .context_mixing import Tables
+from .mixing_tables import Tables
 
 MAX_SLOT_BITS = 28
 """A table never exceeds 2**28 slots, 1 GB."""
+MAX_FOLLOWER_BITS = 25
+"""The match model never remembers more than 2**25 contexts, 128 MB."""
+KERNELS = 2
+"""Raised whenever the meaning of a saved table changes, since hashes and sizes do not show it."""
+HASHED = ("slots", "followers")
+"""Tables that are mostly empty, and saved without their empty places."""
 CHUNK = 1 << 14
 """Tokens read between two progress reports, and between two changes of the learning rate."""
 RATE, EXTRA_RATE, RATE_TOKENS = 0.002, 0.012, 50_000
@@ -36,7 +42,7 @@ class NgramConfig(ModelConfig):
 
     architecture: Literal["ngram"] = "ngram"
     context_length: int = 256
-    orders: tuple[int, ...] = (0, 1, 2, 3, 4, 5, 6, 8)
+    orders: tuple[int, ...] = (0, 1, 2, 3, 4, 6)
     """Characters of each context, ascending, at most `context_mixing.CHARS`."""
     slot_bits: int | None = Field(default=None, ge=10, le=MAX_SLOT_BITS)
     """Binary logarithm of the number of slots; derived from the training text when None."""
@@ -97,7 +103,7 @@ class NgramModel(LanguageModel):
         self.tokens_seen = 0
         self._orders = np.array(config.orders, np.int64)
         self._place([b""] * config.vocab_size, token_tree.shape([b""] * config.vocab_size, None))
-        self._tables = context_mixing.new_tables(len(config.orders), config.slot_bits or 10)
+        self._tables = mixing_tables.new_tables(len(config.orders), config.slot_bits or 10, 10)
 
     @property
     def device(self) -> torch.device:
@@ -141,7 +147,7 @@ class NgramModel(LanguageModel):
         """Returns a model that may `learn` without changing this one."""
         copy = NgramModel(self.config)
         copy._tree, copy.tokens_seen = self._tree, self.tokens_seen
-        copy._tables = context_mixing.copy_tables(self._tables)
+        copy._tables = mixing_tables.copy_tables(self._tables)
         return copy
 
     def initial_state(self, batch: int) -> NgramState:
@@ -209,21 +215,20 @@ class NgramModel(LanguageModel):
                 tokens, recent, self._orders, self._tree, self._tables, False, 0.0
             )
             return nats, known
-        return self._run(context_mixing.copy_tables(self._tables), tokens, recent, self.tokens_seen)
+        return self._run(mixing_tables.copy_tables(self._tables), tokens, recent, self.tokens_seen)
 
     def num_parameters(self) -> int:
         """Number of slots in use."""
         return int(np.count_nonzero(self._tables.slots))
 
     def saved_tensors(self) -> dict[str, Tensor]:
-        """See `LanguageModel.saved_tensors`: of the slots only those in use, and a bit for each telling where."""
-        t = self._tables
-        arrays = {
-            "slots": t.slots[t.slots != 0],
-            "slots_used": np.packbits(t.slots != 0),
-            "calibration": t.calibration,
-            "mixers": t.mixers,
-            "final": t.final,
+        """See `LanguageModel.saved_tensors`: of hash tables only what is in use, and a bit for each place."""
+        arrays = self._tables._asdict()
+        for name in HASHED:
+            used = arrays[name] != 0
+            arrays |= {name: arrays[name][used], f"{name}_used": np.packbits(used)}
+        arrays |= {
+            "kernels": np.array([KERNELS], np.int64),
             "children": self._tree.children,
             "token_bytes": self._tree.bytes,
             "byte_offsets": self._tree.byte_offsets,
@@ -238,26 +243,34 @@ class NgramModel(LanguageModel):
         """See `LanguageModel.restore`."""
         assert isinstance(config, NgramConfig)
         model = cls(config)
+        if "kernels" not in tensors or int(tensors["kernels"][0]) != KERNELS:
+            raise ValueError(
+                "this n-gram model was written by another version of wenmo, whose tables mean something else; "
+                "train it again, which takes seconds"
+            )
         wanted = set(model.saved_tensors())
         if wanted != set(tensors):
             name = min(wanted ^ set(tensors))
             raise ValueError(f"tensor {name} is {'missing' if name in wanted else 'unknown'}")
         arrays = {name: tensor.cpu().numpy() for name, tensor in tensors.items()}
-        used = np.unpackbits(arrays["slots_used"]).astype(bool)
         bounds = arrays["byte_offsets"]
         joined = arrays["token_bytes"].tobytes()
-        if used.sum() != len(arrays["slots"]) or len(bounds) != config.vocab_size + 1:
-            raise ValueError("tensor slots or byte_offsets has a wrong length")
-        slots = np.zeros(len(used), np.uint32)
-        slots[used] = arrays["slots"]
-        learned = {name: arrays[name].copy() for name in Tables._fields if name != "slots"}
+        if len(bounds) != config.vocab_size + 1:
+            raise ValueError("tensor byte_offsets has a wrong length")
+        learned = {name: arrays[name].copy() for name in Tables._fields}
         for name, array in learned.items():
             own = getattr(model._tables, name)
-            if own.shape != array.shape:
+            if name in HASHED:
+                used = np.unpackbits(arrays[f"{name}_used"]).astype(bool)
+                if used.sum() != len(array):
+                    raise ValueError(f"tensor {name} has a wrong length")
+                learned[name] = np.zeros(len(used), np.uint32)
+                learned[name][used] = array
+            elif own.shape != array.shape:
                 raise ValueError(f"tensor {name} has shape {array.shape} instead of {own.shape}")
         token_bytes = [joined[a:b] for a, b in itertools.pairwise(bounds)]
         model._place(token_bytes, arrays["children"].copy())
-        model._tables = Tables(slots=slots, **learned)
+        model._tables = Tables(**learned)
         model.tokens_seen = int(arrays["tokens_seen"][0])
         return model
 
@@ -274,7 +287,7 @@ class NgramModel(LanguageModel):
             decisions = float(counts @ np.diff(self._tree.path_offsets))
             bits = slot_bits(decisions)
             self.config = self.config.model_copy(update={"slot_bits": bits})
-        self._tables = context_mixing.new_tables(len(self._orders), bits)
+        self._tables = mixing_tables.new_tables(len(self._orders), bits, follower_bits(len(ids)))
 
     def _place(self, token_bytes: list[bytes], children: npt.NDArray[np.int32]) -> None:
         self._tree = token_tree.build(token_bytes, children)
@@ -301,6 +314,11 @@ class NgramModel(LanguageModel):
     def _check(self, ids: npt.NDArray[np.int64]) -> None:
         if len(ids) and not 0 <= ids.min() <= ids.max() < self.vocab_size:
             raise ValueError(f"a token id is outside 0 to {self.vocab_size - 1}")
+
+
+def follower_bits(tokens: int) -> int:
+    """Size of the match model's table for a text: at least one place a token, up to a limit."""
+    return min(max(10, math.ceil(math.log2(max(tokens, 1) * 1.25))), MAX_FOLLOWER_BITS)
 
 
 def slot_bits(decisions: float) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 
 import torch
@@ -10,6 +11,10 @@ from torch import Tensor, nn
 
 from .recurrent_cells import gru_step, lstm_step, rnn_step
 from .recurrent_config import GATES, RecurrentConfig
+
+# cuDNN wants the weights in one block and copies them there at every call. They are separate tensors so that dropout
+# may act on one of them, and the copy is small beside a sequence.
+warnings.filterwarnings("ignore", message="RNN module weights are not part of single contiguous chunk")
 
 
 class RecurrentLayer(nn.Module):

@@ -14,6 +14,7 @@ from typing import Any
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
+from torch import Tensor
 
 from wenmo.config import GenerationSettings
 from wenmo.errors import ModelError
@@ -94,15 +95,7 @@ def _write(
     card: str | None,
 ) -> None:
     tensors = {name: tensor.contiguous() for name, tensor in model.saved_tensors().items()}
-    try:
-        safetensors.torch.save_file(tensors, directory / "model.safetensors", metadata={"format": "pt"})
-        (directory / "model.safetensors").chmod(0o644)  # it is made for its owner alone
-    except SafetensorError as error:
-        failure = re.search(r"os error (\d+)", str(error))
-        if failure is None:
-            raise
-        number = int(failure[1])  # an OSError in disguise: the disk is full, for example
-        raise OSError(number, os.strerror(number)) from error
+    write_tensors(tensors, directory / "model.safetensors", {"format": "pt"})
     special: dict[str, Any] = {}
     if tokenizer is not None:
         special = {"bos_token_id": tokenizer.eos_id, "eos_token_id": tokenizer.eos_id}
@@ -130,6 +123,23 @@ def _write(
         folder = directory / "members" / checked_name(name)
         folder.mkdir(parents=True)
         _write(member, folder, tokenizer, {}, generation, None)
+
+
+def write_tensors(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
+    """Writes a safetensors file.
+
+    Raises:
+        OSError: When it cannot be written; the library's own error says so only in its text.
+    """
+    try:
+        safetensors.torch.save_file(tensors, path, metadata=metadata)
+        path.chmod(0o644)  # it is made for its owner alone
+    except SafetensorError as error:
+        failure = re.search(r"os error (\d+)", str(error))
+        if failure is None:
+            raise
+        number = int(failure[1])  # the disk is full, for example
+        raise OSError(number, os.strerror(number)) from error
 
 
 def checked_name(name: str) -> str:

@@ -42,6 +42,17 @@ class Batch:
         """Targets that count."""
         return self.targets.numel() if self.weights is None else int(self.weights.sum().item())
 
+    def to(self, device: torch.device) -> Batch:
+        """Copies the batch to a device; from pinned memory to a GPU, so that the copy does not wait for its work."""
+        if device.type == "cpu":
+            return self
+
+        def move(tensor: Tensor) -> Tensor:
+            return tensor.contiguous().pin_memory().to(device, non_blocking=True)
+
+        weights = None if self.weights is None else move(self.weights)
+        return Batch(move(self.inputs), move(self.targets), weights)
+
     def split(self, rows: int) -> list[Batch]:
         """Cuts the batch into parts of at most `rows` rows (for gradient accumulation)."""
         pieces = []

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import statistics
 import time
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ import torch
 from wenmo.config import ModelSettings, TrainingSettings
 from wenmo.errors import OptionError
 from wenmo.models.base import NeuralLanguageModel
-from wenmo.training.objective import linear_cross_entropy
+from wenmo.training.objective import CHUNK_ELEMENTS, computing, linear_cross_entropy
 from wenmo.training.optimisation import build_optimizers, prefers_muon
 from wenmo.training.plan import TrainingPlan
 
@@ -56,20 +57,26 @@ class Machine:
 
 
 def measure_machine(device: str, seconds: float = 0.25) -> Machine:
-    """Times matrix products of a small model's shape on a device."""
+    """Times matrix products on a device: of a small model's shape on a CPU, of a batch's on a GPU.
+
+    A GPU is asked for products that are long beside the time to start them; small ones would all seem equally fast,
+    whatever their number format.
+    """
+    rows, inner, columns, repeats = (8192, 1024, 4096, 4) if device == "cuda" else (512, 256, 1024, 1)
 
     def rate(dtype: torch.dtype) -> float:
-        a = torch.randn(512, 256, device=device, dtype=dtype)
-        b = torch.randn(256, 1024, device=device, dtype=dtype)
+        a = torch.randn(rows, inner, device=device, dtype=dtype)
+        b = torch.randn(inner, columns, device=device, dtype=dtype)
         times: list[float] = []
         started = time.perf_counter()
         while len(times) < 3 or time.perf_counter() - started < seconds:
             begin = time.perf_counter()
-            a @ b
+            for _ in range(repeats):
+                a @ b
             if device == "cuda":
                 torch.cuda.synchronize()
             times.append(time.perf_counter() - begin)
-        return 2.0 * 512 * 256 * 1024 / statistics.median(times[1:])
+        return 2.0 * rows * inner * columns * repeats / statistics.median(times[1:])
 
     fp32, bf16 = rate(torch.float32), rate(torch.bfloat16)
     return Machine(device, fp32, bf16 / fp32)
@@ -99,6 +106,8 @@ LARGEST_EPOCHS = 30.0
 """More passes than this over fixed text overfit at any size; a larger model spends the time better."""
 FREE_EPOCHS = 6.0
 """Passes over the text before dropout pays."""
+COMPILING_SECONDS = 600.0
+"""Shortest training that is compiled on a GPU: compiling takes up to a minute before the first step."""
 SMALLEST_PARAMETERS, LARGEST_PARAMETERS = 200_000, 1_000_000_000
 
 
@@ -174,7 +183,8 @@ def training_memory(model: NeuralLanguageModel, plan: TrainingPlan) -> float:
     states = 4.0 * 6.0 * model.num_parameters()
     layers = getattr(model.config, "layers", 1)
     activations = 4.0 * 24.0 * layers * model.output_weight.shape[1] * plan.micro_rows * plan.context
-    return states + activations + 64e6
+    logits = 3.0 * 4.0 * CHUNK_ELEMENTS.get(model.device.type, CHUNK_ELEMENTS["cpu"])
+    return states + activations + logits + 64e6
 
 
 def measure_speed(model: NeuralLanguageModel, plan: TrainingPlan, steps: int = 3) -> float:
@@ -188,7 +198,10 @@ def measure_speed(model: NeuralLanguageModel, plan: TrainingPlan, steps: int = 3
     for _ in range(steps + 1):
         started = time.perf_counter()
         for _ in range(max(1, plan.rows // plan.micro_rows)):
-            hidden, _ = model.hidden(ids[:, :-1], need_state=False)
+            with computing(model.device.type, plan.precision):
+                hidden, _ = model.hidden(ids[:, :-1], need_state=False)
+            if plan.precision == "bf16":
+                hidden = hidden.bfloat16()
             loss = linear_cross_entropy(hidden, model.output_weight, ids[:, 1:])
             loss.backward()  # type: ignore[no-untyped-call]
         for optimizer in optimizers:
@@ -198,6 +211,35 @@ def measure_speed(model: NeuralLanguageModel, plan: TrainingPlan, steps: int = 3
             torch.cuda.synchronize()
         times.append(time.perf_counter() - started)
     return plan.rows * plan.context / statistics.median(times[1:])
+
+
+def bfloat16_pays(model: NeuralLanguageModel, machine: Machine) -> bool:
+    """Whether `--training.precision auto` takes bfloat16: where its products are faster.
+
+    On CPUs only the Transformer and the LSTM have kernels for it; small GRU and Elman models were a quarter slower
+    (docs/lab.md, 2026-11-25).
+    """
+    without_kernel = machine.device == "cpu" and model.architecture in ("gru", "rnn")
+    return machine.bf16_ratio > 1.2 and not without_kernel
+
+
+def compiling_pays(model: NeuralLanguageModel, machine: Machine, seconds: float | None) -> bool:
+    """Whether `--training.compile auto` compiles: a Transformer on a GPU with time enough.
+
+    Recurrent layers run whole sequences in one kernel of cuDNN, which the compiler would take apart into single steps.
+    """
+    if machine.device != "cuda" or model.architecture != "transformer" or not compiler("cuda"):
+        return False
+    return seconds is None or seconds >= COMPILING_SECONDS
+
+
+def compiler(device: str) -> str | None:
+    """Path of the compiler that torch.compile calls: for C on CUDA, for C++ on a CPU; None where there is none."""
+    variable, names = (
+        ("CC", ("gcc", "clang", "cc")) if device == "cuda" else ("CXX", ("g++", "clang++", "c++"))
+    )
+    wanted = os.environ.get(variable)
+    return next((path for name in ((wanted,) if wanted else names) if (path := shutil.which(name))), None)
 
 
 def resolve_plan(
@@ -228,7 +270,7 @@ def resolve_plan(
     if optimizer == "auto":
         optimizer = "muon" if prefers_muon(model, rows * context) else "adamw"
     default_lr = {"adamw": 3e-3, "muon": 4e-3, "sgd": 1.0}[optimizer]
-    bf16 = settings.precision == "bf16" or (settings.precision == "auto" and machine.bf16_ratio > 1.2)
+    bf16 = settings.precision == "bf16" or (settings.precision == "auto" and bfloat16_pays(model, machine))
     return TrainingPlan(
         optimizer=optimizer,
         lr=settings.lr or default_lr,
@@ -251,6 +293,7 @@ def resolve_plan(
         valid_tokens=valid_tokens,
         checkpoint_seconds=settings.checkpoint_seconds,
         precision="bf16" if bf16 else "fp32",
-        compile=settings.compile == "on" or (settings.compile == "auto" and machine.device == "cuda"),
+        compile=(settings.compile == "on" and model.architecture == "transformer")
+        or (settings.compile == "auto" and compiling_pays(model, machine, seconds)),
         seed=settings.seed,
     )

@@ -13,11 +13,11 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from wenmo.errors import ModelError
 from wenmo.files import atomic_path
+from wenmo.models.saving import write_tensors
 
 VERSION = "1"
 
@@ -30,7 +30,7 @@ def save_checkpoint(path: Path, tensors: dict[str, Tensor], state: dict[str, Any
     """
     cpu = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     with atomic_path(path) as temporary:
-        save_file(cpu, str(temporary), metadata={"version": VERSION, "state": json.dumps(state)})
+        write_tensors(cpu, temporary, {"version": VERSION, "state": json.dumps(state)})
 
 
 def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

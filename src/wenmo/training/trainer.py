@@ -6,7 +6,6 @@ import json
 import math
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +15,11 @@ import torch
 from torch import Tensor
 
 from wenmo.errors import TrainingError
+from wenmo.files import write_text
 from wenmo.models.base import NeuralLanguageModel
 from wenmo.progress import track
 from wenmo.tokenization.stream import spread
-from wenmo.training.batches import BatchSource, PackedBatches, Stream
+from wenmo.training.batches import Batch, BatchSource, PackedBatches, Stream
 from wenmo.training.checkpoint import (
     load_checkpoint,
     optimizer_tensors,
@@ -29,7 +29,7 @@ from wenmo.training.checkpoint import (
 from wenmo.training.counters import Counters
 from wenmo.training.held_out import HeldOut, HeldOutLoss
 from wenmo.training.interrupt import deferred_interrupt
-from wenmo.training.objective import linear_cross_entropy
+from wenmo.training.objective import computing, linear_cross_entropy
 from wenmo.training.optimisation import WeightAverage, build_optimizers, lr_factor, set_lr
 from wenmo.training.outcome import CurveRow, Stopped, TrainingOutcome
 from wenmo.training.plan import TrainingPlan
@@ -200,10 +200,10 @@ class BatchTrainer:
         total = batch.tokens
         loss = torch.zeros((), device=self._device)
         for part in batch.split(plan.micro_rows):
-            loss += self._backward(part, part.tokens / total)
+            loss += self._backward(part.to(self._device), part.tokens / total)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), plan.clip if plan.clip else math.inf)
-        value = loss.item()
-        if not (math.isfinite(value) and math.isfinite(norm.item())):
+        value, size = torch.stack([loss, norm]).tolist()  # the one place where a GPU is waited for
+        if not (math.isfinite(value) and math.isfinite(size)):
             self._fail(value)
         for optimizer in self._optimizers:
             optimizer.step()
@@ -215,21 +215,17 @@ class BatchTrainer:
         progress.loss_sum += value
         progress.loss_count += 1
 
-    def _backward(self, part: Any, share: float) -> Tensor:
+    def _backward(self, part: Batch, share: float) -> Tensor:
         """Back-propagates one micro-batch; returns its share of the loss (nats per token), detached."""
-        inputs = part.inputs.to(self._device, non_blocking=True)
-        targets = part.targets.to(self._device, non_blocking=True)
-        weights = None if part.weights is None else part.weights.to(self._device)
-        autocast = (
-            torch.autocast(self._device.type, dtype=torch.bfloat16)
-            if self.plan.precision == "bf16"
-            else nullcontext()
+        with computing(self._device.type, self.plan.precision):
+            hidden, _ = self._hidden(part.inputs, need_state=False)
+        if self.plan.precision == "bf16":
+            hidden = (
+                hidden.bfloat16()
+            )  # the last norm may have widened it, and the output layer is the largest product
+        loss = linear_cross_entropy(
+            hidden, self.model.output_weight, part.targets, part.weights, self.plan.label_smoothing
         )
-        with autocast:
-            hidden, _ = self._hidden(inputs, need_state=False)
-            loss = linear_cross_entropy(
-                hidden, self.model.output_weight, targets, weights, self.plan.label_smoothing
-            )
         (loss * share).backward()  # type: ignore[no-untyped-call]
         return loss.detach() * share
 
@@ -289,9 +285,7 @@ class BatchTrainer:
 
     def _write_metrics(self) -> None:
         """Rewrites metrics.jsonl from the curve, so that a resumed run never repeats or loses a line."""
-        self.directory.mkdir(parents=True, exist_ok=True)
-        lines = [json.dumps(vars(row)) for row in self._progress.curve]
-        self.metrics_path.write_text("\n".join(lines) + "\n" if lines else "", encoding="utf-8")
+        write_text(self.metrics_path, "".join(json.dumps(vars(row)) + "\n" for row in self._progress.curve))
 
 
 class Trainer(BatchTrainer):

@@ -43,7 +43,12 @@ def check_recipe(recipe: Recipe) -> Recipe:
         raise OptionError(
             "--size, --model.layers and --model.width shape a neural model, and none is trained here"
         )
-    dial.choose_device(training.device)
+    device = dial.choose_device(training.device)
+    if training.compile == "on" and dial.compiler(device) is None:
+        raise OptionError(
+            f"--training.compile on needs a {'C' if device == 'cuda' else 'C++'} compiler, and none is found here; "
+            "install gcc or leave it out"
+        )
     _refuse_idle(recipe, {name.split("-")[0] for name in neural})
     return recipe
 
@@ -66,6 +71,7 @@ def _refuse_idle(recipe: Recipe, families: set[str]) -> None:
     idle |= {"muon_lr"} & changed if training.optimizer in ("adamw", "sgd") else set()
     idle |= {"decay"} & changed if training.schedule != "wsd" else set()
     idle |= {"ema_share"} & changed if training.averaging == "none" else set()
+    idle |= {"compile"} if training.compile == "on" and "transformer" not in families else set()
     if idle:
         option = f"--training.{min(idle).replace('_', '-')}"
         raise OptionError(f"{option} has no effect with what else was chosen; leave it out")

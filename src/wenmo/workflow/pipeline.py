@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from wenmo.config import Recipe
-from wenmo.errors import Interrupted, OptionError, WenmoError
+from wenmo.errors import Interrupted, OptionError, ResourceError, WenmoError
 from wenmo.models.ngram import NgramModel
 from wenmo.progress import duration, quantity
 from wenmo.training import budget as dial
@@ -30,7 +30,7 @@ from wenmo.workflow.members import (
 from wenmo.workflow.reporting import kept_corpus
 from wenmo.workflow.result import TrainResult
 from wenmo.workflow.run import Run, new_run, open_run
-from wenmo.workflow.scoring import mix, score
+from wenmo.workflow.scoring import mix, placed, score
 from wenmo.workflow.texts import Texts, load_texts, open_corpus
 
 LEAST_TRAINING_SECONDS = 1.0
@@ -81,10 +81,12 @@ def train(
         )
         raise Interrupted(message) from None
     except WenmoError as error:
-        if not isinstance(error, Interrupted) and not any(
-            run.part(n).exists() for n in ("members", "finished")
-        ):
+        trained = any(run.part(name).exists() for name in ("members", "finished"))
+        if not trained and not isinstance(error, Interrupted):
             shutil.rmtree(run.directory, ignore_errors=True)  # nothing was trained that could be gone on with
+        if trained and isinstance(error, ResourceError):
+            kept = f"what was done is in {run.directory}. Go on with: wenmo train --resume {run.output}"
+            raise ResourceError(f"{error}; {kept}") from error
         raise
 
 
@@ -108,9 +110,10 @@ def _train(run: Run, progress: bool, started: float) -> TrainResult:
         f"{texts.bytes_per_token:.2f} bytes; time: {duration(clock.budget) if clock.budget else 'as steps need'}"
     )
     members, ngram = _members(run, texts, machine, clock, told)
-    model = mix(members, texts, clock)
     assert isinstance(ngram.model, NgramModel)
-    scores = score(model, members, ngram.model, texts, clock)
+    with placed(members, machine.device):
+        model = mix(members, texts, clock)
+        scores = score(model, members, ngram.model, texts, clock)
     outcome = reporting.Outcome(run, clock, texts, model, members, scores, told.lines)
     result = reporting.save(outcome)
     _clear(run, texts)

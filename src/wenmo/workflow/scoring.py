@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,6 +58,19 @@ def affordable(members: list[Member], ids: npt.NDArray[np.integer], eos_id: int,
         score_stream(member.model, probe, eos_id=eos_id)
     rate = len(probe) / max(time.monotonic() - started, 1e-6)
     return int(min(len(ids), max(LEAST_SCORED_TOKENS, rate * seconds)))
+
+
+@contextmanager
+def placed(members: list[Member], device: str) -> Iterator[None]:
+    """Puts the neural members where they were trained, so that they are scored at the speed that was measured there."""
+    neural = [member.model for member in members if member.model.trainable]
+    for model in neural:
+        model.to(device)
+    try:
+        yield
+    finally:
+        for model in neural:
+            model.to("cpu")
 
 
 def mix(members: list[Member], texts: Texts, clock: Clock) -> LanguageModel:

@@ -1,0 +1,66 @@
+"""What the n-gram model learns: the arrays that the kernels of `context_mixing` read and change."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from . import context_mixing as kernels
+
+
+class Tables(NamedTuple):
+    """Everything the model learns. N contexts, M = 2 N + 2 inputs of the mixers."""
+
+    slots: npt.NDArray[np.uint32]
+    """Adaptive probabilities (power of two,)."""
+    followers: npt.NDArray[np.uint32]
+    """Match model: the token that followed a long context (power of two,)."""
+    calibration: npt.NDArray[np.float32]
+    """Probability given context order, count and slot probability (N, COUNT_BUCKETS * PROBABILITY_BUCKETS)."""
+    mixers: npt.NDArray[np.float32]
+    """Weights (NODE_SETS + BYTE_SETS + sets by longest context and by match, M)."""
+    final: npt.NDArray[np.float32]
+    """Weights of the second layer (N + 1, 3), by the number of contexts seen."""
+    trust: npt.NDArray[np.float32]
+    """Probability that the match model is right (len(MATCHES) * RUNS * MATCH_DEPTHS,)."""
+    refinement: npt.NDArray[np.float32]
+    """Secondary estimation: curves by node, then by last character and node (2 * REFINEMENTS * REFINEMENT_BUCKETS,)."""
+
+
+def new_tables(num_orders: int, slot_bits: int, follower_bits: int) -> Tables:
+    """Tables that know nothing: every decision is even.
+
+    Args:
+        num_orders: Contexts made of the last characters.
+        slot_bits: Binary logarithm of the number of slots.
+        follower_bits: Binary logarithm of the number of followers.
+    """
+    n = num_orders + kernels.EXTRA
+    by_match = 4 * len(kernels.MATCHES)
+    sets = kernels.NODE_SETS + kernels.BYTE_SETS + 8 * (num_orders + by_match)
+    mixers = np.zeros((sets, 2 * n + 2), np.float32)
+    mixers[:, : 2 * n] = 0.4 / n
+    mixers[:, -1] = 0.3
+    logits = (np.arange(kernels.PROBABILITY_BUCKETS) - kernels.PROBABILITY_BUCKETS // 2) / 2
+    curve = _logistic(np.linspace(-8, 8, kernels.REFINEMENT_BUCKETS))
+    return Tables(
+        slots=np.zeros(1 << slot_bits, np.uint32),
+        followers=np.zeros(1 << follower_bits, np.uint32),
+        calibration=np.tile(_logistic(logits), (n, kernels.COUNT_BUCKETS)).astype(np.float32),
+        mixers=mixers,
+        final=np.full((n + 1, kernels.LAYER), 1 / kernels.LAYER, np.float32),
+        trust=np.full(len(kernels.MATCHES) * kernels.RUNS * kernels.MATCH_DEPTHS, 0.9, np.float32),
+        refinement=np.tile(curve, 2 * kernels.REFINEMENTS).astype(np.float32),
+    )
+
+
+def copy_tables(tables: Tables) -> Tables:
+    """Returns tables that may change without changing the given ones."""
+    return Tables(**{name: array.copy() for name, array in tables._asdict().items()})
+
+
+def _logistic(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    result: npt.NDArray[np.float64] = 1 / (1 + np.exp(-x))
+    return result

@@ -1,0 +1,149 @@
+"""bfloat16 and torch.compile: the code that runs on a GPU, run here on the CPU."""
+
+import functools
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from test_trainer import NEURAL, VOCAB, make_trainer, weights
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from wenmo.models.storage import load_model, save_model
+from wenmo.training import budget as dial
+from wenmo.training.budget import Machine
+from wenmo.training.objective import linear_cross_entropy
+
+
+@pytest.fixture
+def traced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compiles with everything but the code generator, whose compiler would take most of a minute a test."""
+    torch._dynamo.reset()
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="aot_eager"))
+
+
+@pytest.mark.parametrize("architecture", NEURAL)
+def test_bfloat16_learns_as_float32_does(architecture: str, tmp_path: Path) -> None:
+    curves = {}
+    for precision in ("fp32", "bf16"):
+        trainer = make_trainer(
+            tmp_path / precision, architecture, dropout=0.0, steps=120, lr=2e-2, precision=precision
+        )
+        curves[precision] = trainer.run().curve
+        assert all(p.dtype == torch.float32 for p in trainer.model.parameters())
+    first, last = curves["bf16"][0], curves["bf16"][-1]
+    assert last.valid_loss < 0.9 * first.valid_loss
+    # bfloat16 has 8 bits: a relative error of 2**-9 a product.
+    for ours, exact in zip(curves["bf16"], curves["fp32"], strict=True):
+        assert ours.valid_loss == pytest.approx(exact.valid_loss, rel=0.03)
+
+
+def test_the_output_layer_computes_in_bfloat16_and_adds_up_in_float32() -> None:
+    generator = torch.Generator().manual_seed(0)
+    hidden = torch.randn(4096, 32, generator=generator)
+    weight = torch.randn(2048, 32, generator=generator) * 0.1
+    targets = torch.randint(2048, (4096,), generator=generator)
+    low, exact = weight.clone().requires_grad_(), weight.clone().requires_grad_()
+    loss = linear_cross_entropy(hidden.bfloat16(), low, targets)  # 16 chunks
+    loss.backward()
+    expected = cross_entropy(hidden @ exact.T, targets)
+    expected.backward()
+    assert low.grad is not None and exact.grad is not None and low.grad.dtype == torch.float32
+    assert loss.item() == pytest.approx(expected.item(), rel=2e-3)
+    assert (low.grad - exact.grad).norm() < 0.01 * exact.grad.norm()
+
+
+@pytest.mark.usefixtures("traced")
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_compiled_model_trains_resumes_and_is_saved_as_any_other(precision: str, tmp_path: Path) -> None:
+    options = {"micro_rows": 3, "precision": precision, "steps": 12}  # the last micro-batch has one row
+    plain = make_trainer(tmp_path / "plain", dropout=0.0, **options)
+    compiled = make_trainer(tmp_path / "compiled", dropout=0.0, compile=True, **options)
+    reference, outcome = plain.run(), compiled.run()
+    tolerance = 1e-4 if precision == "fp32" else 0.02
+    for row, other in zip(outcome.curve, reference.curve, strict=True):
+        assert row.train_loss == pytest.approx(other.train_loss, rel=tolerance)
+        assert row.valid_loss == pytest.approx(other.valid_loss, rel=tolerance)
+    assert list(compiled.model.state_dict()) == list(plain.model.state_dict())
+    save_model(compiled.model, tmp_path / "model", tokenizer=None)
+    loaded = load_model(tmp_path / "model").model
+    ids = torch.randint(VOCAB, (2, 9))
+    with torch.no_grad():
+        assert torch.equal(loaded(ids)[0], compiled.model(ids)[0])
+
+    half = make_trainer(tmp_path / "half", compile=True, **options)
+    for step in range(6):
+        half._step(0.5 + step / 12)
+    half.save()
+    half._step(1.0)
+    resumed = make_trainer(tmp_path / "half", compile=True, **options)
+    resumed.resume()
+    resumed._step(1.0)
+    assert all(torch.equal(a, b) for a, b in zip(weights(half), weights(resumed), strict=True))
+    ended = resumed.run()
+    assert ended.steps == 12 and len(ended.curve) > 0
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on a CPU")
+def test_generated_code_gives_the_same_losses(tmp_path: Path) -> None:
+    torch._dynamo.reset()
+    losses = []
+    for compiled in (False, True):
+        trainer = make_trainer(tmp_path / str(compiled), dropout=0.0, layers=1, compile=compiled, steps=3)
+        losses.append([row.valid_loss for row in trainer.run().curve])
+    assert losses[1] == pytest.approx(losses[0], rel=1e-4)
+
+
+def test_compiling_is_left_out_where_it_costs_more_than_it_brings(monkeypatch: pytest.MonkeyPatch) -> None:
+    def pays(architecture: str, device: str, seconds: float | None) -> bool:
+        model = make_trainer(Path("unused"), architecture).model
+        return dial.compiling_pays(model, Machine(device, 1e12, 2.0), seconds)
+
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+    assert pays("transformer", "cuda", 600.0) and pays("transformer", "cuda", None)
+    assert not pays("transformer", "cuda", 60.0)
+    assert not pays("transformer", "cpu", 6000.0)
+    assert not pays("lstm", "cuda", 6000.0)
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    assert not pays("transformer", "cuda", 6000.0)
+
+
+def test_bfloat16_is_taken_where_it_is_faster() -> None:
+    def pays(architecture: str, device: str, ratio: float) -> bool:
+        return dial.bfloat16_pays(
+            make_trainer(Path("unused"), architecture).model, Machine(device, 1e12, ratio)
+        )
+
+    assert pays("transformer", "cpu", 7.0) and pays("lstm", "cpu", 7.0) and pays("gru", "cuda", 7.0)
+    assert not pays("gru", "cpu", 7.0) and not pays("rnn", "cpu", 7.0)
+    assert not pays("transformer", "cpu", 0.3)
+
+
+def test_speed_is_measured_in_the_precision_of_the_plan(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def linear(hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        seen.append(hidden.dtype)
+        return linear_cross_entropy(hidden, weight, targets)
+
+    monkeypatch.setattr(dial, "linear_cross_entropy", linear)
+    for precision, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
+        trainer = make_trainer(tmp_path, precision=precision)
+        assert dial.measure_speed(trainer.model, trainer.plan, steps=1) > 0
+        assert set(seen) == {dtype}
+        seen.clear()
+
+
+def test_a_product_of_matrices_is_timed_in_both_formats() -> None:
+    machine = dial.measure_machine("cpu", seconds=0.01)
+    assert machine.flops > 1e8 and machine.bf16_ratio > 0
+
+
+def test_the_fixture_really_compiles(traced: None) -> None:
+    layer = nn.Linear(2, 2)
+    before = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+    torch.compile(layer)(torch.ones(1, 2))
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == before + 1
