@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from test_trainer import NEURAL, make_plan, make_stream, make_trainer, weights
+from small_trainers import NEURAL, make_plan, make_stream, make_trainer, weights
 
 from texts import documents
 from wenmo.api import load

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_trainer import NEURAL, VOCAB, make_trainer, weights
+from small_trainers import NEURAL, VOCAB, make_trainer, weights
 from torch import nn
 from torch.nn.functional import cross_entropy
 
