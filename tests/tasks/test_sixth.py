@@ -54,7 +54,10 @@ def test_it_is_trained_and_used_from_the_command_line(sixth, rows, tmp_path, cap
     assert "accuracy" in (folder / "README.md").read_text("utf-8")
     status, out, err = run(capsys, "most-frequent", folder, "随便", "any", "--quiet")
     assert (status, out) == (0, f"{LABEL[language]}\n" * 2), err
-    status, out, _ = run(capsys, "most-frequent", folder, "--file", path, "--json", "--loud")
+    status, out, _ = run(
+        capsys, "most-frequent", folder, "--file", path, "--json", "--loud", "-o", tmp_path / "out"
+    )
+    assert (tmp_path / "out").read_text("utf-8").startswith(LABEL[language].upper())
     assert json.loads(out)["labels"] == [LABEL[language].upper()] * 5
 
 

@@ -180,7 +180,7 @@ def verb_command(task: Task, verb: str) -> Callable[..., None]:
         arguments = {name: _plain(value) for name, value in named.items()}
         function(*map(_plain, values), **arguments, **{terminal: shown})
 
-    own = [parameter for name, parameter in signature.parameters.items() if name != terminal]
+    own = [_named(parameter) for name, parameter in signature.parameters.items() if name != terminal]
     shared = inspect.Parameter("common", inspect.Parameter.KEYWORD_ONLY, default=Common(), annotation=Common)
     command.__signature__ = inspect.Signature([*own, shared])  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in (*own, shared)}
@@ -190,6 +190,16 @@ def verb_command(task: Task, verb: str) -> Callable[..., None]:
     )
     command.__name__ = verb
     return command
+
+
+def _named(parameter: inspect.Parameter) -> inspect.Parameter:
+    """Lets `-o` stand for `--output` in every verb."""
+    annotation = parameter.annotation
+    if parameter.name != "output" or any(
+        isinstance(m, Parameter) for m in getattr(annotation, "__metadata__", ())
+    ):
+        return parameter
+    return parameter.replace(annotation=Annotated[annotation, Parameter(name=("--output", "-o"))])
 
 
 def _plain(value: Any) -> Any:

@@ -104,6 +104,7 @@ def most_frequent(
     file: list[Path] | None = None,
     loud: bool = False,
     times: Annotated[int, Field(ge=1)] = 1,
+    output: Path | None = None,
     terminal: Terminal,
 ) -> None:
     """Say the most frequent label.
@@ -114,6 +115,7 @@ def most_frequent(
         file: File of texts.
         loud: In capitals.
         times: How often each is said.
+        output: File to write the labels to.
         terminal: Where the result goes.
     """
     from wenmo.tasking.batch import gather
@@ -124,4 +126,6 @@ def most_frequent(
     if loud:
         labels = [label.upper() for label in labels]
     labels = [label for label in labels for _ in range(times)]
+    if output is not None:
+        output.write_text("\n".join(labels), encoding="utf-8")
     terminal.result({"labels": labels}, "\n".join(labels))
