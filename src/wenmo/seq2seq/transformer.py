@@ -16,9 +16,10 @@ from torch import Tensor, nn
 from wenmo.models.fused import rotate, swiglu
 from wenmo.models.rotary import RotaryTable
 from wenmo.models.transformer import RMSNorm
+from wenmo.seq2seq.attention import attend
 from wenmo.seq2seq.base import DecoderState, Memory, Seq2SeqConfig, Seq2SeqModel, padding_mask
 from wenmo.seq2seq.dropout import dropout
-from wenmo.seq2seq.transformer_state import CrossKeys, SelfKeys, TransformerMemory, TransformerState
+from wenmo.seq2seq.source_keys import AttentionMemory, CrossKeys, SelfKeys, TransformerState, beginning
 
 Positive = Annotated[int, Field(ge=1)]
 Probability = Annotated[float, Field(ge=0, lt=1)]
@@ -83,28 +84,6 @@ class _Norms(nn.Module):
     def key(self, x: Tensor) -> Tensor:
         """Normalises keys (..., head_size)."""
         return x if self.key_norm is None else self.key_norm(x)  # type: ignore[no-any-return]
-
-
-def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, p: float) -> tuple[Tensor, Tensor]:
-    """Scaled dot-product attention that also returns its weights.
-
-    Written out because sentences are short: PyTorch's fused kernel has no dropout on CPUs and gains nothing there.
-
-    Args:
-        query: (B, H, T, D).
-        key: (B, H, S, D).
-        value: (B, H, S, D).
-        mask: Added to the scores, broadcast to (B, H, T, S): 0 or minus infinity.
-        p: Dropout of the weights.
-
-    Returns:
-        Mixed values (B, H, T, D), and the weights (B, H, T, S).
-    """
-    scores = torch.matmul(query * (1.0 / math.sqrt(query.shape[-1])), key.transpose(-1, -2))
-    if mask is not None:
-        scores = scores + mask
-    weights = scores.softmax(-1)
-    return torch.matmul(dropout(weights, p, p > 0), value), weights
 
 
 class SelfAttention(_Norms):
@@ -259,7 +238,7 @@ class TransformerPairModel(Seq2SeqModel):
         cos, sin = self.rotary(positions, end)
         return cos, sin
 
-    def encode(self, ids: Tensor, lengths: Tensor) -> TransformerMemory:
+    def encode(self, ids: Tensor, lengths: Tensor) -> AttentionMemory:
         """See `Seq2SeqModel.encode`."""
         size = ids.shape[1]
         valid = padding_mask(lengths, size)
@@ -270,12 +249,13 @@ class TransformerPairModel(Seq2SeqModel):
             x, _ = layer(x, angles, bias)
         x = self.encoder_norm(x)
         keys = [layer.cross.keys(x) for layer in self.decoder]  # type: ignore[union-attr, operator]
-        return TransformerMemory(lengths, keys, bias)
+        return AttentionMemory(lengths, keys, bias)
 
     def start(self, memory: Memory, beams: int = 1) -> TransformerState:
         """See `Seq2SeqModel.start`."""
-        assert isinstance(memory, TransformerMemory)
-        return TransformerState.beginning(memory, beams)
+        assert isinstance(memory, AttentionMemory)
+        source, lengths = beginning(memory, beams)
+        return TransformerState(lengths, memory, source, beams, 0, tuple(SelfKeys() for _ in memory.keys))
 
     def decode(
         self, ids: Tensor, state: DecoderState, need_state: bool = True

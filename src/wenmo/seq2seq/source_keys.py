@@ -1,9 +1,10 @@
-"""What a Transformer decoder remembers: keys and values of the source, and of the target tokens read."""
+"""What a decoder sees of the sources: keys and values to attend to, kept once for all rows that read a source."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Generic, Self, TypeVar
 
 import torch
 from torch import Tensor
@@ -15,8 +16,8 @@ Attend = Callable[[Tensor, Tensor, Tensor, Tensor | None, float], Pair]
 
 
 @dataclass(frozen=True)
-class TransformerMemory(Memory):
-    """Keys and values of the sources for every decoder layer.
+class AttentionMemory(Memory):
+    """Keys and values of the sources for every decoder layer that attends.
 
     Attributes:
         lengths: Tokens of each source, int64 (B,).
@@ -28,10 +29,10 @@ class TransformerMemory(Memory):
     keys: list[Pair]
     bias: Tensor
 
-    def select(self, sources: Tensor) -> TransformerMemory:
+    def select(self, sources: Tensor) -> Self:
         """Returns the memory of the given sources (int64 (M,))."""
         keys = [(key[sources], value[sources]) for key, value in self.keys]
-        return TransformerMemory(self.lengths[sources], keys, self.bias[sources])
+        return replace(self, lengths=self.lengths[sources], keys=keys, bias=self.bias[sources])
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class CrossKeys:
             return attend(query, self.key, self.value, self.bias, p)
         all_rows, heads, tokens, size = query.shape
         batch = all_rows // self.rows
-        merged = query.view(batch, self.rows, heads, tokens, size).transpose(1, 2)
+        merged = query.reshape(batch, self.rows, heads, tokens, size).transpose(1, 2)
         mixed, weights = attend(
             merged.reshape(batch, heads, self.rows * tokens, size), self.key, self.value, self.bias, p
         )
@@ -69,6 +70,51 @@ class CrossKeys:
             return x.reshape(all_rows, heads, tokens, -1)
 
         return apart(mixed), apart(weights)
+
+
+M = TypeVar("M", bound=AttentionMemory)
+
+
+@dataclass(frozen=True)
+class Readers(DecoderState, Generic[M]):
+    """Rows that read sources.
+
+    Attributes:
+        lengths: Target tokens read by each row, int64 (N,).
+        memory: The sources.
+        source: Index into `memory` of each row, int64 (N,); rows of one source stand together.
+        rows: Rows of each source, the same for all.
+    """
+
+    lengths: Tensor
+    memory: M
+    source: Tensor
+    rows: int
+
+    def sources(self) -> list[CrossKeys]:
+        """Each layer's view of the sources."""
+        return [CrossKeys(key, value, self.memory.bias, self.rows) for key, value in self.memory.keys]
+
+    def select(self, rows: Tensor) -> Self:
+        """See `DecoderState.select`. Where every source keeps its number of rows, no key of a source is copied."""
+        source = self.source[rows]
+        if len(rows) == len(self.source) and torch.equal(source, self.source):
+            return replace(self, lengths=self.lengths[rows])
+        kept, counts = torch.unique_consecutive(source, return_counts=True)
+        count = int(counts[0]) if len(counts) else 1
+        if not bool((counts == count).all()):
+            kept, count = source, 1
+        places = torch.arange(len(kept), device=rows.device).repeat_interleave(count)
+        return replace(
+            self, lengths=self.lengths[rows], memory=self.memory.select(kept), source=places, rows=count
+        )
+
+
+def beginning(memory: AttentionMemory, beams: int) -> tuple[Tensor, Tensor]:
+    """Returns `source` and `lengths` of `beams` rows for each source, before the first token."""
+    device = memory.lengths.device
+    source = torch.arange(len(memory.lengths), device=device).repeat_interleave(beams)
+    return source, torch.zeros_like(source)
 
 
 class SelfKeys:
@@ -92,59 +138,25 @@ class SelfKeys:
 
 
 @dataclass(frozen=True)
-class TransformerState(DecoderState):
+class TransformerState(Readers[AttentionMemory]):
     """State of rows that have all read the same number of tokens.
 
     Attributes:
-        lengths: Target tokens read by each row, int64 (N,).
-        memory: The sources.
-        source: Index into `memory` of each row, int64 (N,); rows of one source stand together.
-        rows: Rows of each source, the same for all.
         read: Target tokens read.
         layers: Keys and values of each layer.
     """
 
-    lengths: Tensor
-    memory: TransformerMemory
-    source: Tensor
-    rows: int
     read: int
     layers: tuple[SelfKeys, ...]
-
-    @classmethod
-    def beginning(cls, memory: TransformerMemory, beams: int) -> TransformerState:
-        """State of `beams` rows for each source, before the first token."""
-        device = memory.lengths.device
-        source = torch.arange(len(memory.lengths), device=device).repeat_interleave(beams)
-        lengths = torch.zeros_like(source)
-        return cls(lengths, memory, source, beams, 0, tuple(SelfKeys() for _ in memory.keys))
 
     def caches(self) -> list[SelfKeys]:
         """Copies of the layers' keys that may be extended."""
         return [SelfKeys(layer.key, layer.value) for layer in self.layers]
 
-    def sources(self) -> list[CrossKeys]:
-        """Each layer's view of the sources."""
-        return [CrossKeys(key, value, self.memory.bias, self.rows) for key, value in self.memory.keys]
-
     def after(self, caches: list[SelfKeys], tokens: int) -> TransformerState:
         """The state after `tokens` more tokens, whose keys are in `caches`."""
-        return replace(
-            self, lengths=self.lengths + tokens, read=self.read + tokens, layers=tuple(caches)
-        )
+        return replace(self, lengths=self.lengths + tokens, read=self.read + tokens, layers=tuple(caches))
 
     def select(self, rows: Tensor) -> TransformerState:
-        """See `DecoderState.select`. Where every source keeps its number of rows, no key of a source is copied."""
-        source = self.source[rows]
-        layers = tuple(layer.select(rows) for layer in self.layers)
-        if len(rows) == len(self.source) and torch.equal(source, self.source):
-            return replace(self, lengths=self.lengths[rows], layers=layers)
-        kept, counts = torch.unique_consecutive(source, return_counts=True)
-        count = int(counts[0]) if len(counts) else 1
-        if bool((counts == count).all()):
-            memory, per_source = self.memory.select(kept), count
-            source = torch.arange(len(kept), device=rows.device).repeat_interleave(count)
-        else:
-            memory, per_source = self.memory.select(source), 1
-            source = torch.arange(len(rows), device=rows.device)
-        return TransformerState(self.lengths[rows], memory, source, per_source, self.read, layers)
+        """See `DecoderState.select`."""
+        return replace(super().select(rows), layers=tuple(layer.select(rows) for layer in self.layers))
