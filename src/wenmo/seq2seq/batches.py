@@ -133,6 +133,11 @@ class PairBatches:
         """Passes over the pairs so far."""
         return self.epoch + self.place / max(len(self._runs), 1)
 
+    @property
+    def batches(self) -> int:
+        """Batches of this epoch."""
+        return len(self._runs)
+
     def next(self) -> PairBatch:
         """Returns the next batch."""
         if self.place == len(self._runs):

@@ -56,6 +56,8 @@ class TransformerPairConfig(Seq2SeqConfig):
     """Base of the rotary wavelengths."""
     norm_epsilon: float = 1e-6
     """Added to the variance in the norms."""
+    embedding_scale: Annotated[float, Field(gt=0)] | None = None
+    """Factor on the embeddings on their way in; the square root of the width when not given."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -227,7 +229,7 @@ class TransformerPairModel(Seq2SeqModel):
                     nn.init.normal_(weight, std=std / math.sqrt(2 * len(layers)) if writes else std)
 
     def _embed(self, ids: Tensor, positions: Tensor) -> Tensor:
-        x = self.embedding(ids) * math.sqrt(self.config.width)
+        x = self.embedding(ids) * (self.config.embedding_scale or math.sqrt(self.config.width))
         if self.config.positions == "sinusoidal":
             x = x + sinusoids(positions, self.config.width).to(x.dtype)
         return dropout(x, self.config.dropout, self.training)

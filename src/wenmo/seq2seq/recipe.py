@@ -1,0 +1,146 @@
+"""From pairs and minutes to the shape of a model and the numbers of its training."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+
+from wenmo.seq2seq.base import Seq2SeqConfig, Seq2SeqModel
+from wenmo.seq2seq.batches import PairBatches, TokenPairs
+from wenmo.seq2seq.objective import pair_loss
+from wenmo.seq2seq.plan import PairPlan
+from wenmo.seq2seq.registry import build_model, parse_config
+from wenmo.training.optimisation import build_optimizers
+
+SHAPES = ((2, 64, 4, 128), (2, 96, 4, 192), (3, 128, 4, 256), (4, 192, 6, 384), (5, 256, 8, 512), (6, 512, 8, 1024))
+"""Layers of each side, width, heads and feed-forward size of a Transformer, small to large."""
+RECURRENT = ((1, 96), (1, 160), (2, 256), (2, 384), (2, 512), (2, 768))
+"""Layers and hidden size of a recurrent model, small to large."""
+PASSES = 12.0
+"""The largest shape is taken that sees the pairs this often in the time."""
+EFFICIENCY = {"transformer": 0.4, "lstm": 0.35, "gru": 0.3}
+"""Share of the bare matrix-product rate that training reaches, before it is measured."""
+STEPS = 1500
+"""Optimiser steps that a run should have."""
+SMALLEST_BATCH, LARGEST_BATCH = 256, 2048
+"""Tokens of a batch."""
+
+Optimizer = Literal["muon", "adamw"]
+
+
+def dropout_for(passes: float) -> float:
+    """Dropout from the number of passes over the pairs: what is seen often is learned by heart."""
+    return 0.1 if passes < 15 else 0.2 if passes < 40 else 0.3
+
+
+def choose_config(
+    architecture: str,
+    vocab_size: int,
+    train: TokenPairs,
+    flops: float,
+    seconds: float,
+    fields: Mapping[str, Any],
+) -> Seq2SeqConfig:
+    """Chooses a shape.
+
+    Args:
+        architecture: Name in the registry.
+        vocab_size: Number of tokens V.
+        train: Training pairs.
+        flops: Rate of bare matrix products, operations per second.
+        seconds: Time for the training.
+        fields: Fields of the configuration that are fixed.
+
+    Returns:
+        The largest shape that sees the pairs `PASSES` times, with dropout for the passes that it will see.
+    """
+    best: Seq2SeqConfig | None = None
+    for shape in SHAPES if architecture == "transformer" else RECURRENT:
+        data = {**_shape(architecture, shape), **fields, "architecture": architecture, "vocab_size": vocab_size}
+        config = parse_config(data)
+        passes = passes_in(config, train, flops, seconds)
+        if best is not None and passes < PASSES:
+            break
+        if "dropout" not in fields:
+            amount = dropout_for(passes)
+            inner = {"attention_dropout": amount / 2, "ffn_dropout": amount / 2} if architecture == "transformer" else {}
+            config = parse_config({**inner, **data, "dropout": amount})
+        best = config
+    assert best is not None
+    return best
+
+
+def _shape(architecture: str, shape: tuple[int, ...]) -> dict[str, int]:
+    if architecture == "transformer":
+        layers, width, heads, ffn = shape
+        sides = {"encoder_layers": layers, "decoder_layers": layers}
+        return {**sides, "width": width, "heads": heads, "kv_heads": heads, "head_size": width // heads, "ffn": ffn}
+    return {"layers": shape[0], "hidden_size": shape[1], "embedding_size": shape[1]}
+
+
+def passes_in(config: Seq2SeqConfig, train: TokenPairs, flops: float, seconds: float) -> float:
+    """Passes over the pairs that training makes in a time, by an estimate."""
+    with torch.device("meta"):
+        model = build_model(config)
+    count = max(len(train), 1)
+    pair = 3.0 * model.flops_per_pair(train.source_tokens / count, train.target_tokens / count)
+    return flops * EFFICIENCY[str(getattr(config, "architecture", "transformer"))] * seconds / (pair * count)
+
+
+def choose_batch(train: TokenPairs, passes: float) -> int:
+    """Tokens of a batch: enough steps first, then the larger the better for the machine."""
+    wanted = passes * max(train.target_tokens, train.source_tokens) / STEPS
+    return int(min(max(wanted, SMALLEST_BATCH), LARGEST_BATCH))
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What training will take.
+
+    Attributes:
+        step_seconds: Seconds of a step, the median of a few.
+        passes: Passes over the pairs in the time that is given.
+        memory: Bytes at most.
+    """
+
+    step_seconds: float
+    passes: float
+    memory: float
+
+
+def estimate(model: Seq2SeqModel, train: TokenPairs, plan: PairPlan, steps: int = 3) -> Estimate:
+    """Measures a few steps of a model that is thrown away afterwards.
+
+    Args:
+        model: A model of the shape; its weights change.
+        train: Training pairs.
+        plan: The numbers of the training.
+        steps: Steps that are measured.
+    """
+    optimizers = build_optimizers(
+        model, plan.optimizer, lr=plan.lr * 1e-3, muon_lr=plan.muon_lr * 1e-3, weight_decay=0.0
+    )
+    batches = PairBatches(train, plan.batch_tokens, plan.seed)
+    times: list[float] = []
+    model.train()
+    for _ in range(steps + 1):
+        started = time.perf_counter()
+        pair_loss(model, batches.next().to(model.device), plan.label_smoothing).backward()  # type: ignore[no-untyped-call]
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
+        if model.device.type == "cuda":
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - started)
+    step = statistics.median(times[1:]) * (2.0 if plan.rdrop else 1.0)
+    done = plan.steps if plan.steps is not None else (plan.seconds or 0.0) / step
+    # Weights, gradients, two moments, the average and the best weights; about 40 vectors per layer and token, and logits.
+    numbers = sum(p.numel() for p in model.parameters())
+    layers = len(model.matrices()) / 4 + 2
+    activations = 40.0 * layers * plan.batch_tokens * model.output_weight.shape[1]
+    return Estimate(step, done / max(batches.batches, 1), 4.0 * (6.0 * numbers + activations) + 300e6)
