@@ -103,8 +103,8 @@ td{width:1.8rem;height:1.8rem;border:1px solid #eee;font-size:.65rem;text-align:
 p{margin:.2rem 0}@media(prefers-color-scheme:dark){body{color:#ddd;background:#181818}td{border-color:#333}}"""
 
 
-def alignment_page(title: str, alignments: Sequence[Alignment]) -> str:
-    """Returns one HTML document without references to anything outside: a table for each translated sentence."""
+def alignment_tables(alignments: Sequence[Alignment]) -> str:
+    """Returns a table for each alignment as HTML; "" without any."""
     parts = []
     for alignment in alignments:
         head = "".join(f"<th{_lang(word)}>{escape(word)}</th>" for word in alignment.source)
@@ -117,12 +117,17 @@ def alignment_page(title: str, alignments: Sequence[Alignment]) -> str:
             )
             rows.append(f"<tr><th{_lang(word)}>{escape(word)}</th>{cells}</tr>")
         parts.append(f"<table><thead><tr><th></th>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>")
+    return "".join(parts)
+
+
+def alignment_page(title: str, alignments: Sequence[Alignment]) -> str:
+    """Returns one HTML document without references to anything outside: a table for each translated sentence."""
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
         f"<style>{_STYLE}</style></head><body><h1>{escape(title)}</h1>"
         "<p>Each row is a word of the translation; the darker a cell, the more the model looked at that word of the "
         "source when it wrote it (per cent).</p>"
-        f"{''.join(parts)}</body></html>\n"
+        f"{alignment_tables(alignments)}</body></html>\n"
     )
 
 

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import re
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from wenmo.corpus.inputs import find_inputs
+from wenmo.errors import InputError
+from wenmo.seq2seq.pairs import text_lines
 from wenmo.text.scripts import han_share, is_han
 from wenmo.text.segmentation import sentences
 
@@ -100,3 +105,16 @@ def translate_document(
         else:
             result.append(piece.text)
     return "".join(result)
+
+
+def read_document(path: Path, encoding: str | None = None) -> str:
+    """Reads a plain text file whole.
+
+    Raises:
+        InputError: When it does not exist or is no text.
+    """
+    with tempfile.TemporaryDirectory(prefix="wenmo.") as folder:
+        found = find_inputs([path], Path(folder) / "stdin.txt")
+        if len(found.sources) != 1:
+            raise InputError(f"{path} is not one file; name a text file")
+        return "\n".join([*text_lines(found.sources[0], encoding), ""])

@@ -234,6 +234,8 @@ def _choose_columns(
         target = next((lowered[n] for n in TARGET_NAMES if n in lowered and lowered[n] != source), None)
     named = [c for c in columns if language_named(c.rsplit(".", 1)[-1]) and c not in (source, target)]
     textual = [c for c in columns if c not in (source, target) and _is_text(c, cells[:SAMPLE])]
+    if len(textual) > 2:
+        textual = [c for c in textual if not _is_formula(c, cells[:SAMPLE])] or textual
     for column in (*named, *textual):
         if column in (source, target):
             continue
@@ -245,13 +247,15 @@ def _choose_columns(
 
 
 def _is_text(column: str, cells: list[dict[str, str]]) -> bool:
-    """Whether a column holds sentences: letters, and not the same beginning (a licence, a link) in most rows."""
-    values = [row[column].strip() for row in cells if row.get(column, "").strip()]
-    lettered = sum(any(c.isalpha() for c in value) for value in values)
-    if not values or lettered < len(values) / 2:
-        return False
-    beginning, count = Counter(value[:10] for value in values).most_common(1)[0]
-    return len(values) < 5 or len(beginning) < 10 or count < len(values) / 2
+    """Whether most cells of a column hold letters."""
+    values = [row[column] for row in cells if row.get(column, "").strip()]
+    return bool(values) and 2 * sum(any(c.isalpha() for c in value) for value in values) >= len(values)
+
+
+def _is_formula(column: str, cells: list[dict[str, str]]) -> bool:
+    """Whether most cells of a column begin alike, as licences and links do."""
+    beginnings = Counter(row.get(column, "").strip()[:10] for row in cells)
+    return 2 * beginnings.most_common(1)[0][1] > len(cells)
 
 
 # -- translation memories ----------------------------------------------------------------------------------------

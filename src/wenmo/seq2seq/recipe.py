@@ -83,6 +83,29 @@ def _shape(architecture: str, shape: tuple[int, ...]) -> dict[str, int]:
     return {"layers": shape[0], "hidden_size": shape[1], "embedding_size": shape[1]}
 
 
+def shape_fields(
+    architecture: str, layers: int | None, width: int | None, dropout: float | None
+) -> dict[str, Any]:
+    """Returns the fields of a configuration that these options fix; `auto` is a Transformer."""
+    fields: dict[str, Any] = {}
+    if architecture in ("auto", "transformer"):
+        if layers is not None:
+            fields |= {"encoder_layers": layers, "decoder_layers": layers}
+        if width is not None:
+            heads = max(1, width // 32)
+            while width % heads or width // heads % 2:
+                heads -= 1
+            fields |= {"width": width, "heads": heads, "kv_heads": heads, "head_size": width // heads, "ffn": 2 * width}
+        if dropout is not None:
+            fields |= {"dropout": dropout, "attention_dropout": dropout / 2, "ffn_dropout": dropout / 2}
+        return fields
+    if layers is not None:
+        fields["layers"] = layers
+    if width is not None:
+        fields |= {"hidden_size": width, "embedding_size": width}
+    return fields if dropout is None else fields | {"dropout": dropout}
+
+
 def passes_in(config: Seq2SeqConfig, train: TokenPairs, flops: float, seconds: float) -> float:
     """Passes over the pairs that training makes in a time, by an estimate."""
     with torch.device("meta"):

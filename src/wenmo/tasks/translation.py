@@ -1,0 +1,422 @@
+"""Translation, trained on the user's own sentence pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from wenmo.config import Fraction
+from wenmo.errors import InputError, OptionError
+from wenmo.tasking.contract import Section, Task, TaskContext, TaskModel, TaskOutcome, TaskSettings
+from wenmo.tasking.terminal import Terminal
+
+if TYPE_CHECKING:
+    from wenmo.seq2seq.fitting import FitSettings, Fitted
+    from wenmo.seq2seq.judging import Judged
+    from wenmo.seq2seq.pairs import Pairs
+    from wenmo.seq2seq.translator import Translator
+
+FEWEST = 10
+"""Pairs below which nothing can be learned and held out."""
+SHOWN = 12
+"""Translations shown in the report."""
+DOCUMENTS = (".txt", ".text", ".md", ".markdown")
+"""Files whose layout is kept."""
+MANY = 20
+"""Translations from which on it is worth looking whether they differ."""
+
+
+class TranslationSettings(TaskSettings):
+    """Options of translation."""
+
+    direction: Literal["forward", "backward", "both"] = "forward"
+    """From the first side of the pairs to the second, back, or both in one model."""
+    source_field: str | None = None
+    """Column with the source (of TMX: its language); guessed when not given."""
+    target_field: str | None = None
+    """Column with its translation (of TMX: its language); guessed when not given."""
+    script: Literal["keep", "simplified", "traditional"] = "keep"
+    """Writes Chinese in one script before training."""
+    max_ratio: Annotated[float, Field(gt=1)] = 3.0
+    """Leaves out pairs whose ratio of lengths is this many times larger or smaller than usual."""
+    arch: Literal["auto", "transformer", "lstm", "gru"] = "auto"
+    """Model family; the recurrent ones have attention."""
+    layers: Annotated[int, Field(ge=1)] | None = None
+    """Layers of the encoder, and of the decoder; chosen from pairs and budget when not given."""
+    width: Annotated[int, Field(ge=16, multiple_of=16)] | None = None
+    """Size of the vectors; chosen from pairs and budget when not given."""
+    dropout: Fraction | None = None
+    """Dropout; chosen from the number of passes over the pairs when not given."""
+    vocab_size: Annotated[int, Field(ge=300)] | None = None
+    """Tokens of the tokenizer of both sides; chosen from the pairs when not given."""
+    optimizer: Literal["muon", "adamw"] = "muon"
+    """Optimiser of the matrices."""
+    lr: Annotated[float, Field(gt=0)] | None = None
+    """Peak learning rate of AdamW (with Muon: of its AdamW part)."""
+    muon_lr: Annotated[float, Field(gt=0)] = 0.02
+    """Peak learning rate of Muon."""
+    batch_tokens: Annotated[int, Field(ge=16)] | None = None
+    """Tokens of a batch."""
+    label_smoothing: Fraction = 0.1
+    """Probability spread over the vocabulary in the training loss."""
+    rdrop: Annotated[float, Field(ge=0)] = 0.0
+    """Weight of R-Drop, two passes with different dropout that must agree; 0 is off."""
+    steps: Annotated[int, Field(ge=1)] | None = None
+    """Optimiser steps, in place of the time budget."""
+    patience: Annotated[int, Field(ge=1)] = 6
+    """Evaluations without a better chrF before training stops early."""
+    beams: Annotated[int, Field(ge=1, le=64)] = 5
+    """Width of the beam the model is scored and saved with."""
+    length_penalty: Annotated[float, Field(ge=0)] = 1.0
+    """Log-probabilities are divided by length to this power; above 1 favours longer translations."""
+
+
+class TranslationResult(BaseModel):
+    """A translated text."""
+
+    model_config = ConfigDict(frozen=True)
+
+    text: str
+    """What was to be translated."""
+    translation: str
+    """Its translation."""
+    confidence: float
+    """Geometric mean of the probabilities of its tokens, 0 to 1."""
+    complete: bool
+    """False when it was cut because it grew too long."""
+    alignment: list[tuple[str, str]] | None = None
+    """(source word, word of the translation), when asked for and the model has attention."""
+
+
+class TranslationModel(TaskModel):
+    """A translator of sentences.
+
+    Args:
+        translator: What translates.
+    """
+
+    def __init__(self, translator: Translator) -> None:
+        self.translator = translator
+
+    def save(self, directory: Path) -> None:
+        """See `TaskModel.save`."""
+        self.translator.save(directory)
+
+    def predict(
+        self,
+        inputs: Sequence[Any],
+        *,
+        to: str | None = None,
+        beams: int | None = None,
+        length_penalty: float | None = None,
+        alignment: bool = False,
+        progress: bool = False,
+        **options: Any,
+    ) -> list[TranslationResult]:
+        """Translates sentences.
+
+        Args:
+            inputs: Texts of one sentence each.
+            to: Language to translate into; needed by a model of both directions (the first way when not given).
+            beams: Width of the beam; as saved when not given.
+            length_penalty: As saved when not given.
+            alignment: Whether words are aligned.
+            progress: Whether progress is shown.
+            **options: None are known.
+
+        Raises:
+            OptionError: When the model does not translate into `to`, or an option is unknown.
+        """
+        from wenmo.seq2seq.alignment import align
+
+        if options:
+            raise OptionError(f"{next(iter(options))} is no option of translation")
+        backward = self.translator.codec.backwards[0] if to is None else self.translator.backward(to)
+        texts = [str(text) for text in inputs]
+        found = self.translator.translate(
+            texts, backward=backward, beams=beams, length_penalty=length_penalty, progress=progress
+        )
+        results = []
+        for text, one in zip(texts, found, strict=True):
+            words = align(self.translator, text, one.tokens, backward=backward) if alignment and one.tokens else None
+            links = None if words is None else [(words.source[s], words.target[t]) for s, t in words.links]
+            results.append(
+                TranslationResult(
+                    text=text,
+                    translation=one.text,
+                    confidence=round(one.confidence, 4),
+                    complete=one.complete,
+                    alignment=links,
+                )
+            )
+        return results
+
+
+class Translation(Task):
+    """The task."""
+
+    name = "translation"
+    summary = "Translate, with a model trained on your own sentence pairs."
+    settings = TranslationSettings
+    verbs: ClassVar[dict[str, str]] = {"translate": "Translate texts or whole documents."}
+
+    def check(self, settings: TranslationSettings) -> None:
+        """See `Task.check`."""
+        fixed = {"--layers": settings.layers, "--width": settings.width, "--vocab-size": settings.vocab_size}
+        given = next((name for name, value in fixed.items() if value is not None), None)
+        if settings.from_model is not None and given is not None:
+            raise OptionError(f"{given}: with --from it is that of the language model; leave one of them out")
+
+    def train(self, paths: Sequence[str], settings: TranslationSettings, context: TaskContext) -> TaskOutcome:
+        """See `Task.train`."""
+        from wenmo.seq2seq.fitting import fit_translator
+        from wenmo.seq2seq.holding_out import hold_out
+        from wenmo.seq2seq.judging import judge, merged, verdict
+
+        read = _read(paths, settings, context.say)
+        given = [_read(files, settings).rows if files else [] for files in (settings.valid, settings.test)]
+        held = hold_out(
+            read.rows,
+            valid=given[0],
+            test=given[1],
+            valid_share=settings.valid_fraction,
+            test_share=settings.test_fraction,
+            seed=settings.seed,
+        )
+        if len(held.train) < FEWEST or not held.valid or not held.test:
+            raise InputError(
+                f"{paths[0]}: {len(held.train)} pairs to learn from, {len(held.valid)} to steer by and {len(held.test)} for "
+                "the score are too few; give more pairs, or files of their own with --valid and --test"
+            )
+        reserve = min(0.2 * context.budget, 2.0 + 0.04 * len(held.test))
+        fitted = fit_translator(
+            held.train,
+            held.valid,
+            read.languages,
+            _fit_settings(settings),
+            seconds=max(context.left - reserve, 1.0),
+            directory=context.directory,
+            resume=context.resume,
+            progress=context.progress,
+            say=context.say,
+        )
+        if fitted.outcome.stopped in ("early", "interrupted"):
+            why = "chrF no longer rose" if fitted.outcome.stopped == "early" else "Ctrl-C; the best so far is kept"
+            context.say(f"training ended after {fitted.outcome.epochs:.1f} passes: {why}")
+        judged = judge(fitted.translator, held.train, held.test, context.progress)
+        return TaskOutcome(
+            model=TranslationModel(fitted.translator),
+            metric="chrf",
+            scores=merged(judged),
+            baselines={"nearest training pair": merged(judged, baseline=True)},
+            examples={"train": len(held.train), "valid": len(held.valid), "test": len(held.test)},
+            dropped=dict(read.dropped + held.dropped),
+            verdict=verdict(judged, len(held.train)),
+            signatures={f"{n} {j.way}": text for j in judged for n, text in j.signatures.items()},
+            sections=_sections(fitted, judged),
+        )
+
+    def load(self, directory: Path) -> TranslationModel:
+        """See `Task.load`."""
+        from wenmo.seq2seq.translator import Translator
+
+        return TranslationModel(Translator.load(directory))
+
+
+TASK = Translation()
+
+
+def _read(paths: Sequence[str], settings: TranslationSettings, say: Any = None) -> Pairs:
+    """Reads and cleans pairs, and says what was found out."""
+    from wenmo.seq2seq.cleaning import clean_pairs
+    from wenmo.seq2seq.pairs import read_pairs
+
+    pairs = read_pairs(
+        paths,
+        encoding=settings.encoding,
+        source_field=settings.source_field,
+        target_field=settings.target_field,
+    )
+    cleaned = clean_pairs(pairs.rows, max_ratio=settings.max_ratio, script=settings.script)
+    pairs.rows, pairs.dropped = cleaned.pairs, pairs.dropped + cleaned.dropped
+    if say is not None:
+        for note in (*pairs.notes, *cleaned.notes):
+            say(note)
+    if not pairs.rows:
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in pairs.dropped.items())
+        raise InputError(f"{paths[0]}: no pair is left after cleaning ({reasons}); give sentences and translations")
+    return pairs
+
+
+def _fit_settings(settings: TranslationSettings) -> FitSettings:
+    from wenmo.seq2seq.fitting import FitSettings
+    from wenmo.seq2seq.recipe import shape_fields
+
+    return FitSettings(
+        architecture=settings.arch,
+        direction=settings.direction,
+        base=settings.from_model,
+        fields=shape_fields(settings.arch, settings.layers, settings.width, settings.dropout),
+        **settings.model_dump(
+            include={
+                *("vocab_size", "optimizer", "lr", "muon_lr", "batch_tokens", "label_smoothing", "rdrop"),
+                *("steps", "patience", "beams", "length_penalty", "seed"),
+            }
+        ),
+    )
+
+
+def _sections(fitted: Fitted, judged: Sequence[Judged]) -> list[Section]:
+    """Parts of the report: translations, the learning curve, and an alignment."""
+    from wenmo.seq2seq.alignment import align, alignment_tables
+
+    sections = []
+    for one in judged:
+        step = max(1, len(one.sources) // SHOWN)
+        chosen = range(0, len(one.sources), step)[:SHOWN]
+        rows = tuple((one.sources[i], one.references[i][0], one.outputs[i].text) for i in chosen)
+        header = ("source", "right translation", "this model")
+        sections.append(Section(f"Translations {one.way}", (), header, rows))
+        pictures = [
+            align(fitted.translator, one.sources[i], one.outputs[i].tokens, backward=one.backward) for i in chosen[:3]
+        ]
+        html = alignment_tables([picture for picture in pictures if picture is not None])
+        if html:
+            sections.append(Section(f"Alignment {one.way}", ("What was looked at for each word.",), html=html))
+    curve = tuple(
+        (p.step, round(p.seconds), round(p.epochs, 2), round(p.train_loss, 3), round(p.valid_loss, 3), round(p.score, 2))
+        for p in fitted.outcome.curve
+    )
+    header = ("step", "seconds", "passes", "training loss", "held-out loss", "held-out chrF")
+    return [*sections, Section("Learning curve", (), header, curve)]
+
+
+def translate(
+    model: Path,
+    texts: list[str] | None = None,
+    /,
+    *,
+    file: list[Path] | None = None,
+    output: Path | None = None,
+    to: str | None = None,
+    beams: Annotated[int, Field(ge=1, le=64)] | None = None,
+    length_penalty: float | None = None,
+    alignment: Path | None = None,
+    text_field: str | None = None,
+    encoding: str | None = None,
+    terminal: Terminal,
+) -> None:
+    """Translate texts, documents (.txt, .md; layout is kept) or a column of a table.
+
+    Args:
+        model: Folder of the model.
+        texts: Texts to translate; - reads standard input, a document.
+        file: Text files, whose layout is kept, or tables, which get a column `translation`.
+        output: File for the translation: of a document, or of the rows (.csv, .tsv, .jsonl, .parquet).
+        to: Language to translate into, for a model of both directions.
+        beams: Width of the beam search; as trained when not given.
+        length_penalty: Above 1 favours longer translations.
+        alignment: Page (.html) that shows which words became which.
+        text_field: Column to translate in tables; guessed when not given.
+        encoding: Encoding of the files; detected when not given.
+        terminal: Where the result goes.
+    """
+    from wenmo.tasking.batch import check_written, gather, write_rows
+    from wenmo.tasking.running import load_task
+
+    documents = [path for path in file or [] if path.name.lower().endswith(DOCUMENTS)]
+    tables = [path for path in file or [] if path not in documents]
+    if documents and (texts or tables):
+        raise OptionError("--file: give documents, or texts and tables, but not both at once")
+    if documents and output is not None and len(documents) > 1:
+        raise OptionError("--output: give one document at a time with it")
+    if output is not None and not documents:
+        check_written(output)
+    opened = load_task(TASK, model)
+    assert isinstance(opened, TranslationModel)
+    opened.translator.backward(to)  # refuses what it cannot do before anything is read
+    options = {"to": to, "beams": beams, "length_penalty": length_penalty, "alignment": alignment is not None}
+    if documents:
+        _documents(opened, documents, output, encoding, options, terminal)
+        return
+    items = gather(texts or [], tables, column=text_field, encoding=encoding, names=("source", "src", "原文"))
+    results = opened.predict([item.text for item in items], progress=terminal.progress, **options)
+    _warn_if_same(results, terminal)
+    if alignment is not None:
+        _write_alignment(opened, results, alignment, to, terminal)
+    rows = [item.row | {"translation": one.translation} for item, one in zip(items, results, strict=True)]
+    content = {"translations": [one.model_dump(mode="json") for one in results]}
+    shown = "\n".join(one.translation for one in results)
+    if output is not None:
+        written = [row if len(row) > 1 else {"text": one.text} | row for row, one in zip(rows, results, strict=True)]
+        write_rows(output, written)
+        shown = f"{len(rows):,} translations in {output}"
+    terminal.result(content, shown)
+
+
+def _documents(
+    opened: TranslationModel,
+    paths: Sequence[Path],
+    output: Path | None,
+    encoding: str | None,
+    options: dict[str, Any],
+    terminal: Terminal,
+) -> None:
+    from wenmo.files import write_text
+    from wenmo.seq2seq.documents import read_document, translate_document
+
+    if options["alignment"]:
+        raise OptionError("--alignment shows single texts; leave it out for documents")
+    translator = opened.translator
+    found = []
+    for path in paths:
+
+        def sentences(texts: Sequence[str]) -> list[str]:
+            results = opened.predict(texts, progress=terminal.progress, **options)
+            _warn_if_same(results, terminal)
+            return [one.translation for one in results]
+
+        text = translate_document(
+            read_document(path, encoding),
+            sentences,
+            size=lambda part: len(translator.codec.encode([part])[0]),
+            longest=translator.longest,
+        )
+        found.append({"file": str(path), "translation": text})
+    shown = "".join(one["translation"] for one in found).removesuffix("\n")
+    if output is not None:
+        write_text(output, found[0]["translation"])
+        shown = f"translation in {output}"
+    terminal.result({"documents": found}, shown)
+
+
+def _warn_if_same(results: Sequence[TranslationResult], terminal: Terminal) -> None:
+    """Says so when many texts get the same few translations."""
+    from wenmo.seq2seq.scores import SAME_OUTPUT, unique_ratio
+
+    ratio = unique_ratio([one.text for one in results], [one.translation for one in results])
+    if len(results) >= MANY and ratio < SAME_OUTPUT:
+        terminal.tell(
+            f"warning: only {ratio:.0%} of the translations are different, so the model repeats itself; "
+            "train it longer or with more pairs"
+        )
+
+
+def _write_alignment(
+    opened: TranslationModel, results: Sequence[TranslationResult], path: Path, to: str | None, terminal: Terminal
+) -> None:
+    from wenmo.files import write_text
+    from wenmo.seq2seq.alignment import align, alignment_page
+
+    translator = opened.translator
+    backward = translator.backward(to)
+    tokens = translator.codec.encode([one.translation for one in results])
+    pairs = zip(results, tokens, strict=True)
+    tables = [align(translator, one.text, ids.tolist(), backward=backward) for one, ids in pairs if len(ids)]
+    if tables and tables[0] is None:
+        raise OptionError("--alignment: this model has no attention to show")
+    write_text(path, alignment_page("Word alignment", [table for table in tables if table is not None]))
+    terminal.tell(f"alignment in {path}")
