@@ -23,7 +23,10 @@ def clean(*extra, **options):
         (("Same text here", "Same text here"), "both sides identical"),
         (BASE[0], "the same pair again"),
         (("Hi.", "这" * 90), "lengths that do not fit"),
-        (("A very long sentence that goes on and on and on, really a long way to go for all of us.", "好"), "lengths that do not fit"),
+        (
+            ("A very long sentence that goes on and on and on, really a long way to go for all of us.", "好"),
+            "lengths that do not fit",
+        ),
         (("A sentence that is fine.", "Eine andere Sprache."), "a side in another script"),
         (("这是用中文写的一句话", "这也是中文写的一句话啊"), "a side in another script"),
         (("x" * 1001, "字" * 300), "a side of more than 1,000 characters"),
@@ -35,7 +38,9 @@ def test_a_bad_pair_goes_for_a_reason(pair, reason):
     assert [(p.source, p.target) for p in cleaned.pairs] == BASE
 
 
-@pytest.mark.parametrize("pair", [("Tom!", "汤姆！"), ("NASA was founded in 1958.", "NASA成立于1958年。"), ("OK.", "OK")])
+@pytest.mark.parametrize(
+    "pair", [("Tom!", "汤姆！"), ("NASA was founded in 1958.", "NASA成立于1958年。"), ("OK.", "OK")]
+)
 def test_short_and_mixed_pairs_stay(pair):
     assert (pair[0], pair[1]) in [(p.source, p.target) for p in clean(pair).pairs]
 

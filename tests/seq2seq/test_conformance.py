@@ -14,7 +14,14 @@ from wenmo.training.optimisation import build_optimizers
 
 VOCABULARY = 40
 SMALL = {
-    "transformer": {"encoder_layers": 2, "decoder_layers": 2, "width": 16, "heads": 2, "kv_heads": 2, "head_size": 8},
+    "transformer": {
+        "encoder_layers": 2,
+        "decoder_layers": 2,
+        "width": 16,
+        "heads": 2,
+        "kv_heads": 2,
+        "head_size": 8,
+    },
     "lstm": {"layers": 2, "embedding_size": 12, "hidden_size": 16},
     "gru": {"layers": 2, "embedding_size": 12, "hidden_size": 16},
 }
@@ -48,7 +55,9 @@ def model(variant):
 def texts():
     random = np.random.default_rng(1)
     rows = [random.integers(1, VOCABULARY, size) for size in (3, 7, 1, 5)]
-    return TokenPairs([np.append(row, 0) for row in rows], [random.integers(1, VOCABULARY, n) for n in (4, 2, 6, 1)])
+    return TokenPairs(
+        [np.append(row, 0) for row in rows], [random.integers(1, VOCABULARY, n) for n in (4, 2, 6, 1)]
+    )
 
 
 @torch.no_grad()
@@ -77,9 +86,15 @@ def test_padding_and_neighbours_change_nothing(model, texts):
     for row in range(4):
         alone = make_batch(texts, [row])
         expected = full(model, alone)
-        torch.testing.assert_close(together[row : row + 1, : expected.shape[1]], expected, atol=2e-5, rtol=1e-4)
-    noise = torch.where(torch.arange(batch.source.shape[1])[None] < batch.source_lengths[:, None], batch.source, 9)
-    filled = type(batch)(noise, *(getattr(batch, n) for n in ("source_lengths", "inputs", "outputs", "weights", "tokens")))
+        torch.testing.assert_close(
+            together[row : row + 1, : expected.shape[1]], expected, atol=2e-5, rtol=1e-4
+        )
+    noise = torch.where(
+        torch.arange(batch.source.shape[1])[None] < batch.source_lengths[:, None], batch.source, 9
+    )
+    filled = type(batch)(
+        noise, *(getattr(batch, n) for n in ("source_lengths", "inputs", "outputs", "weights", "tokens"))
+    )
     torch.testing.assert_close(full(model, filled), together, atol=0, rtol=0)
 
 
@@ -89,7 +104,9 @@ def test_the_source_matters_and_later_targets_do_not(model, texts):
     assert not torch.allclose(full(model, batch)[1], full(model, other)[1], atol=1e-4)
     changed = batch.inputs.clone()
     changed[:, -1] = 5
-    whole = full(model, type(batch)(batch.source, batch.source_lengths, changed, batch.outputs, batch.weights, 1))
+    whole = full(
+        model, type(batch)(batch.source, batch.source_lengths, changed, batch.outputs, batch.weights, 1)
+    )
     torch.testing.assert_close(whole[:, :-1], full(model, batch)[:, :-1], atol=0, rtol=0)
 
 

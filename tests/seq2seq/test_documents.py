@@ -37,7 +37,9 @@ def test_sentences_join_as_the_language_of_the_translation_does():
 
 def test_what_holds_no_text_stays():
     asked = []
-    assert run("***\n---\n1.\n……\n", lambda texts: asked.extend(texts) or marked(texts)) == "***\n---\n1.\n……\n"
+    assert (
+        run("***\n---\n1.\n……\n", lambda texts: asked.extend(texts) or marked(texts)) == "***\n---\n1.\n……\n"
+    )
     assert asked == []
 
 
@@ -52,7 +54,10 @@ def test_pieces_join_to_the_document_and_identity_keeps_every_word(text):
 def test_long_sentences_are_cut_at_commas():
     assert split_long("short one", len, 20) == ["short one"]
     assert split_long("one two, three four, five six", len, 21) == ["one two, three four,", "five six"]
-    assert split_long("今天天气很好，我们去公园，然后回家。", len, 13) == ["今天天气很好，我们去公园，", "然后回家。"]
+    assert split_long("今天天气很好，我们去公园，然后回家。", len, 13) == [
+        "今天天气很好，我们去公园，",
+        "然后回家。",
+    ]
     assert split_long("x" * 30, len, 10) == ["x" * 30]
 
 

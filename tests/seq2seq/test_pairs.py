@@ -49,7 +49,14 @@ def test_files_in_gb18030_and_utf16_are_read(tmp_path):
 def test_tables_without_header_name_the_sides_by_script(tmp_path, ending):
     mark = "\t" if ending == "tsv" else ","
     path = tmp_path / f"pairs.{ending}"
-    path.write_text("".join(f"{a}{mark}{b}{mark}CC-BY 2.0 Attribution: x #{n}\n" for n, (a, b) in enumerate(zip(EN, ZH, strict=True)) if a), "utf-8")
+    path.write_text(
+        "".join(
+            f"{a}{mark}{b}{mark}CC-BY 2.0 Attribution: x #{n}\n"
+            for n, (a, b) in enumerate(zip(EN, ZH, strict=True))
+            if a
+        ),
+        "utf-8",
+    )
     rows, pairs = read(path)
     assert rows[0] == (EN[0], ZH[0]) and len(rows) == 3
     assert pairs.languages == ("source", "zh")
@@ -58,12 +65,20 @@ def test_tables_without_header_name_the_sides_by_script(tmp_path, ending):
 
 def test_columns_are_guessed_from_their_names_or_given(tmp_path):
     path = tmp_path / "p.jsonl"
-    path.write_text("".join(json.dumps({"id": n, "译文": a, "原文": b}) + "\n" for n, (a, b) in enumerate(zip(EN, ZH, strict=True))), "utf-8")
+    path.write_text(
+        "".join(
+            json.dumps({"id": n, "译文": a, "原文": b}) + "\n"
+            for n, (a, b) in enumerate(zip(EN, ZH, strict=True))
+        ),
+        "utf-8",
+    )
     rows, pairs = read(path)
     assert rows[0] == (ZH[0], EN[0]) and pairs.languages[0] == "zh"
     rows, _ = read(path, source_field="译文", target_field="原文")
     assert rows[0] == (EN[0], ZH[0])
-    with pytest.raises(OptionError, match=r"--source-field: there is no column 'x'; the columns are 译文, 原文"):
+    with pytest.raises(
+        OptionError, match=r"--source-field: there is no column 'x'; the columns are 译文, 原文"
+    ):
         read(path, source_field="x")
     with pytest.raises(OptionError, match="is the source already"):
         read(path, source_field="译文", target_field="译文")
@@ -71,7 +86,10 @@ def test_columns_are_guessed_from_their_names_or_given(tmp_path):
 
 def test_objects_in_cells_are_columns(tmp_path):
     path = tmp_path / "p.jsonl"
-    path.write_text("".join(json.dumps({"translation": {"en": a, "zh": b}}) + "\n" for a, b in zip(EN, ZH, strict=True)), "utf-8")
+    path.write_text(
+        "".join(json.dumps({"translation": {"en": a, "zh": b}}) + "\n" for a, b in zip(EN, ZH, strict=True)),
+        "utf-8",
+    )
     rows, pairs = read(path)
     assert rows[1] == (EN[1], ZH[1]) and pairs.languages == ("en", "zh")
 
@@ -117,6 +135,8 @@ def test_one_column_is_refused(tmp_path):
         read(tmp_path / "p.csv")
 
 
-@pytest.mark.parametrize(("name", "language"), [("EN", "en"), ("zh-CN", "zh"), ("中文", "zh"), ("German", "de"), ("id", None)])
+@pytest.mark.parametrize(
+    ("name", "language"), [("EN", "en"), ("zh-CN", "zh"), ("中文", "zh"), ("German", "de"), ("id", None)]
+)
 def test_names_of_languages(name, language):
     assert language_named(name) == language

@@ -1,9 +1,32 @@
 """Tiny pairs for the battery of tasks."""
 
-SETTINGS = {"budget": "60s", "steps": 30, "layers": 1, "width": 32, "vocab_size": 400, "beams": 2, "batch_tokens": 256}
-_NOUNS = {"cat": "猫", "dog": "狗", "bird": "鸟", "fish": "鱼", "horse": "马", "cow": "牛", "pig": "猪", "sheep": "羊"}
+SETTINGS = {
+    "budget": "60s",
+    "steps": 30,
+    "layers": 1,
+    "width": 32,
+    "vocab_size": 400,
+    "beams": 2,
+    "batch_tokens": 256,
+}
+_NOUNS = {
+    "cat": "猫",
+    "dog": "狗",
+    "bird": "鸟",
+    "fish": "鱼",
+    "horse": "马",
+    "cow": "牛",
+    "pig": "猪",
+    "sheep": "羊",
+}
 _VERBS = {"sees": "看见", "likes": "喜欢", "follows": "跟着", "hears": "听见", "finds": "找到"}
-_ENGLISH_TO_GERMAN = {"sees": "sieht", "likes": "mag", "follows": "verfolgt", "hears": "hört", "finds": "findet"}
+_ENGLISH_TO_GERMAN = {
+    "sees": "sieht",
+    "likes": "mag",
+    "follows": "verfolgt",
+    "hears": "hört",
+    "finds": "findet",
+}
 _GERMAN = {
     **{"cat": "Katze", "dog": "Hund", "bird": "Vogel", "fish": "Fisch", "horse": "Pferd", "cow": "Kuh"},
     **{"pig": "Schwein", "sheep": "Schaf"},
@@ -37,7 +60,11 @@ def write(folder, language):
 
 
 def inputs(language):
-    return [row[0] for row in pairs(language)[:60:7]] + ["", "123 !", "完全不同的句子" if language == "zh" else "Ein Satz"]
+    return [row[0] for row in pairs(language)[:60:7]] + [
+        "",
+        "123 !",
+        "完全不同的句子" if language == "zh" else "Ein Satz",
+    ]
 
 
 def words(model, language):
@@ -66,6 +93,10 @@ def bad(folder):
         ([empty], {}, "too few"),
         ([few], {}, "too few"),
         (good, {"source_field": "nowhere"}, "--source-field: there is no column 'nowhere'"),
-        (good, {"from_model": folder / "nothing", "layers": None, "width": None, "vocab_size": None}, "no model directory"),
+        (
+            good,
+            {"from_model": folder / "nothing", "layers": None, "width": None, "vocab_size": None},
+            "no model directory",
+        ),
         (good, {"from_model": folder / "nothing"}, "--layers: with --from"),
     ]

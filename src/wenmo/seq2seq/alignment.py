@@ -9,6 +9,7 @@ from html import escape
 import numpy as np
 import numpy.typing as npt
 
+from wenmo.errors import OptionError
 from wenmo.seq2seq.translator import Translator
 from wenmo.text.scripts import han_share
 from wenmo.text.segmentation import words
@@ -36,7 +37,9 @@ class Alignment:
         return [(int(best), row) for row, best in enumerate(self.weights.argmax(1))]
 
 
-def align(translator: Translator, text: str, tokens: Sequence[int], *, backward: bool = False) -> Alignment | None:
+def align(
+    translator: Translator, text: str, tokens: Sequence[int], *, backward: bool = False
+) -> Alignment | None:
     """Aligns a source with a translation.
 
     Attention of tokens is summed over the source tokens of a word and averaged over the target tokens of a word.
@@ -112,7 +115,8 @@ def alignment_tables(alignments: Sequence[Alignment]) -> str:
         for word, line in zip(alignment.target, alignment.weights, strict=True):
             cells = "".join(
                 f'<td title="{escape(source)} → {escape(word)}: {value:.0%}" '
-                f'style="background:rgba(31,90,160,{min(float(value), 1.0):.2f})">{round(100 * float(value)) or ""}</td>'
+                f'style="background:rgba(31,90,160,{min(float(value), 1.0):.2f})">'
+                f"{round(100 * float(value)) or ''}</td>"
                 for source, value in zip(alignment.source, line, strict=True)
             )
             rows.append(f"<tr><th{_lang(word)}>{escape(word)}</th>{cells}</tr>")
@@ -129,6 +133,24 @@ def alignment_page(title: str, alignments: Sequence[Alignment]) -> str:
         "source when it wrote it (per cent).</p>"
         f"{alignment_tables(alignments)}</body></html>\n"
     )
+
+
+def pairs_page(translator: Translator, pairs: Sequence[tuple[str, str]], backward: bool) -> str:
+    """Returns the page of texts and their translations.
+
+    Raises:
+        OptionError: When the model has no attention.
+    """
+    found = []
+    for text, translation in pairs:
+        ids = translator.codec.encode([translation])[0].tolist()
+        if not ids or not text:
+            continue
+        alignment = align(translator, text, ids, backward=backward)
+        if alignment is None:
+            raise OptionError("--alignment: this model has no attention to show; leave it out")
+        found.append(alignment)
+    return alignment_page("Word alignment", found)
 
 
 def _lang(word: str) -> str:

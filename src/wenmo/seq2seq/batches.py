@@ -64,8 +64,14 @@ class PairBatch:
 
     def to(self, device: torch.device) -> PairBatch:
         """Returns the batch on a device."""
-        parts = (self.source, self.source_lengths, self.inputs, self.outputs, self.weights)
-        return PairBatch(*(part.to(device, non_blocking=True) for part in parts), self.tokens)
+        return PairBatch(
+            self.source.to(device, non_blocking=True),
+            self.source_lengths.to(device, non_blocking=True),
+            self.inputs.to(device, non_blocking=True),
+            self.outputs.to(device, non_blocking=True),
+            self.weights.to(device, non_blocking=True),
+            self.tokens,
+        )
 
 
 def padded(rows: Sequence[Ids]) -> tuple[Tensor, Tensor]:

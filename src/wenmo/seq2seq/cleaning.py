@@ -15,7 +15,9 @@ from wenmo.text.scripts import han_share, script_counts
 
 _HAN = "\u3005-\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufad9\U00020000-\U000323af"
 _WIDE = rf"{_HAN}\u3001-\u3004\u3008-\u3020\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65“”‘’…—"
-_SPACED = re.compile(rf"(?<=[{_WIDE}])\s+(?=[{_WIDE}])|(?<=[{_HAN}])\s+(?=[,.!?;:%)])|(?<=[(])\s+(?=[{_HAN}])")
+_SPACED = re.compile(
+    rf"(?<=[{_WIDE}])\s+(?=[{_WIDE}])|(?<=[{_HAN}])\s+(?=[,.!?;:%)])|(?<=[(])\s+(?=[{_HAN}])"
+)
 RATIO_SLACK = 10
 """Characters added to both lengths before they are compared: short sentences vary more."""
 SCRIPT_LETTERS = 8
@@ -40,13 +42,15 @@ class Cleaned:
 
 
 def unspace(text: str) -> str:
-    """Takes the spaces out that stand between Han characters and their punctuation; between words of Latin they stay."""
+    """Takes out the spaces between Han characters and their punctuation; between words of Latin they stay."""
     return _SPACED.sub("", text)
 
 
 def tidy(text: str) -> str:
     """Composes characters (NFC), drops marks that cannot be seen, and makes any white space one space."""
-    text = unicodedata.normalize("NFC", text.replace("\ufeff", "").replace("\u200b", "").replace("\u00ad", ""))
+    text = unicodedata.normalize(
+        "NFC", text.replace("\ufeff", "").replace("\u200b", "").replace("\u00ad", "")
+    )
     return " ".join(text.split())
 
 
@@ -112,8 +116,8 @@ def _look_at_script(lines: list[str], notes: list[str], name: str) -> list[str]:
     simplified = sum(to_traditional.convert(line) != line for line in sample) / max(len(sample), 1)
     if min(traditional, simplified) > 0.02:
         notes.append(
-            f"{name}: about {traditional:.0%} of the lines hold traditional and {simplified:.0%} simplified characters; "
-            "--script simplified (or traditional) makes them one"
+            f"{name}: about {traditional:.0%} of the lines hold traditional and {simplified:.0%} simplified "
+            "characters; --script simplified (or traditional) makes them one"
         )
     return lines
 

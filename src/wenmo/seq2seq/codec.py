@@ -86,8 +86,10 @@ def train_codec(
     vocab_size: int | None = None,
     progress: bool = True,
 ) -> PairCodec:
-    """Trains one tokenizer on both sides; see `tokenization.training.choose_tokenizer` for the size of its vocabulary."""
+    """Trains one tokenizer on both sides; `tokenization.training.choose_tokenizer` chooses the vocabulary's size."""
     texts = [_opened(text) for pair in zip(first, second, strict=True) for text in pair]
     size = sum(len(text.encode("utf-8", "replace")) for text in texts)
-    tokenizer = train_tokenizer(texts, TokenizerSettings(kind="bpe", vocab_size=vocab_size), size, progress=progress)
+    tokenizer = train_tokenizer(
+        texts, TokenizerSettings(kind="bpe", vocab_size=vocab_size), size, progress=progress
+    )
     return PairCodec(tokenizer, languages, direction)

@@ -14,7 +14,9 @@ from wenmo.seq2seq.pairs import text_lines
 from wenmo.text.scripts import han_share, is_han
 from wenmo.text.segmentation import sentences
 
-_MARK = re.compile(r"[ \t\u3000]*(?:(?:[-*+•·]|\d{1,3}[.)、]|[(（]\d{1,3}[)）]|#{1,6}|>+)[ \t\u3000]+|\d{1,3}、)*[ \t\u3000]*")
+_MARK = re.compile(
+    r"[ \t\u3000]*(?:(?:[-*+•·]|\d{1,3}[.)、]|[(（]\d{1,3}[)）]|#{1,6}|>+)[ \t\u3000]+|\d{1,3}、)*[ \t\u3000]*"
+)
 """Indentation and the mark of a list item, a heading or a quotation."""
 _CLAUSE = re.compile(r"(?<=[,;:，；：、])\s*")
 
@@ -47,7 +49,9 @@ def split_document(text: str) -> list[Piece]:
             before = sentence[: len(sentence) - len(sentence.lstrip())]
             after = sentence[len(sentence.rstrip()) :] if core else ""
             pieces += [
-                Piece(part, part == core and any(c.isalnum() for c in part)) for part in (before, core, after) if part
+                Piece(part, part == core and any(c.isalpha() for c in part))
+                for part in (before, core, after)
+                if part
             ]
         if ending:
             pieces.append(Piece(ending, False))
@@ -75,7 +79,11 @@ def split_long(sentence: str, size: Callable[[str], int], longest: int) -> list[
 
 
 def translate_document(
-    text: str, translate: Callable[[Sequence[str]], Sequence[str]], *, size: Callable[[str], int], longest: int
+    text: str,
+    translate: Callable[[Sequence[str]], Sequence[str]],
+    *,
+    size: Callable[[str], int],
+    longest: int,
 ) -> str:
     """Translates a document.
 
@@ -100,7 +108,11 @@ def translate_document(
             if result and number and pieces[number - 1].translatable:
                 result.append(joint)
             result.append(joint.join(group))
-        elif 0 < number < len(pieces) - 1 and pieces[number - 1].translatable and pieces[number + 1].translatable:
+        elif (
+            0 < number < len(pieces) - 1
+            and pieces[number - 1].translatable
+            and pieces[number + 1].translatable
+        ):
             result.append(joint if not piece.text.strip() and "\n" not in piece.text else piece.text)
         else:
             result.append(piece.text)

@@ -128,7 +128,9 @@ def fit_translator(
     """
     started = time.monotonic()
     resume = resume and directory is not None and (directory / CHECKPOINT).exists()
-    base, tokenizer = open_base(settings.base, settings.architecture) if settings.base is not None else (None, None)
+    base, tokenizer = (
+        open_base(settings.base, settings.architecture) if settings.base is not None else (None, None)
+    )
     first, second = [p.source for p in train], [p.target for p in train]
     if tokenizer is not None:
         codec = PairCodec(tokenizer, languages, settings.direction)
@@ -160,8 +162,8 @@ def fit_translator(
         cost = estimate(build_model(config).to(device), pairs, plan)
         planned = cost.step_seconds * plan.steps if plan.steps is not None else plan.seconds or 0.0
         say(
-            f"{architecture}, {quantity(numbers(config), 'parameters')}, {codec.vocab_size:,} tokens, {plan.optimizer}, "
-            f"batches of {plan.batch_tokens:,} tokens: about {cost.passes:.1f} passes over {len(pairs):,} pairs in "
+            f"{architecture}, {quantity(numbers(config), 'parameters')}, {codec.vocab_size:,} tokens, "
+            f"{plan.optimizer}, batches of {plan.batch_tokens:,} tokens: about {cost.passes:.1f} passes over {len(pairs):,} pairs in "
             f"{duration(planned)}, {quantity(cost.memory, 'B')} of memory at most"
         )
         if plan.steps is None:
@@ -243,7 +245,7 @@ def _largest_ratio(pairs: TokenPairs) -> float:
 def _scorer(
     codec: PairCodec, held_out: TokenPairs, valid: Sequence[Pair], ratio: float
 ) -> Callable[[Any], float] | None:
-    """chrF of greedy translations of at most `SCORED` development sentences, of every way alike."""
+    """ChrF of greedy translations of at most `SCORED` development sentences, of every way alike."""
     if not len(held_out):
         return None
     texts: list[str] = []

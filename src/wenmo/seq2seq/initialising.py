@@ -33,8 +33,8 @@ def open_base(directory: Path, architecture: str) -> tuple[LanguageModel, Tokeni
     model = next((names[name] for name in wanted if name in names), None)
     if model is None:
         raise OptionError(
-            f"--from {directory}: it holds {', '.join(sorted(names))}, and translation can begin with {' or '.join(wanted)}"
-            "; train one on your text, or leave --from out"
+            f"--from {directory}: it holds {', '.join(sorted(names))}, and translation can begin with "
+            f"{' or '.join(wanted)}; train one on your text, or leave --from out"
         )
     if getattr(model.config, "layout", "") == "gpt2":
         raise OptionError(

@@ -42,7 +42,9 @@ class Judged:
     outputs: list[Translation]
 
 
-def judge(translator: Translator, train: Sequence[Pair], test: Sequence[Pair], progress: bool = True) -> list[Judged]:
+def judge(
+    translator: Translator, train: Sequence[Pair], test: Sequence[Pair], progress: bool = True
+) -> list[Judged]:
     """Scores every way that was learned; see `Judged`."""
     judged: list[Judged] = []
     for backward in translator.codec.backwards:
@@ -96,11 +98,11 @@ def verdict(judged: Sequence[Judged], train: int) -> str:
     )
     if scores["unique_outputs"] < SAME_OUTPUT:
         return (
-            f"{said} Warning: it gives the same outputs again and again ({scores['unique_outputs']:.0%} are different), "
-            "so it has not learned to translate; train longer or give more pairs."
+            f"{said} Warning: it gives the same outputs again and again ({scores['unique_outputs']:.0%} are "
+            "different), so it has not learned to translate; train longer or give more pairs."
         )
     if scores["chrf"] <= baseline["chrf"]:
-        return f"{said} It is not better than looking up, so do not rely on it; more pairs or a longer budget are needed."
+        return f"{said} It is no better than looking up, so do not rely on it; it needs more pairs or a longer budget."
     if train < 20_000:
         return f"{said} {train:,} pairs are few: more of them would help most, then --from a model of your raw text."
     return f"{said} A longer budget or more pairs would help most."

@@ -34,7 +34,8 @@ class NearestPair:
             for name, value in values.items():
                 postings[name].append((index, value / norm))
         self._postings: dict[str, tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]] = {
-            name: (np.array([i for i, _ in rows]), np.array([v for _, v in rows])) for name, rows in postings.items()
+            name: (np.array([i for i, _ in rows]), np.array([v for _, v in rows]))
+            for name, rows in postings.items()
         }
 
     def translate(self, text: str) -> str:

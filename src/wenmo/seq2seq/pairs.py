@@ -160,8 +160,8 @@ def _aligned_pairs(sources: list[Source], encoding: str | None) -> Pairs:
     first, second = (text_lines(source, encoding) for source in sources)
     if len(first) != len(second):
         raise InputError(
-            f"{sources[0].label} has {len(first):,} lines and {sources[1].label} {len(second):,}; line by line they must "
-            "correspond, so add or remove lines until both have as many"
+            f"{sources[0].label} has {len(first):,} lines and {sources[1].label} {len(second):,}; line by line they "
+            "must correspond, so add or remove lines until both have as many"
         )
     label = sources[0].label
     rows = [Pair(a, b, f"{label}, line {n}") for n, (a, b) in enumerate(zip(first, second, strict=True), 1)]
@@ -202,7 +202,10 @@ def table_pairs(table: Table, source_field: str | None = None, target_field: str
             f"{place}: two columns with text are needed, a source and its translation; the columns are "
             f"{', '.join(columns)}; name them with --source-field and --target-field"
         )
-    rows = [Pair(row.get(source, ""), row.get(target, ""), r.place) for row, r in zip(cells, table.rows, strict=True)]
+    rows = [
+        Pair(row.get(source, ""), row.get(target, ""), r.place)
+        for row, r in zip(cells, table.rows, strict=True)
+    ]
     languages = name_languages(rows, (source.rsplit(".", 1)[-1], target.rsplit(".", 1)[-1]))
     note = (
         f"columns: source from {source!r} ({languages[0]}), target from {target!r} ({languages[1]}) "
@@ -280,14 +283,19 @@ def _memory_pairs(sources: list[Source], first: str | None, second: str | None) 
         except (ElementTree.ParseError, OSError, UnicodeError) as error:
             raise InputError(f"{source.label} cannot be read as TMX: {error}; export it again") from error
     counts = Counter(language for texts, _ in units for language in texts)
-    wanted = [_memory_language(counts, first, "--source-field"), _memory_language(counts, second, "--target-field")]
+    wanted = [
+        _memory_language(counts, first, "--source-field"),
+        _memory_language(counts, second, "--target-field"),
+    ]
     for language in dict.fromkeys(language for texts, _ in units for language in texts):
         for side in (0, 1):
             if wanted[side] is None and language not in wanted:
                 wanted[side] = language
     source_language, target_language = wanted
     if source_language is None or target_language is None:
-        raise InputError(f"{sources[0].label}: units in two languages are needed, and it has {', '.join(counts) or 'none'}")
+        raise InputError(
+            f"{sources[0].label}: units in two languages are needed, and it has {', '.join(counts) or 'none'}"
+        )
     rows = []
     for texts, place in units:
         if source_language in texts and target_language in texts:
@@ -300,7 +308,7 @@ def _memory_pairs(sources: list[Source], first: str | None, second: str | None) 
 
 def _elements(stream: object) -> list[tuple[str, ElementTree.Element]]:
     """The translation units of a TMX document."""
-    parser = ElementTree.XMLPullParser(["end"])
+    parser: ElementTree.XMLPullParser[ElementTree.Element] = ElementTree.XMLPullParser(["end"])
     found: list[tuple[str, ElementTree.Element]] = []
     while block := stream.read(1 << 20):  # type: ignore[attr-defined]
         parser.feed(block)
@@ -312,7 +320,9 @@ def _elements(stream: object) -> list[tuple[str, ElementTree.Element]]:
 def _memory_language(counts: Counter[str], wanted: str | None, option: str) -> str | None:
     if wanted is None:
         return None
-    match = next((name for name in counts if name == wanted.lower() or language_named(name) == wanted.lower()), None)
+    match = next(
+        (name for name in counts if name == wanted.lower() or language_named(name) == wanted.lower()), None
+    )
     if match is None:
         raise OptionError(f"{option}: no unit is in {wanted!r}; the languages are {', '.join(counts)}")
     return match

@@ -17,7 +17,14 @@ from wenmo.seq2seq.plan import PairPlan
 from wenmo.seq2seq.registry import build_model, parse_config
 from wenmo.training.optimisation import build_optimizers
 
-SHAPES = ((2, 64, 4, 128), (2, 96, 4, 192), (3, 128, 4, 256), (4, 192, 6, 384), (5, 256, 8, 512), (6, 512, 8, 1024))
+SHAPES = (
+    (2, 64, 4, 128),
+    (2, 96, 4, 192),
+    (3, 128, 4, 256),
+    (4, 192, 6, 384),
+    (5, 256, 8, 512),
+    (6, 512, 8, 1024),
+)
 """Layers of each side, width, heads and feed-forward size of a Transformer, small to large."""
 RECURRENT = ((1, 96), (1, 160), (2, 256), (2, 384), (2, 512), (2, 768))
 """Layers and hidden size of a recurrent model, small to large."""
@@ -61,14 +68,23 @@ def choose_config(
     """
     best: Seq2SeqConfig | None = None
     for shape in SHAPES if architecture == "transformer" else RECURRENT:
-        data = {**_shape(architecture, shape), **fields, "architecture": architecture, "vocab_size": vocab_size}
+        data = {
+            **_shape(architecture, shape),
+            **fields,
+            "architecture": architecture,
+            "vocab_size": vocab_size,
+        }
         config = parse_config(data)
         passes = passes_in(config, train, flops, seconds)
         if best is not None and passes < PASSES:
             break
         if "dropout" not in fields:
             amount = dropout_for(passes)
-            inner = {"attention_dropout": amount / 2, "ffn_dropout": amount / 2} if architecture == "transformer" else {}
+            inner = (
+                {"attention_dropout": amount / 2, "ffn_dropout": amount / 2}
+                if architecture == "transformer"
+                else {}
+            )
             config = parse_config({**inner, **data, "dropout": amount})
         best = config
     assert best is not None
@@ -79,7 +95,14 @@ def _shape(architecture: str, shape: tuple[int, ...]) -> dict[str, int]:
     if architecture == "transformer":
         layers, width, heads, ffn = shape
         sides = {"encoder_layers": layers, "decoder_layers": layers}
-        return {**sides, "width": width, "heads": heads, "kv_heads": heads, "head_size": width // heads, "ffn": ffn}
+        return {
+            **sides,
+            "width": width,
+            "heads": heads,
+            "kv_heads": heads,
+            "head_size": width // heads,
+            "ffn": ffn,
+        }
     return {"layers": shape[0], "hidden_size": shape[1], "embedding_size": shape[1]}
 
 
@@ -95,7 +118,13 @@ def shape_fields(
             heads = max(1, width // 32)
             while width % heads or width // heads % 2:
                 heads -= 1
-            fields |= {"width": width, "heads": heads, "kv_heads": heads, "head_size": width // heads, "ffn": 2 * width}
+            fields |= {
+                "width": width,
+                "heads": heads,
+                "kv_heads": heads,
+                "head_size": width // heads,
+                "ffn": 2 * width,
+            }
         if dropout is not None:
             fields |= {"dropout": dropout, "attention_dropout": dropout / 2, "ffn_dropout": dropout / 2}
         return fields
@@ -162,7 +191,7 @@ def estimate(model: Seq2SeqModel, train: TokenPairs, plan: PairPlan, steps: int 
         times.append(time.perf_counter() - started)
     step = statistics.median(times[1:]) * (2.0 if plan.rdrop else 1.0)
     done = plan.steps if plan.steps is not None else (plan.seconds or 0.0) / step
-    # Weights, gradients, two moments, the average and the best weights; about 40 vectors per layer and token, and logits.
+    # Weights, gradients, two moments, the average and the best weights; about 40 vectors per layer and token.
     numbers = sum(p.numel() for p in model.parameters())
     layers = len(model.matrices()) / 4 + 2
     activations = 40.0 * layers * plan.batch_tokens * model.output_weight.shape[1]

@@ -185,7 +185,9 @@ class RecurrentPairModel(Seq2SeqModel):
         states: list[list[Tensor]] = [[] for _ in range(self.kinds)]
         for number, layer in enumerate(self.decoder):
             before = state.states[:, number].unbind(0)
-            out, *after = layer(x, before[0].contiguous(), before[1].contiguous() if self.kinds == 2 else None, None)
+            out, *after = layer(
+                x, before[0].contiguous(), before[1].contiguous() if self.kinds == 2 else None, None
+            )
             for kept, new in zip(states, after, strict=False):
                 kept.append(new)
             x = self._drop(out)

@@ -91,15 +91,22 @@ def beam_search(
         kept = rank_of.argsort(1)[:, :beams]
         totals = best.gather(1, kept).masked_fill(chosen.gather(1, kept) == 0, -torch.inf)
         parents, chosen = parents.gather(1, kept), chosen.gather(1, kept)
-        tokens = torch.cat((tokens.gather(1, parents[..., None].expand(-1, -1, length - 1)), chosen[..., None]), 2)
+        tokens = torch.cat(
+            (tokens.gather(1, parents[..., None].expand(-1, -1, length - 1)), chosen[..., None]), 2
+        )
         for row in (limits[active] <= length).nonzero().flatten().tolist():
             result = found[int(active[row])]
             if not result:
                 path, logprob = tokens[row, 0].tolist(), float(totals[row, 0])
                 result.append(_hypothesis(path, logprob, length, length_penalty, False))
-        going = torch.tensor(
-            [len(found[index]) < beams and int(limits[index]) > length for index in active.tolist()], device=device
-        ).nonzero().flatten()
+        going = (
+            torch.tensor(
+                [len(found[index]) < beams and int(limits[index]) > length for index in active.tolist()],
+                device=device,
+            )
+            .nonzero()
+            .flatten()
+        )
         if not len(going):
             break
         rows = (going[:, None] * beams + parents[going]).flatten()

@@ -185,9 +185,7 @@ class PairTrainer:
         self.model.train()
         with deferred_interrupt() as interrupt, track(self.name, 1.0, "", self._shown) as shown:
             while stopped is None:
-                self._step(
-                    lr_factor("wsd", self._done(), warmup=self.plan.warmup, decay=self.plan.decay)
-                )
+                self._step(lr_factor("wsd", self._done(), warmup=self.plan.warmup, decay=self.plan.decay))
                 now.seconds = before + time.monotonic() - started
                 done = self._done()
                 if done >= 1.0 or done * self.plan.evaluations >= now.evaluated + 1:

@@ -81,11 +81,11 @@ class _Norms(nn.Module):
 
     def query(self, x: Tensor) -> Tensor:
         """Normalises queries (..., head_size)."""
-        return x if self.query_norm is None else self.query_norm(x)  # type: ignore[no-any-return]
+        return x if self.query_norm is None else self.query_norm(x)
 
     def key(self, x: Tensor) -> Tensor:
         """Normalises keys (..., head_size)."""
-        return x if self.key_norm is None else self.key_norm(x)  # type: ignore[no-any-return]
+        return x if self.key_norm is None else self.key_norm(x)
 
 
 class SelfAttention(_Norms):
@@ -283,8 +283,11 @@ class TransformerPairModel(Seq2SeqModel):
         return self.norm(x), state.after(caches, tokens), attended
 
     def attention(self, source: Tensor, lengths: Tensor, target: Tensor) -> Tensor:
-        """See `Seq2SeqModel.attention`: heads averaged, of the last layer but one, which aligns best (Garg et al. 2019,
-        "Jointly learning to align and translate")."""
+        """See `Seq2SeqModel.attention`.
+
+        The heads of the last layer but one are averaged: it aligns best (Garg et al. 2019, "Jointly learning to align
+        and translate with Transformer models").
+        """
         _, _, weights = self._decode(target, self.start(self.encode(source, lengths)))
         return weights[max(len(weights) - 2, 0)].mean(1)
 

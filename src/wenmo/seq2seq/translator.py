@@ -80,7 +80,9 @@ class Translator:
         ways = {self.codec.languages[0 if backward else 1]: backward for backward in self.codec.backwards}
         if to is None:
             if len(ways) > 1:
-                raise OptionError(f"--to: this model translates both ways; say into which of {', '.join(ways)}")
+                raise OptionError(
+                    f"--to: this model translates both ways; say into which of {', '.join(ways)}"
+                )
             return next(iter(ways.values()))
         if to not in ways:
             raise OptionError(f"--to: this model translates into {', '.join(ways)}, not into {to!r}")
@@ -105,7 +107,7 @@ class Translator:
             progress: Whether a progress line is shown.
         """
         found: list[Translation] = [Translation(text, (), 1.0, True) for text in texts]
-        asked = [number for number, text in enumerate(texts) if any(c.isalnum() for c in text)]
+        asked = [number for number, text in enumerate(texts) if any(c.isalpha() for c in text)]
         sources = self.codec.sources([texts[number].strip() for number in asked], backward)
         penalty = self.length_penalty if length_penalty is None else length_penalty
         with track("translating", len(asked), "sentences", progress) as shown:
@@ -136,7 +138,9 @@ class Translator:
         (source,) = self.codec.sources([text.strip()], backward)
         ids, lengths = padded([source])
         read = torch.tensor([[0, *tokens]])
-        weights = self.model.attention(ids.to(self.model.device), lengths.to(self.model.device), read.to(self.model.device))
+        weights = self.model.attention(
+            ids.to(self.model.device), lengths.to(self.model.device), read.to(self.model.device)
+        )
         if weights is None:
             return None
         tagged = 1 if self.codec.direction == "both" else 0
@@ -151,7 +155,9 @@ class Translator:
         Raises:
             ResourceError: When the disk is full or the folder is not writable.
         """
-        tensors = {name: tensor.cpu().contiguous().clone() for name, tensor in self.model.saved_tensors().items()}
+        tensors = {
+            name: tensor.cpu().contiguous().clone() for name, tensor in self.model.saved_tensors().items()
+        }
         safetensors.torch.save_file(tensors, directory / WEIGHTS, metadata={"format": "pt"})
         self.codec.tokenizer.save(directory)
         facts = {
@@ -178,7 +184,9 @@ class Translator:
         config = parse_config(facts["model"])
         tokenizer = Tokenizer.load(directory)
         if tokenizer.fingerprint != facts["tokenizer"]:
-            raise ModelError(f"{directory}: the tokenizer is not the one the model was trained with; copy both")
+            raise ModelError(
+                f"{directory}: the tokenizer is not the one the model was trained with; copy both"
+            )
         try:
             tensors = safetensors.torch.load_file(directory / WEIGHTS)
             model = restore_model(config, tensors).to(device).eval()
@@ -204,7 +212,14 @@ def _read_facts(path: Path) -> dict[str, Any]:
         raise ModelError(f"cannot read {path}: {error.strerror}; copy the whole model directory") from error
     except ValueError as error:
         raise ModelError(f"{path} is damaged ({error}); copy the model again") from error
-    kinds = {"model": dict, "languages": list, "direction": str, "tokenizer": str, "ratio": float, "longest": int}
+    kinds = {
+        "model": dict,
+        "languages": list,
+        "direction": str,
+        "tokenizer": str,
+        "ratio": float,
+        "longest": int,
+    }
     if not isinstance(facts, dict) or facts.get("format_version") != FORMAT_VERSION:
         raise ModelError(f"{path} is damaged or of another version of wenmo; train again")
     for name, kind in kinds.items():

@@ -141,7 +141,11 @@ class TranslationModel(TaskModel):
         )
         results = []
         for text, one in zip(texts, found, strict=True):
-            words = align(self.translator, text, one.tokens, backward=backward) if alignment and one.tokens else None
+            words = (
+                align(self.translator, text, one.tokens, backward=backward)
+                if alignment and one.tokens
+                else None
+            )
             links = None if words is None else [(words.source[s], words.target[t]) for s, t in words.links]
             results.append(
                 TranslationResult(
@@ -188,8 +192,8 @@ class Translation(Task):
         )
         if len(held.train) < FEWEST or not held.valid or not held.test:
             raise InputError(
-                f"{paths[0]}: {len(held.train)} pairs to learn from, {len(held.valid)} to steer by and {len(held.test)} for "
-                "the score are too few; give more pairs, or files of their own with --valid and --test"
+                f"{paths[0]}: {len(held.train)} pairs to learn from, {len(held.valid)} to steer by and "
+                f"{len(held.test)} for the score are too few; give more pairs, or files of their own with --valid and --test"
             )
         reserve = min(0.2 * context.budget, 2.0 + 0.04 * len(held.test))
         fitted = fit_translator(
@@ -204,7 +208,11 @@ class Translation(Task):
             say=context.say,
         )
         if fitted.outcome.stopped in ("early", "interrupted"):
-            why = "chrF no longer rose" if fitted.outcome.stopped == "early" else "Ctrl-C; the best so far is kept"
+            why = (
+                "chrF no longer rose"
+                if fitted.outcome.stopped == "early"
+                else "Ctrl-C; the best so far is kept"
+            )
             context.say(f"training ended after {fitted.outcome.epochs:.1f} passes: {why}")
         judged = judge(fitted.translator, held.train, held.test, context.progress)
         return TaskOutcome(
@@ -247,7 +255,9 @@ def _read(paths: Sequence[str], settings: TranslationSettings, say: Any = None) 
             say(note)
     if not pairs.rows:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in pairs.dropped.items())
-        raise InputError(f"{paths[0]}: no pair is left after cleaning ({reasons}); give sentences and translations")
+        raise InputError(
+            f"{paths[0]}: no pair is left after cleaning ({reasons}); give sentences and translations"
+        )
     return pairs
 
 
@@ -281,17 +291,27 @@ def _sections(fitted: Fitted, judged: Sequence[Judged]) -> list[Section]:
         header = ("source", "right translation", "this model")
         sections.append(Section(f"Translations {one.way}", (), header, rows))
         pictures = [
-            align(fitted.translator, one.sources[i], one.outputs[i].tokens, backward=one.backward) for i in chosen[:3]
+            align(fitted.translator, one.sources[i], one.outputs[i].tokens, backward=one.backward)
+            for i in chosen[:3]
         ]
         html = alignment_tables([picture for picture in pictures if picture is not None])
         if html:
-            sections.append(Section(f"Alignment {one.way}", ("What was looked at for each word.",), html=html))
+            sections.append(
+                Section(f"Alignment {one.way}", ("What was looked at for each word.",), html=html)
+            )
     curve = tuple(
-        (p.step, round(p.seconds), round(p.epochs, 2), round(p.train_loss, 3), round(p.valid_loss, 3), round(p.score, 2))
+        (
+            p.step,
+            round(p.seconds),
+            round(p.epochs, 2),
+            round(p.train_loss, 3),
+            round(p.valid_loss, 3),
+            round(p.score, 2),
+        )
         for p in fitted.outcome.curve
     )
-    header = ("step", "seconds", "passes", "training loss", "held-out loss", "held-out chrF")
-    return [*sections, Section("Learning curve", (), header, curve)]
+    columns = ("step", "seconds", "passes", "training loss", "held-out loss", "held-out chrF")
+    return [*sections, Section("Learning curve", (), columns, curve)]
 
 
 def translate(
@@ -324,6 +344,8 @@ def translate(
         encoding: Encoding of the files; detected when not given.
         terminal: Where the result goes.
     """
+    from wenmo.files import write_text
+    from wenmo.seq2seq.alignment import pairs_page
     from wenmo.tasking.batch import check_written, gather, write_rows
     from wenmo.tasking.running import load_task
 
@@ -333,64 +355,69 @@ def translate(
         raise OptionError("--file: give documents, or texts and tables, but not both at once")
     if documents and output is not None and len(documents) > 1:
         raise OptionError("--output: give one document at a time with it")
+    if documents and alignment is not None:
+        raise OptionError("--alignment shows single texts; leave it out for documents")
     if output is not None and not documents:
         check_written(output)
     opened = load_task(TASK, model)
     assert isinstance(opened, TranslationModel)
-    opened.translator.backward(to)  # refuses what it cannot do before anything is read
-    options = {"to": to, "beams": beams, "length_penalty": length_penalty, "alignment": alignment is not None}
+    backward = opened.translator.backward(to)
+    options: dict[str, Any] = {"to": to, "beams": beams, "length_penalty": length_penalty}
     if documents:
-        _documents(opened, documents, output, encoding, options, terminal)
+        found = _documents(opened, documents, encoding, options, terminal)
+        shown = "".join(one["translation"] for one in found).removesuffix("\n")
+        if output is not None:
+            write_text(output, found[0]["translation"])
+            shown = f"translation in {output}"
+        terminal.result({"documents": found}, shown)
         return
     items = gather(texts or [], tables, column=text_field, encoding=encoding, names=("source", "src", "原文"))
-    results = opened.predict([item.text for item in items], progress=terminal.progress, **options)
+    results = opened.predict(
+        [item.text for item in items], progress=terminal.progress, alignment=alignment is not None, **options
+    )
     _warn_if_same(results, terminal)
     if alignment is not None:
-        _write_alignment(opened, results, alignment, to, terminal)
-    rows = [item.row | {"translation": one.translation} for item, one in zip(items, results, strict=True)]
-    content = {"translations": [one.model_dump(mode="json") for one in results]}
+        pairs = [(one.text, one.translation) for one in results]
+        write_text(alignment, pairs_page(opened.translator, pairs, backward))
+    rows = [
+        (item.row or {"text": one.text}) | {"translation": one.translation}
+        for item, one in zip(items, results, strict=True)
+    ]
     shown = "\n".join(one.translation for one in results)
     if output is not None:
-        written = [row if len(row) > 1 else {"text": one.text} | row for row, one in zip(rows, results, strict=True)]
-        write_rows(output, written)
+        write_rows(output, rows)
         shown = f"{len(rows):,} translations in {output}"
-    terminal.result(content, shown)
+    terminal.result({"translations": [one.model_dump(mode="json") for one in results]}, shown)
 
 
 def _documents(
     opened: TranslationModel,
     paths: Sequence[Path],
-    output: Path | None,
     encoding: str | None,
     options: dict[str, Any],
     terminal: Terminal,
-) -> None:
-    from wenmo.files import write_text
+) -> list[dict[str, str]]:
+    """Translates documents sentence by sentence."""
     from wenmo.seq2seq.documents import read_document, translate_document
 
-    if options["alignment"]:
-        raise OptionError("--alignment shows single texts; leave it out for documents")
-    translator = opened.translator
-    found = []
-    for path in paths:
+    def sentences(texts: Sequence[str]) -> list[str]:
+        results = opened.predict(texts, progress=terminal.progress, **options)
+        _warn_if_same(results, terminal)
+        return [one.translation for one in results]
 
-        def sentences(texts: Sequence[str]) -> list[str]:
-            results = opened.predict(texts, progress=terminal.progress, **options)
-            _warn_if_same(results, terminal)
-            return [one.translation for one in results]
-
-        text = translate_document(
-            read_document(path, encoding),
-            sentences,
-            size=lambda part: len(translator.codec.encode([part])[0]),
-            longest=translator.longest,
-        )
-        found.append({"file": str(path), "translation": text})
-    shown = "".join(one["translation"] for one in found).removesuffix("\n")
-    if output is not None:
-        write_text(output, found[0]["translation"])
-        shown = f"translation in {output}"
-    terminal.result({"documents": found}, shown)
+    codec, longest = opened.translator.codec, opened.translator.longest
+    return [
+        {
+            "file": str(path),
+            "translation": translate_document(
+                read_document(path, encoding),
+                sentences,
+                size=lambda part: len(codec.encode([part])[0]),
+                longest=longest,
+            ),
+        }
+        for path in paths
+    ]
 
 
 def _warn_if_same(results: Sequence[TranslationResult], terminal: Terminal) -> None:
@@ -403,20 +430,3 @@ def _warn_if_same(results: Sequence[TranslationResult], terminal: Terminal) -> N
             f"warning: only {ratio:.0%} of the translations are different, so the model repeats itself; "
             "train it longer or with more pairs"
         )
-
-
-def _write_alignment(
-    opened: TranslationModel, results: Sequence[TranslationResult], path: Path, to: str | None, terminal: Terminal
-) -> None:
-    from wenmo.files import write_text
-    from wenmo.seq2seq.alignment import align, alignment_page
-
-    translator = opened.translator
-    backward = translator.backward(to)
-    tokens = translator.codec.encode([one.translation for one in results])
-    pairs = zip(results, tokens, strict=True)
-    tables = [align(translator, one.text, ids.tolist(), backward=backward) for one, ids in pairs if len(ids)]
-    if tables and tables[0] is None:
-        raise OptionError("--alignment: this model has no attention to show")
-    write_text(path, alignment_page("Word alignment", [table for table in tables if table is not None]))
-    terminal.tell(f"alignment in {path}")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -101,8 +101,18 @@ class Muon(torch.optim.Optimizer):
         return parameter.grad.lerp(buffer, momentum)
 
 
+class Optimisable(Protocol):
+    """A model that says which of its parameters are hidden matrices."""
+
+    def matrices(self) -> list[nn.Parameter]:
+        """Returns the 2-D hidden weights that Muon may optimise."""
+
+    def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:
+        """Returns all parameters."""
+
+
 def build_optimizers(
-    model: NeuralLanguageModel, optimizer: str, *, lr: float, muon_lr: float, weight_decay: float
+    model: Optimisable, optimizer: str, *, lr: float, muon_lr: float, weight_decay: float
 ) -> list[torch.optim.Optimizer]:
     """Builds the optimisers of a model.
 
