@@ -163,8 +163,8 @@ def fit_translator(
         planned = cost.step_seconds * plan.steps if plan.steps is not None else plan.seconds or 0.0
         say(
             f"{architecture}, {quantity(numbers(config), 'parameters')}, {codec.vocab_size:,} tokens, "
-            f"{plan.optimizer}, batches of {plan.batch_tokens:,} tokens: about {cost.passes:.1f} passes over {len(pairs):,} pairs in "
-            f"{duration(planned)}, {quantity(cost.memory, 'B')} of memory at most"
+            f"{plan.optimizer}, batches of {plan.batch_tokens:,} tokens: about {cost.passes:.1f} passes "
+            f"over {len(pairs):,} pairs in {duration(planned)}, {quantity(cost.memory, 'B')} of memory at most"
         )
         if plan.steps is None:
             plan = plan.model_copy(update={"seconds": max(seconds - (time.monotonic() - started), 0.5)})

@@ -193,7 +193,8 @@ class Translation(Task):
         if len(held.train) < FEWEST or not held.valid or not held.test:
             raise InputError(
                 f"{paths[0]}: {len(held.train)} pairs to learn from, {len(held.valid)} to steer by and "
-                f"{len(held.test)} for the score are too few; give more pairs, or files of their own with --valid and --test"
+                f"{len(held.test)} for the score are too few; give more pairs, or files of their own with "
+                "--valid and --test"
             )
         reserve = min(0.2 * context.budget, 2.0 + 0.04 * len(held.test))
         fitted = fit_translator(
