@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -67,14 +68,32 @@ def tatoeba(folder: Path, name: str) -> tuple[list[Pair], list[Pair], list[Pair]
 
 
 def measure(
-    name: str, folder: Path, settings: FitSettings, seconds: float, share: float
-) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Trains the model and the baseline on one set, and scores both and the nearest training pair."""
+    name: str,
+    folder: Path,
+    settings: FitSettings,
+    seconds: float,
+    share: float,
+    keep: Callable[[dict[str, Any], dict[str, Any]], None],
+) -> None:
+    """Trains the model and the baseline on one set, and scores both and the nearest training pair.
+
+    Args:
+        name: Name of the set.
+        folder: Where it is.
+        settings: Of the model.
+        seconds: Training time of the model.
+        share: Training time of the baseline as a share of it.
+        keep: Given each row of the result, as soon as it is known, and facts about the set.
+    """
     train, valid, test, languages, read = multi30k(folder) if name == "multi30k" else tatoeba(folder, name)
     sources, references = by_source(test, backward=False)
     chinese = han_share("\n".join(row[0] for row in references)) > CHINESE
-    rows: list[dict[str, Any]] = []
-    signatures: dict[str, str] = {}
+    facts: dict[str, Any] = {
+        "train": len(train),
+        "valid": len(valid),
+        "test_sources": len(sources),
+        "dropped": dict(read.dropped),
+    }
     curves: dict[str, list[list[float]]] = {}
     for label, chosen, time_given in (
         ("this model", settings, seconds),
@@ -88,8 +107,9 @@ def measure(
         begun = time.monotonic()
         outputs = [one.text for one in fitted.translator.translate(sources)]
         scored = score_translations(sources, outputs, references, chinese=chinese)
-        signatures = scored.signatures
-        rows.append(
+        curves[label] = [[round(p.seconds / 60, 2), round(p.score, 2)] for p in fitted.outcome.curve]
+        facts |= {"signatures": scored.signatures, "minutes_and_valid_chrf": curves}
+        keep(
             {
                 "set": name,
                 "model": label,
@@ -100,28 +120,14 @@ def measure(
                 "passes": round(fitted.outcome.epochs, 2),
                 "steps": fitted.outcome.steps,
                 "recipe": _recipe(fitted),
-            }
+            },
+            facts,
         )
-        curves[f"{name}, {label}"] = [
-            [round(p.seconds / 60, 2), round(p.score, 2)] for p in fitted.outcome.curve
-        ]
         print(name, label, scored.scores, duration(60 * spent["minutes"]), file=sys.stderr)
     nearest = NearestPair([p.source for p in train], [p.target for p in train])
     copies = [nearest.translate(source) for source in sources]
-    rows.append(
-        {
-            "set": name,
-            "model": "nearest training pair",
-            **score_translations(sources, copies, references, chinese=chinese).scores,
-        }
-    )
-    facts = {
-        "train": len(train),
-        "valid": len(valid),
-        "test_sources": len(sources),
-        "dropped": dict(read.dropped),
-    }
-    return rows, facts | {"signatures": signatures, "minutes_and_valid_chrf": curves}
+    scores = score_translations(sources, copies, references, chinese=chinese).scores
+    keep({"set": name, "model": "nearest training pair", **scores}, facts)
 
 
 def _recipe(fitted: Fitted) -> str:
@@ -168,10 +174,10 @@ def main() -> None:
     settings = FitSettings(architecture=options.arch, seed=options.seed, patience=100)
     rows: list[dict[str, Any]] = []
     data: dict[str, Any] = {}
-    for name in options.sets.split(","):
-        found, facts = measure(name, options.data, settings, 60 * options.minutes, options.share)
-        rows += found
-        data[name] = facts
+
+    def keep(row: dict[str, Any], facts: dict[str, Any]) -> None:
+        rows.append(row)
+        data[row["set"]] = facts
         _record.record(
             options.name,
             claim="a small Transformer trained on a CPU in minutes translates far better than a recurrent model "
@@ -180,6 +186,9 @@ def main() -> None:
             data=data,
             rows=rows,
         )
+
+    for name in options.sets.split(","):
+        measure(name, options.data, settings, 60 * options.minutes, options.share, keep)
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ def test_tables_without_header_name_the_sides_by_script(tmp_path, ending):
     )
     rows, pairs = read(path)
     assert rows[0] == (EN[0], ZH[0]) and len(rows) == 3
-    assert pairs.languages == ("source", "zh")
+    assert pairs.languages == ("en", "zh")
     assert "source from '1'" in pairs.notes[-1]
 
 
@@ -133,6 +133,14 @@ def test_one_column_is_refused(tmp_path):
     (tmp_path / "p.csv").write_text("text,number\none,1\ntwo,2\n", "utf-8")
     with pytest.raises(InputError, match="--source-field"):
         read(tmp_path / "p.csv")
+
+
+def test_languages_without_names_are_known_by_their_words(tmp_path):
+    path = tmp_path / "p.tsv"
+    english = ["Where is the station, please?", "He said that he was ill.", "It is raining and I want to go."]
+    french = ["Où est la gare, je vous prie ?", "Il a dit que le médecin est là.", "Je veux une pomme."]
+    path.write_text("".join(f"{a}\t{b}\n" for a, b in zip(english, french, strict=True)), "utf-8")
+    assert read(path)[1].languages == ("en", "fr")
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,13 @@ LANGUAGES = {
     "ru": ("ru", "russian", "俄文", "俄语", "rus"),
 }
 """Languages that are recognised by the name of a column or the ending of a file."""
+FREQUENT = {
+    "en": {"the", "is", "you", "to", "i", "of", "and", "he", "that", "was"},
+    "de": {"der", "die", "das", "und", "ist", "ein", "eine", "ich", "nicht", "in"},
+    "fr": {"le", "la", "les", "je", "est", "de", "que", "un", "une", "vous"},
+    "es": {"el", "la", "los", "que", "de", "no", "es", "un", "una", "en"},
+}
+"""The commonest words of languages in Latin letters, by which a side without a name is recognised."""
 SOURCE_NAMES = ("source", "src", "input", "original", "原文", "源文", "源", "source_text")
 TARGET_NAMES = ("target", "tgt", "trg", "output", "translation", "译文", "目标", "翻译", "target_text")
 CHINESE = 0.3
@@ -121,16 +128,24 @@ def language_named(name: str) -> str | None:
 
 
 def name_languages(rows: Sequence[Pair], hints: tuple[str, str]) -> tuple[str, str]:
-    """Names both sides by hints (column names, file endings), else by script, else `source` and `target`."""
+    """Names both sides by hints (column names, file endings), by script or frequent words, or `source` and `target`."""
     sample = rows[:SAMPLE]
     names = [language_named(hint) for hint in hints]
     sides = ("\n".join(p.source for p in sample), "\n".join(p.target for p in sample))
     chinese = [han_share(text) > CHINESE for text in sides]
     for side in (0, 1):
-        if names[side] is None and chinese[side] and not chinese[1 - side]:
-            names[side] = "zh"
+        if names[side] is None:
+            names[side] = "zh" if chinese[side] else _by_words(sides[side])
     first, second = names[0] or "source", names[1] or "target"
     return (first, second) if first != second else (f"{first}-1", f"{second}-2")
+
+
+def _by_words(text: str) -> str | None:
+    """The language whose commonest words make up the most of a text, at least one in ten; None when none does."""
+    found = Counter(word.strip(".,!?;:\"'").lower() for word in text.split())
+    shares = {name: sum(found[word] for word in common) for name, common in FREQUENT.items()}
+    best = max(shares, key=lambda name: shares[name])
+    return best if 10 * shares[best] >= max(sum(found.values()), 1) else None
 
 
 # -- two files ---------------------------------------------------------------------------------------------------

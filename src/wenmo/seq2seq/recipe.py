@@ -28,7 +28,7 @@ SHAPES = (
 """Layers of each side, width, heads and feed-forward size of a Transformer, small to large."""
 RECURRENT = ((1, 96), (1, 160), (2, 256), (2, 384), (2, 512), (2, 768))
 """Layers and hidden size of a recurrent model, small to large."""
-PASSES = 12.0
+PASSES = 6.0
 """The largest shape is taken that sees the pairs this often in the time."""
 EFFICIENCY = {"transformer": 0.4, "lstm": 0.35, "gru": 0.3}
 """Share of the bare matrix-product rate that training reaches, before it is measured."""

@@ -188,7 +188,7 @@ class PairTrainer:
                 self._step(lr_factor("wsd", self._done(), warmup=self.plan.warmup, decay=self.plan.decay))
                 now.seconds = before + time.monotonic() - started
                 done = self._done()
-                if done >= 1.0 or done * self.plan.evaluations >= now.evaluated + 1:
+                if done >= 1.0 or self._due(done):
                     self._evaluate()
                     now.seconds = before + time.monotonic() - started
                     done = self._done()
@@ -214,6 +214,13 @@ class PairTrainer:
         assert self.plan.seconds is not None
         # The last evaluation belongs to the time too.
         return self._now.seconds / max(self.plan.seconds - self._now.evaluation_seconds, 1e-9)
+
+    def _due(self, done: float) -> bool:
+        """Whether the next evaluation is due: where time decides, evaluations take at most about a tenth of it."""
+        if done * self.plan.evaluations < self._now.evaluated + 1:
+            return False
+        last = self._now.curve[-1].seconds if self._now.curve else 0.0
+        return self.plan.steps is not None or self._now.seconds - last >= 10 * self._now.evaluation_seconds
 
     def _line(self) -> str:
         loss = self._now.loss_sum / self._now.loss_count if self._now.loss_count else math.nan
