@@ -7,10 +7,12 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 from typing import Literal
 
-from wenmo.seq2seq.pairs import CHINESE, Pair
+from wenmo.errors import InputError
+from wenmo.seq2seq.pairs import CHINESE, Pair, Pairs, read_pairs
 from wenmo.text.scripts import han_share, script_counts
 
 _HAN = "\u3005-\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufad9\U00020000-\U000323af"
@@ -152,3 +154,29 @@ def _fault(
         if letters >= SCRIPT_LETTERS and own < 0.2 * letters:
             return "a side in another script"
     return None
+
+
+def read_clean_pairs(
+    paths: Sequence[str | Path],
+    *,
+    encoding: str | None = None,
+    source_field: str | None = None,
+    target_field: str | None = None,
+    max_ratio: float = 3.0,
+    script: Script = "keep",
+) -> Pairs:
+    """Reads pairs (see `read_pairs`) and cleans them (see `clean_pairs`).
+
+    Raises:
+        InputError: When files cannot be read, or no pair is left.
+        OptionError: When a named column is not there.
+    """
+    pairs = read_pairs(paths, encoding=encoding, source_field=source_field, target_field=target_field)
+    cleaned = clean_pairs(pairs.rows, max_ratio=max_ratio, script=script)
+    dropped = pairs.dropped + cleaned.dropped
+    if not cleaned.pairs:
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in dropped.items())
+        raise InputError(
+            f"{paths[0]}: no pair is left after cleaning ({reasons}); give sentences and translations"
+        )
+    return Pairs(cleaned.pairs, pairs.languages, dropped, [*pairs.notes, *cleaned.notes])

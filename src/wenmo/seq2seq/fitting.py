@@ -33,7 +33,9 @@ from wenmo.training.budget import choose_device, measure_machine
 RESOLVED = "fit.json"
 """Shape and plan of an unfinished run, beside its checkpoint."""
 SCORED = 400
-"""Development sentences that are translated at each evaluation."""
+"""Development sentences that are translated at each evaluation, at most; in a short run one for each second."""
+FEWEST_SCORED = 30
+"""Fewer would say too little."""
 DEFAULT_LR: dict[str, float] = {"muon": 3e-3, "adamw": 2e-3}
 
 
@@ -183,7 +185,7 @@ def fit_translator(
         pairs,
         held_out,
         plan,
-        score=_scorer(codec, held_out, valid, ratio),
+        score=_scorer(codec, held_out, valid, ratio, min(SCORED, max(FEWEST_SCORED, round(seconds)))),
         directory=directory,
         progress=progress,
         name=name,
@@ -243,15 +245,15 @@ def _largest_ratio(pairs: TokenPairs) -> float:
 
 
 def _scorer(
-    codec: PairCodec, held_out: TokenPairs, valid: Sequence[Pair], ratio: float
+    codec: PairCodec, held_out: TokenPairs, valid: Sequence[Pair], ratio: float, count: int
 ) -> Callable[[Any], float] | None:
-    """ChrF of greedy translations of at most `SCORED` development sentences, of every way alike."""
+    """Scores by chrF, on greedy translations of at most `count` development sentences, of every way alike."""
     if not len(held_out):
         return None
     texts: list[str] = []
     for backward in codec.backwards:
         texts += [p.source if backward else p.target for p in valid]
-    chosen = list(range(0, len(held_out), max(1, -(-len(held_out) // SCORED))))
+    chosen = list(range(0, len(held_out), max(1, -(-len(held_out) // count))))
     sources, references = [held_out.sources[i] for i in chosen], [texts[i] for i in chosen]
 
     def score(model: Any) -> float:

@@ -88,6 +88,10 @@ class Translator:
             raise OptionError(f"--to: this model translates into {', '.join(ways)}, not into {to!r}")
         return ways[to]
 
+    def size(self, text: str) -> int:
+        """Number of tokens of a text."""
+        return len(self.codec.encode([text])[0])
+
     def translate(
         self,
         texts: Sequence[str],

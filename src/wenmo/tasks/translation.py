@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from wenmo.config import Fraction
 from wenmo.errors import InputError, OptionError
@@ -16,7 +16,7 @@ from wenmo.tasking.terminal import Terminal
 if TYPE_CHECKING:
     from wenmo.seq2seq.fitting import FitSettings, Fitted
     from wenmo.seq2seq.judging import Judged
-    from wenmo.seq2seq.pairs import Pairs
+    from wenmo.seq2seq.results import TranslationResult
     from wenmo.seq2seq.translator import Translator
 
 FEWEST = 10
@@ -25,8 +25,6 @@ SHOWN = 12
 """Translations shown in the report."""
 DOCUMENTS = (".txt", ".text", ".md", ".markdown")
 """Files whose layout is kept."""
-MANY = 20
-"""Translations from which on it is worth looking whether they differ."""
 
 
 class TranslationSettings(TaskSettings):
@@ -74,23 +72,6 @@ class TranslationSettings(TaskSettings):
     """Log-probabilities are divided by length to this power; above 1 favours longer translations."""
 
 
-class TranslationResult(BaseModel):
-    """A translated text."""
-
-    model_config = ConfigDict(frozen=True)
-
-    text: str
-    """What was to be translated."""
-    translation: str
-    """Its translation."""
-    confidence: float
-    """Geometric mean of the probabilities of its tokens, 0 to 1."""
-    complete: bool
-    """False when it was cut because it grew too long."""
-    alignment: list[tuple[str, str]] | None = None
-    """(source word, word of the translation), when asked for and the model has attention."""
-
-
 class TranslationModel(TaskModel):
     """A translator of sentences.
 
@@ -130,33 +111,19 @@ class TranslationModel(TaskModel):
         Raises:
             OptionError: When the model does not translate into `to`, or an option is unknown.
         """
-        from wenmo.seq2seq.alignment import align
+        from wenmo.seq2seq.results import translate_texts
 
         if options:
             raise OptionError(f"{next(iter(options))} is no option of translation")
-        backward = self.translator.codec.backwards[0] if to is None else self.translator.backward(to)
-        texts = [str(text) for text in inputs]
-        found = self.translator.translate(
-            texts, backward=backward, beams=beams, length_penalty=length_penalty, progress=progress
+        return translate_texts(
+            self.translator,
+            [str(text) for text in inputs],
+            backward=self.translator.codec.backwards[0] if to is None else self.translator.backward(to),
+            beams=beams,
+            length_penalty=length_penalty,
+            alignment=alignment,
+            progress=progress,
         )
-        results = []
-        for text, one in zip(texts, found, strict=True):
-            words = (
-                align(self.translator, text, one.tokens, backward=backward)
-                if alignment and one.tokens
-                else None
-            )
-            links = None if words is None else [(words.source[s], words.target[t]) for s, t in words.links]
-            results.append(
-                TranslationResult(
-                    text=text,
-                    translation=one.text,
-                    confidence=round(one.confidence, 4),
-                    complete=one.complete,
-                    alignment=links,
-                )
-            )
-        return results
 
 
 class Translation(Task):
@@ -176,12 +143,18 @@ class Translation(Task):
 
     def train(self, paths: Sequence[str], settings: TranslationSettings, context: TaskContext) -> TaskOutcome:
         """See `Task.train`."""
+        from wenmo.seq2seq.cleaning import read_clean_pairs
         from wenmo.seq2seq.fitting import fit_translator
         from wenmo.seq2seq.holding_out import hold_out
         from wenmo.seq2seq.judging import judge, merged, verdict
 
-        read = _read(paths, settings, context.say)
-        given = [_read(files, settings).rows if files else [] for files in (settings.valid, settings.test)]
+        names = {"encoding", "source_field", "target_field", "max_ratio", "script"}
+        options = settings.model_dump(include=names)
+        read = read_clean_pairs(paths, **options)
+        for note in read.notes:
+            context.say(note)
+        held_out = (settings.valid, settings.test)
+        given = [read_clean_pairs(files, **options).rows if files else [] for files in held_out]
         held = hold_out(
             read.rows,
             valid=given[0],
@@ -208,13 +181,10 @@ class Translation(Task):
             progress=context.progress,
             say=context.say,
         )
-        if fitted.outcome.stopped in ("early", "interrupted"):
-            why = (
-                "chrF no longer rose"
-                if fitted.outcome.stopped == "early"
-                else "Ctrl-C; the best so far is kept"
-            )
-            context.say(f"training ended after {fitted.outcome.epochs:.1f} passes: {why}")
+        if fitted.outcome.stopped == "interrupted":
+            raise KeyboardInterrupt
+        if fitted.outcome.stopped == "early":
+            context.say(f"training ended after {fitted.outcome.epochs:.1f} passes: chrF no longer rose")
         judged = judge(fitted.translator, held.train, held.test, context.progress)
         return TaskOutcome(
             model=TranslationModel(fitted.translator),
@@ -236,30 +206,6 @@ class Translation(Task):
 
 
 TASK = Translation()
-
-
-def _read(paths: Sequence[str], settings: TranslationSettings, say: Any = None) -> Pairs:
-    """Reads and cleans pairs, and says what was found out."""
-    from wenmo.seq2seq.cleaning import clean_pairs
-    from wenmo.seq2seq.pairs import read_pairs
-
-    pairs = read_pairs(
-        paths,
-        encoding=settings.encoding,
-        source_field=settings.source_field,
-        target_field=settings.target_field,
-    )
-    cleaned = clean_pairs(pairs.rows, max_ratio=settings.max_ratio, script=settings.script)
-    pairs.rows, pairs.dropped = cleaned.pairs, pairs.dropped + cleaned.dropped
-    if say is not None:
-        for note in (*pairs.notes, *cleaned.notes):
-            say(note)
-    if not pairs.rows:
-        reasons = ", ".join(f"{count:,} {reason}" for reason, count in pairs.dropped.items())
-        raise InputError(
-            f"{paths[0]}: no pair is left after cleaning ({reasons}); give sentences and translations"
-        )
-    return pairs
 
 
 def _fit_settings(settings: TranslationSettings) -> FitSettings:
@@ -300,17 +246,10 @@ def _sections(fitted: Fitted, judged: Sequence[Judged]) -> list[Section]:
             sections.append(
                 Section(f"Alignment {one.way}", ("What was looked at for each word.",), html=html)
             )
-    curve = tuple(
-        (
-            p.step,
-            round(p.seconds),
-            round(p.epochs, 2),
-            round(p.train_loss, 3),
-            round(p.valid_loss, 3),
-            round(p.score, 2),
-        )
-        for p in fitted.outcome.curve
-    )
+    points = fitted.outcome.curve
+    losses = [(round(p.train_loss, 3), round(p.valid_loss, 3), round(p.score, 2)) for p in points]
+    times = [(p.step, round(p.seconds), round(p.epochs, 2)) for p in points]
+    curve = tuple((*time, *loss) for time, loss in zip(times, losses, strict=True))
     columns = ("step", "seconds", "passes", "training loss", "held-out loss", "held-out chrF")
     return [*sections, Section("Learning curve", (), columns, curve)]
 
@@ -334,7 +273,7 @@ def translate(
 
     Args:
         model: Folder of the model.
-        texts: Texts to translate; - reads standard input, a document.
+        texts: Texts to translate; - reads standard input, one text a line.
         file: Text files, whose layout is kept, or tables, which get a column `translation`.
         output: File for the translation: of a document, or of the rows (.csv, .tsv, .jsonl, .parquet).
         to: Language to translate into, for a model of both directions.
@@ -347,6 +286,7 @@ def translate(
     """
     from wenmo.files import write_text
     from wenmo.seq2seq.alignment import pairs_page
+    from wenmo.seq2seq.results import repetition
     from wenmo.tasking.batch import check_written, gather, write_rows
     from wenmo.tasking.running import load_task
 
@@ -376,7 +316,8 @@ def translate(
     results = opened.predict(
         [item.text for item in items], progress=terminal.progress, alignment=alignment is not None, **options
     )
-    _warn_if_same(results, terminal)
+    if warning := repetition(results):
+        terminal.tell(warning)
     if alignment is not None:
         pairs = [(one.text, one.translation) for one in results]
         write_text(alignment, pairs_page(opened.translator, pairs, backward))
@@ -400,34 +341,21 @@ def _documents(
 ) -> list[dict[str, str]]:
     """Translates documents sentence by sentence."""
     from wenmo.seq2seq.documents import read_document, translate_document
+    from wenmo.seq2seq.results import repetition
 
     def sentences(texts: Sequence[str]) -> list[str]:
         results = opened.predict(texts, progress=terminal.progress, **options)
-        _warn_if_same(results, terminal)
+        if warning := repetition(results):
+            terminal.tell(warning)
         return [one.translation for one in results]
 
-    codec, longest = opened.translator.codec, opened.translator.longest
+    size, longest = opened.translator.size, opened.translator.longest
     return [
         {
             "file": str(path),
             "translation": translate_document(
-                read_document(path, encoding),
-                sentences,
-                size=lambda part: len(codec.encode([part])[0]),
-                longest=longest,
+                read_document(path, encoding), sentences, size=size, longest=longest
             ),
         }
         for path in paths
     ]
-
-
-def _warn_if_same(results: Sequence[TranslationResult], terminal: Terminal) -> None:
-    """Says so when many texts get the same few translations."""
-    from wenmo.seq2seq.scores import SAME_OUTPUT, unique_ratio
-
-    ratio = unique_ratio([one.text for one in results], [one.translation for one in results])
-    if len(results) >= MANY and ratio < SAME_OUTPUT:
-        terminal.tell(
-            f"warning: only {ratio:.0%} of the translations are different, so the model repeats itself; "
-            "train it longer or with more pairs"
-        )
