@@ -2,6 +2,8 @@
 
 import csv
 import json
+import os
+import signal
 from pathlib import Path
 
 import case_translation
@@ -9,6 +11,7 @@ import pytest
 
 import wenmo
 from wenmo.cli import main
+from wenmo.errors import Interrupted
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +105,26 @@ def test_a_model_that_repeats_itself_is_pointed_out(model, capsys, monkeypatch):
     texts = [f"The cat sees {n} dogs." for n in range(30)]
     status, _, err = run(capsys, "translate", model.model, *texts, "--to", "zh")
     assert status == 0 and "the model repeats itself" in err
+
+
+def test_an_interrupted_run_goes_on(tmp_path, monkeypatch):
+    from wenmo.seq2seq.training import PairTrainer
+
+    step = PairTrainer._step
+
+    def interrupting(self, factor):
+        step(self, factor)
+        if self._now.step == 10:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    paths = case_translation.write(tmp_path, "en")
+    monkeypatch.setattr(PairTrainer, "_step", interrupting)
+    with pytest.raises(Interrupted, match="--resume"):
+        wenmo.train_task("translation", paths, tmp_path / "m", progress=False, **case_translation.SETTINGS)
+    monkeypatch.setattr(PairTrainer, "_step", step)
+    result = wenmo.train_task("translation", resume=tmp_path / "m", progress=False)
+    assert any("goes on" in note for note in result.notes) and not (tmp_path / "m.run").exists()
+    assert wenmo.load_task(result.model).predict(["Katze mag Hund."])[0].translation
 
 
 @pytest.mark.parametrize(

@@ -310,7 +310,7 @@ def translate(
         if output is not None:
             write_text(output, found[0]["translation"])
             shown = f"translation in {output}"
-        terminal.result({"documents": found}, shown)
+        terminal.result({"translations": [], "documents": found}, shown)
         return
     items = gather(texts or [], tables, column=text_field, encoding=encoding, names=("source", "src", "原文"))
     results = opened.predict(
@@ -329,7 +329,8 @@ def translate(
     if output is not None:
         write_rows(output, rows)
         shown = f"{len(rows):,} translations in {output}"
-    terminal.result({"translations": [one.model_dump(mode="json") for one in results]}, shown)
+    found = [one.model_dump(mode="json") for one in results]
+    terminal.result({"translations": found, "documents": []}, shown)
 
 
 def _documents(
