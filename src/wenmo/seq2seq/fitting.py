@@ -22,7 +22,15 @@ from wenmo.seq2seq.codec import Direction, PairCodec, train_codec
 from wenmo.seq2seq.initialising import base_shape, begin_with, open_base
 from wenmo.seq2seq.pairs import Pair
 from wenmo.seq2seq.plan import PairPlan
-from wenmo.seq2seq.recipe import Optimizer, choose_batch, choose_config, estimate, passes_in
+from wenmo.seq2seq.recipe import (
+    PASSES,
+    Optimizer,
+    choose_batch,
+    choose_config,
+    estimate,
+    measured_rate,
+    passes_in,
+)
 from wenmo.seq2seq.registry import build_model, parse_config
 from wenmo.seq2seq.scores import chrf
 from wenmo.seq2seq.search import search_all
@@ -158,6 +166,8 @@ def fit_translator(
         config, plan = resolved
         say("training goes on from the last checkpoint")
     else:
+        probe = _plan(settings, pairs, PASSES, left)
+        flops = measured_rate(architecture, codec.vocab_size, pairs, flops, left, fields, probe, device)
         config = choose_config(architecture, codec.vocab_size, pairs, flops, left, fields)
         plan = _plan(settings, pairs, passes_in(config, pairs, flops, left), left)
         torch.manual_seed(settings.seed)

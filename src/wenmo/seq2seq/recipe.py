@@ -30,8 +30,8 @@ RECURRENT = ((1, 96), (1, 160), (2, 256), (2, 384), (2, 512), (2, 768))
 """Layers and hidden size of a recurrent model, small to large."""
 PASSES = 6.0
 """The largest shape is taken that sees the pairs this often in the time."""
-EFFICIENCY = {"transformer": 0.4, "lstm": 0.35, "gru": 0.3}
-"""Share of the bare matrix-product rate that training reaches, before it is measured."""
+EFFICIENCY = {"transformer": 0.33, "lstm": 0.3, "gru": 0.25}
+"""Share of the bare matrix-product rate that training reaches on an idle core."""
 STEPS = 1500
 """Optimiser steps that a run should have."""
 SMALLEST_BATCH, LARGEST_BATCH = 256, 2048
@@ -104,6 +104,29 @@ def _shape(architecture: str, shape: tuple[int, ...]) -> dict[str, int]:
             "ffn": ffn,
         }
     return {"layers": shape[0], "hidden_size": shape[1], "embedding_size": shape[1]}
+
+
+def measured_rate(
+    architecture: str,
+    vocab_size: int,
+    train: TokenPairs,
+    flops: float,
+    seconds: float,
+    fields: Mapping[str, Any],
+    plan: PairPlan,
+    device: str,
+) -> float:
+    """Corrects the rate of matrix products by what a few steps of a smaller model really take.
+
+    A machine that is shared with others, or whose memory is slow, trains slower than its products say.
+
+    Returns:
+        The rate for which `passes_in` says what was measured.
+    """
+    config = choose_config(architecture, vocab_size, train, flops / 8, seconds, fields)
+    timed = plan.model_copy(update={"steps": None, "seconds": seconds})
+    cost = estimate(build_model(config).to(device), train, timed)
+    return flops * cost.passes / passes_in(config, train, flops, seconds)
 
 
 def shape_fields(
