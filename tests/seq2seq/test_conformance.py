@@ -144,14 +144,14 @@ def test_a_saved_model_is_the_same_to_the_bit(model, texts):
 def test_steps_lower_the_loss(variant, texts, optimizer):
     model = build(*variant, dropout=0.1).train()
     batch = make_batch(texts, range(4))
-    before = float(pair_loss(model.eval(), batch))
+    before = pair_loss(model.eval(), batch).item()
     optimizers = build_optimizers(model.train(), optimizer, lr=1e-3, muon_lr=0.01, weight_decay=0.0)
     for _ in range(5):
         pair_loss(model, batch).backward()
         for one in optimizers:
             one.step()
             one.zero_grad()
-    assert float(pair_loss(model.eval(), batch)) < before
+    assert pair_loss(model.eval(), batch).item() < before
 
 
 def test_a_beam_of_one_is_greedy(model, texts):
