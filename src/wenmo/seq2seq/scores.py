@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from wenmo.errors import ResourceError
 
@@ -47,14 +48,10 @@ def score_translations(
     Raises:
         ResourceError: When sacreBLEU is not installed.
     """
-    try:
-        from sacrebleu.metrics.bleu import BLEU
-        from sacrebleu.metrics.chrf import CHRF
-    except ImportError as error:
-        raise ResourceError("scores of translations need sacrebleu: pip install 'wenmo[tasks]'") from error
+    metrics = _metrics()
     most = max(map(len, references), default=1)
     streams = [[row[i] if i < len(row) else None for row in references] for i in range(most)]
-    bleu, chrf = BLEU(tokenize="zh" if chinese else "13a"), CHRF()
+    bleu, chrf = metrics.BLEU(tokenize="zh" if chinese else "13a"), metrics.CHRF()
     scores = {
         "bleu": round(bleu.corpus_score(list(outputs), streams).score, 4),
         "chrf": round(chrf.corpus_score(list(outputs), streams).score, 4),
@@ -64,7 +61,17 @@ def score_translations(
 
 
 def chrf(outputs: Sequence[str], references: Sequence[str]) -> float:
-    """Returns chrF (0 to 100) against one reference each."""
-    from sacrebleu.metrics.chrf import CHRF
+    """Returns chrF (0 to 100) against one reference each.
 
-    return float(CHRF().corpus_score(list(outputs), [list(references)]).score)
+    Raises:
+        ResourceError: When sacreBLEU is not installed.
+    """
+    return float(_metrics().CHRF().corpus_score(list(outputs), [list(references)]).score)
+
+
+def _metrics() -> Any:
+    try:
+        from sacrebleu import metrics
+    except ImportError as error:
+        raise ResourceError("scores of translations need sacrebleu: pip install 'wenmo[tasks]'") from error
+    return metrics
