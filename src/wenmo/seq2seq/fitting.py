@@ -15,6 +15,7 @@ import torch
 
 from wenmo.errors import ModelError
 from wenmo.files import write_text
+from wenmo.models.base import LanguageModel
 from wenmo.progress import duration, quantity
 from wenmo.seq2seq.base import Seq2SeqConfig
 from wenmo.seq2seq.batches import TokenPairs
@@ -44,6 +45,8 @@ SCORED = 400
 """Development sentences that are translated at each evaluation, at most; in a short run one for each second."""
 FEWEST_SCORED = 30
 """Fewer would say too little."""
+NOMINAL_FLOPS = 1e11
+"""Rate of products by which the shape is chosen where steps are given: such a run is the same on every machine."""
 DEFAULT_LR: dict[str, float] = {"muon": 3e-3, "adamw": 2e-3}
 
 
@@ -137,46 +140,27 @@ def fit_translator(
         TrainingError: When the loss is not finite.
     """
     started = time.monotonic()
-    resume = resume and directory is not None and (directory / CHECKPOINT).exists()
-    base, tokenizer = (
-        open_base(settings.base, settings.architecture) if settings.base is not None else (None, None)
-    )
-    first, second = [p.source for p in train], [p.target for p in train]
-    if tokenizer is not None:
-        codec = PairCodec(tokenizer, languages, settings.direction)
+    base, tokenizer = None, None
+    if settings.base is not None:
+        base, tokenizer = open_base(settings.base, settings.architecture)
         say(f"the tokenizer is that of {settings.base} ({tokenizer.vocab_size:,} tokens)")
-    else:
+    first, second = [p.source for p in train], [p.target for p in train]
+    if tokenizer is None:
         codec = train_codec(
             first, second, languages, settings.direction, vocab_size=settings.vocab_size, progress=progress
         )
+    else:
+        codec = PairCodec(tokenizer, languages, settings.direction)
     pairs = codec.pairs(first, second)
     held_out = codec.pairs([p.source for p in valid], [p.target for p in valid])
     device = choose_device("auto")
-    flops = measure_machine(device).flops
-    left = seconds - (time.monotonic() - started)
-    architecture = settings.architecture
-    fields = dict(settings.fields)
-    if base is not None:
-        architecture = str(base.architecture)
-        fields = {**base_shape(base), **fields}
-    elif architecture == "auto":
-        architecture = "transformer"
-    resolved = _resolved(directory) if resume and directory is not None else None
-    if resolved is not None:
-        config, plan = resolved
+    resume = resume and directory is not None and (directory / CHECKPOINT).exists()
+    if resume and directory is not None:
+        config, plan = _resolved(directory)
         say("training goes on from the last checkpoint")
     else:
-        probe = _plan(settings, pairs, PASSES, left)
-        flops = measured_rate(architecture, codec.vocab_size, pairs, flops, left, fields, probe, device)
-        config = choose_config(architecture, codec.vocab_size, pairs, flops, left, fields)
-        plan = _plan(settings, pairs, passes_in(config, pairs, flops, left), left)
-        torch.manual_seed(settings.seed)
-        cost = estimate(build_model(config).to(device), pairs, plan)
-        planned = cost.step_seconds * plan.steps if plan.steps is not None else plan.seconds or 0.0
-        say(
-            f"{architecture}, {quantity(numbers(config), 'parameters')}, {codec.vocab_size:,} tokens, "
-            f"{plan.optimizer}, batches of {plan.batch_tokens:,} tokens: about {cost.passes:.1f} passes "
-            f"over {len(pairs):,} pairs in {duration(planned)}, {quantity(cost.memory, 'B')} of memory at most"
+        config, plan = _choose(
+            settings, base, codec, pairs, seconds - (time.monotonic() - started), device, say
         )
         if plan.steps is None:
             plan = plan.model_copy(update={"seconds": max(seconds - (time.monotonic() - started), 0.5)})
@@ -213,6 +197,45 @@ def fit_translator(
         longest=longest,
     )
     return Fitted(translator, outcome, plan)
+
+
+def _choose(
+    settings: FitSettings,
+    base: LanguageModel | None,
+    codec: PairCodec,
+    pairs: TokenPairs,
+    seconds: float,
+    device: str,
+    say: Callable[[str], None],
+) -> tuple[Seq2SeqConfig, PairPlan]:
+    """Chooses the shape and the numbers of the training, and says what they will cost."""
+    architecture, fields = settings.architecture, dict(settings.fields)
+    if base is not None:
+        architecture, fields = str(base.architecture), {**base_shape(base), **fields}
+    elif architecture == "auto":
+        architecture = "transformer"
+    flops = NOMINAL_FLOPS
+    if settings.steps is None:
+        flops = measured_rate(
+            architecture,
+            codec.vocab_size,
+            pairs,
+            measure_machine(device).flops,
+            seconds,
+            fields,
+            _plan(settings, pairs, PASSES, seconds),
+            device,
+        )
+    config = choose_config(architecture, codec.vocab_size, pairs, flops, seconds, fields)
+    plan = _plan(settings, pairs, passes_in(config, pairs, flops, seconds), seconds)
+    cost = estimate(build_model(config).to(device), pairs, plan)
+    planned = cost.step_seconds * plan.steps if plan.steps is not None else plan.seconds or 0.0
+    say(
+        f"{architecture}, {quantity(numbers(config), 'parameters')}, {codec.vocab_size:,} tokens, {plan.optimizer}, "
+        f"batches of {plan.batch_tokens:,} tokens: about {cost.passes:.1f} passes over {len(pairs):,} pairs in "
+        f"{duration(planned)}, {quantity(cost.memory, 'B')} of memory at most"
+    )
+    return config, plan
 
 
 def _plan(settings: FitSettings, pairs: TokenPairs, passes: float, seconds: float) -> PairPlan:
