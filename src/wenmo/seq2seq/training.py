@@ -223,9 +223,9 @@ class PairTrainer:
         return self.plan.steps is not None or self._now.seconds - last >= 10 * self._now.evaluation_seconds
 
     def _line(self) -> str:
-        loss = self._now.loss_sum / self._now.loss_count if self._now.loss_count else math.nan
+        loss = f"  loss {self._now.loss_sum / self._now.loss_count:.3f}" if self._now.loss_count else ""
         best = f"  best score {self._now.best:.2f}" if self._now.curve and self._score is not None else ""
-        return f"epoch {self._batches.epochs_done:.1f}  loss {loss:.3f}{best}"
+        return f"epoch {self._batches.epochs_done:.1f}{loss}{best}"
 
     def _step(self, factor: float) -> None:
         set_lr(self._optimizers, factor)
