@@ -1,0 +1,164 @@
+"""Which linear model: scheme and regularisation by the log-loss of examples that were held out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from wenmo.classification.calibration import IMBALANCE, fit_calibration
+from wenmo.classification.features import Counter, NgramSettings, matrix
+from wenmo.classification.linear import LinearModel, Scheme, fit_weights, normalised, spread
+from wenmo.classification.metrics import log_loss
+from wenmo.text import han_share
+
+STRENGTHS: dict[Scheme, tuple[float, ...]] = {
+    "nbidf": (0.1, 0.3, 1.0, 3.0, 10.0),
+    "nb": (3.0, 10.0, 30.0, 100.0),
+    "idf": (0.1, 0.3, 1.0, 3.0, 10.0),
+}
+"""Inverse penalties tried for each scheme, weakest model first; a scheme is left when the log-loss rises."""
+CHARACTERS_UP_TO = 10_000_000
+"""In texts of more characters than this in all, words alone are counted unless they are Chinese."""
+MIN_TEXTS_FROM = 1_000
+"""From this many texts on an n-gram must stand in two of them."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One setting and how it did on held-out examples."""
+
+    scheme: Scheme
+    strength: float
+    balanced: bool
+    log_loss: float
+    accuracy: float
+
+
+@dataclass
+class LinearFit:
+    """A fitted linear model and the evidence for it.
+
+    Attributes:
+        model: Fitted to all examples.
+        trials: What was tried.
+        chosen: The best of them.
+        held_out: Positions of the held-out examples, int64 (H,).
+        scores: Scores of the chosen setting on them, each by a model that did not see it, (H, K).
+        unbiased: The same, but the setting of each fold is chosen on the other folds only; equal to `scores` where
+            there is one fold.
+    """
+
+    model: LinearModel
+    trials: list[Trial]
+    chosen: Trial
+    held_out: npt.NDArray[np.int64]
+    scores: npt.NDArray[np.float64]
+    unbiased: npt.NDArray[np.float64]
+
+
+def default_ngrams(texts: Sequence[str]) -> NgramSettings:
+    """Words up to 3 and characters up to 5; words up to 2 in Chinese; words alone in much English."""
+    sample = "".join(text[:200] for text in texts[:: max(len(texts) // 500, 1)])
+    chinese = han_share(sample) > 0.2
+    size = sum(map(len, texts))
+    return NgramSettings(
+        words=2 if chinese else 3, characters=5 if chinese or size <= CHARACTERS_UP_TO else 0
+    )
+
+
+def fit_linear(
+    texts: Sequence[str],
+    labels: npt.NDArray[np.int64],
+    classes: int,
+    folds: npt.NDArray[np.int64],
+    *,
+    settings: NgramSettings | None = None,
+    seconds: float = 600.0,
+    seed: int = 0,
+    advance: Callable[[str], None] = lambda note: None,
+) -> LinearFit:
+    """Chooses scheme and regularisation on held-out examples, then fits all examples with them.
+
+    Args:
+        texts: Texts.
+        labels: Labels (N,).
+        classes: K.
+        folds: Fold in which each example is held out, -1 for never, int64 (N,).
+        settings: Which n-grams; `default_ngrams` when not given.
+        seconds: After this time the rest of the trials is left out (at least one is made).
+        seed: Of the solver.
+        advance: Called with a note before each trial.
+    """
+    started = time.monotonic()
+    settings = settings or default_ngrams(texts)
+    counter = Counter(settings)
+    chunks = counter.read(texts)
+    # The table is made from the texts alone; an n-gram of held-out texts only has no weight in a fold.
+    table = counter.table(chunks, 2 if len(texts) >= MIN_TEXTS_FROM else 1)
+    x = normalised(matrix(chunks, table))
+    del chunks
+    held_out = np.flatnonzero(folds >= 0)
+    trials: list[Trial] = []
+    found: list[npt.NDArray[np.float64]] = []
+    truth = labels[held_out]
+
+    def attempt(scheme: Scheme, strength: float, balanced: bool) -> Trial:
+        advance(f"{scheme}, strength {strength:g}")
+        scores = np.zeros((len(labels), classes))
+        for fold in range(int(folds.max()) + 1):
+            inside = np.flatnonzero(folds != fold)
+            outside = np.flatnonzero(folds == fold)
+            weights, bias = fit_weights(x[inside], labels[inside], classes, scheme, strength, balanced, seed)
+            scores[outside] = spread(np.asarray(x[outside] @ weights, np.float64) + bias, classes)
+        scores = scores[held_out]
+        log_probs = fit_calibration(scores, truth).log_probs(scores)
+        accuracy = float((log_probs.argmax(axis=1) == truth).mean())
+        trials.append(Trial(scheme, strength, balanced, log_loss(log_probs, truth), accuracy))
+        found.append(scores)
+        return trials[-1]
+
+    for scheme, strengths in STRENGTHS.items():
+        last = np.inf
+        for strength in strengths:
+            if trials and time.monotonic() - started > seconds:
+                break
+            current = attempt(scheme, strength, False).log_loss
+            if current > last + 1e-4:
+                break
+            last = current
+    best = min(range(len(trials)), key=lambda i: trials[i].log_loss)
+    counts = np.bincount(labels, minlength=classes)
+    if counts.max() >= IMBALANCE * max(counts.min(), 1) and time.monotonic() - started < seconds:
+        attempt(trials[best].scheme, trials[best].strength, True)
+        best = min(range(len(trials)), key=lambda i: trials[i].log_loss)
+    chosen = trials[best]
+    advance("all examples")
+    weights, bias = fit_weights(x, labels, classes, chosen.scheme, chosen.strength, chosen.balanced, seed)
+    used = np.abs(weights).max(axis=1, initial=0.0) > 0
+    model = LinearModel(settings, classes, table[used], weights[used], bias).quantised()
+    unbiased = _unbiased(found, truth, folds[held_out])
+    return LinearFit(model, trials, chosen, held_out, found[best], unbiased)
+
+
+def _unbiased(
+    found: list[npt.NDArray[np.float64]], truth: npt.NDArray[np.int64], folds: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float64]:
+    """Scores of every fold by the setting that is best on the other folds, calibrated on those."""
+    if len(np.unique(folds)) < 2:
+        best = min(found, key=lambda s: log_loss(fit_calibration(s, truth).log_probs(s), truth))
+        return best
+    result = np.zeros_like(found[0])
+    for fold in np.unique(folds):
+        others, here = folds != fold, folds == fold
+        fits: list[tuple[float, Any]] = []
+        for scores in found:
+            calibration = fit_calibration(scores[others], truth[others])
+            log_probs = calibration.log_probs(scores)
+            fits.append((log_loss(log_probs[others], truth[others]), log_probs[here]))
+        result[here] = min(fits, key=lambda pair: pair[0])[1]
+    return result
