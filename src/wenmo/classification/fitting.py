@@ -141,11 +141,11 @@ def fit_linear(
     weights, bias = fit_weights(x, labels, classes, chosen.scheme, chosen.strength, chosen.balanced, seed)
     used = np.abs(weights).max(axis=1, initial=0.0) > 0
     model = LinearModel(settings, classes, table[used], weights[used], bias).quantised()
-    unbiased = _unbiased(found, truth, folds[held_out])
+    unbiased = unbiased_scores(found, truth, folds[held_out])
     return LinearFit(model, trials, chosen, held_out, found[best], unbiased)
 
 
-def _unbiased(
+def unbiased_scores(
     found: list[npt.NDArray[np.float64]], truth: npt.NDArray[np.int64], folds: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.float64]:
     """Scores of every fold by the setting that is best on the other folds, calibrated on those."""
