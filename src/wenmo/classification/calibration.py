@@ -63,7 +63,9 @@ def fit_calibration(scores: Floats, labels: Labels) -> Calibration:
         slope = np.concatenate([[-(off * scores).sum() * scale + x[0]], off.sum(axis=0) + 4.0 * x[1:]])
         return value, slope
 
-    found = minimize(loss, np.zeros(classes + 1), jac=True, method="L-BFGS-B", bounds=[(-4.0, 4.0)] * (classes + 1))
+    found = minimize(
+        loss, np.zeros(classes + 1), jac=True, method="L-BFGS-B", bounds=[(-4.0, 4.0)] * (classes + 1)
+    )
     return Calibration(float(np.exp(found.x[0])), found.x[1:])
 
 

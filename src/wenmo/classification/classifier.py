@@ -128,7 +128,9 @@ class Classifier:
             if not (len(names) == len(favour) == len(calibration.offsets)):
                 raise ValueError("the numbers of classes differ")
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ModelError(f"{path} is missing or damaged ({error}); copy the whole model directory") from error
+            raise ModelError(
+                f"{path} is missing or damaged ({error}); copy the whole model directory"
+            ) from error
         linear = LinearModel.load(directory / "linear.safetensors") if "linear" in weights else None
         network = None
         if "network" in weights:
@@ -182,7 +184,8 @@ def blend(scores: dict[str, npt.NDArray[np.float64]], labels: npt.NDArray[np.int
         # Each member is first brought to its own best temperature, so that weights compare like with like.
         heat = {name: fit_calibration(part, labels).temperature for name, part in parts.items()}
         found = [
-            {first: share / heat[first], second: (1 - share) / heat[second]} for share in np.linspace(0.1, 0.9, 9)
+            {first: share / heat[first], second: (1 - share) / heat[second]}
+            for share in np.linspace(0.1, 0.9, 9)
         ]
         best = min(found, key=loss_with)
         losses["both"] = loss_with(best)

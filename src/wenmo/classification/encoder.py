@@ -102,7 +102,9 @@ class LanguageModelEncoder(Encoder):
         recurrent = hasattr(model, "recurrent_layers")
         self.window = longest + 1 if recurrent else min(model.context_length, longest + 1)
         with torch.no_grad():
-            self.width = int(model.hidden(torch.zeros(1, 1, dtype=torch.int64), need_state=False)[0].shape[-1])
+            self.width = int(
+                model.hidden(torch.zeros(1, 1, dtype=torch.int64), need_state=False)[0].shape[-1]
+            )
 
     def hidden(self, ids: Tensor, lengths: Tensor) -> Tensor:
         """See `Encoder.hidden`. Padding comes after the text, so a causal model needs no lengths."""

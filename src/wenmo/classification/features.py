@@ -82,7 +82,9 @@ def character_sequences(texts: Sequence[str]) -> Sequences:
     return Sequences(_mix(codes.astype(np.uint64) + np.uint64(1)), begins)
 
 
-def ngram_keys(sequences: Sequences, longest: int, kind: int) -> Iterator[tuple[int, Keys, npt.NDArray[np.int64]]]:
+def ngram_keys(
+    sequences: Sequences, longest: int, kind: int
+) -> Iterator[tuple[int, Keys, npt.NDArray[np.int64]]]:
     """Yields the n-grams of each length.
 
     Args:
@@ -156,7 +158,9 @@ class Counter:
             unique, found = np.unique(keys[fresh], return_counts=True)
             merged = np.concatenate([known, unique])
             known, inverse = np.unique(merged, return_inverse=True)
-            counts = np.bincount(inverse, np.concatenate([counts, found]), minlength=len(known)).astype(np.int64)
+            counts = np.bincount(inverse, np.concatenate([counts, found]), minlength=len(known)).astype(
+                np.int64
+            )
             if len(known) > _LARGEST_TABLE:
                 known, counts = known[counts > 1], counts[counts > 1]
         kept = counts >= min_texts

@@ -93,7 +93,9 @@ class LinearModel:
             weights = unpack_weights(found["weights"], found["scale"])
             return cls(settings, int(described["classes"]), table.view("<u8").ravel(), weights, found["bias"])
         except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
-            raise ModelError(f"{path} is missing or damaged ({error}); copy the whole model directory") from error
+            raise ModelError(
+                f"{path} is missing or damaged ({error}); copy the whole model directory"
+            ) from error
 
 
 def spread(columns: npt.NDArray[np.float64], classes: int) -> npt.NDArray[np.float64]:
@@ -118,9 +120,7 @@ def pack_weights(weights: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.int8]
     return codes.astype(np.int8), scale
 
 
-def unpack_weights(
-    codes: npt.NDArray[np.int8], scale: npt.NDArray[np.float32]
-) -> npt.NDArray[np.float32]:
+def unpack_weights(codes: npt.NDArray[np.int8], scale: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Weights of `pack_weights`, float32."""
     share = codes.astype(np.float32) / _LEVELS
     return np.asarray(share * np.abs(share) * scale, np.float32)

@@ -66,7 +66,9 @@ def calibration_error(probs: Floats, labels: Labels, bins: int = 15) -> float:
     for b in range(bins):
         inside = place == b
         if inside.any():
-            error += abs(float(confidence[inside].mean()) - float(right[inside].mean())) * float(inside.mean())
+            error += abs(float(confidence[inside].mean()) - float(right[inside].mean())) * float(
+                inside.mean()
+            )
     return error
 
 
@@ -98,9 +100,7 @@ def bootstrap_macro_f1(
     return float(low), float(high)
 
 
-def scores_of(
-    log_probs: Floats, labels: Labels, predicted: Labels | None = None
-) -> dict[str, float]:
+def scores_of(log_probs: Floats, labels: Labels, predicted: Labels | None = None) -> dict[str, float]:
     """The scores of a report: accuracy, macro_f1, log_loss, calibration_error.
 
     Args:

@@ -108,7 +108,9 @@ class Network(nn.Module):
 
         directory.mkdir()
         described: dict[str, object] = {"longest": self.longest, "classes": self.head.out_features}
-        rest = {name: t.contiguous() for name, t in self.state_dict().items() if not name.startswith("encoder.")}
+        rest = {
+            name: t.contiguous() for name, t in self.state_dict().items() if not name.startswith("encoder.")
+        }
         if isinstance(self.encoder, LanguageModelEncoder):
             save_model(self.encoder.model, directory / "language_model", tokenizer=self.tokenizer)
         else:
@@ -140,7 +142,9 @@ class Network(nn.Module):
             else:
                 loaded = load_model(directory / "language_model")
                 if loaded.tokenizer is None or not isinstance(loaded.model, NeuralLanguageModel):
-                    raise ModelError(f"{directory / 'language_model'} is damaged; copy the whole model directory")
+                    raise ModelError(
+                        f"{directory / 'language_model'} is damaged; copy the whole model directory"
+                    )
                 encoder, tokenizer = LanguageModelEncoder(loaded.model, longest), loaded.tokenizer
             network = cls(encoder, tokenizer, classes, longest)
             missing, unknown = network.load_state_dict(tensors, strict=False)
@@ -148,7 +152,9 @@ class Network(nn.Module):
             if lost or unknown:
                 raise ValueError(f"tensor {(lost or unknown)[0]}")
         except (OSError, SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
-            raise ModelError(f"{directory} is incomplete or damaged ({error}); copy the model again") from error
+            raise ModelError(
+                f"{directory} is incomplete or damaged ({error}); copy the model again"
+            ) from error
         return network.eval()
 
 

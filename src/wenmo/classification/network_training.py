@@ -140,7 +140,7 @@ def train_network(
         network: The network; its last layer may be fitted already.
         ids: Texts to learn from.
         labels: Their labels.
-        held_ids: Held-out texts that decide when to stop.
+        held_ids: Held-out texts that decide when to stop; without any, the average after the last step is kept.
         held_labels: Their labels.
         seconds: Time, evaluations included.
         lr: Learning rate of the last layers.
@@ -176,8 +176,9 @@ def train_network(
     optimizer = torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.98), weight_decay=0.01)
     average = WeightAverage(network, 0.05)
     began_evaluating = time.monotonic()
-    losses = [evaluate()]
+    losses = [evaluate()] if held_some else []
     cost = time.monotonic() - began_evaluating
+    network.train()
     best = [p.detach().clone() for p in network.parameters()]
     done, total = 0.0, passes * len(ids)
     gap = next_evaluation = max(0.5 * len(ids), 1.0)
@@ -206,15 +207,19 @@ def train_network(
         average.update()
         done += len(rows)
         if bar is not None:
-            bar.update(min(time.monotonic() - started, seconds), f"held-out log-loss {min(losses):.4f}")
-        due = done >= next_evaluation and time.monotonic() - last_evaluated > 6 * cost
+            bar.update(
+                min(time.monotonic() - started, seconds),
+                f"held-out log-loss {min(losses):.4f}" if losses else "",
+            )
+        due = losses and done >= next_evaluation and time.monotonic() - last_evaluated > 6 * cost
         if due:
             next_evaluation = done + gap
             worse = _keep_best(network, average, evaluate, losses, best, worse)
             last_evaluated = time.monotonic()
-    _keep_best(network, average, evaluate, losses, best, worse)
+    if losses:
+        _keep_best(network, average, evaluate, losses, best, worse)
     with torch.no_grad():
-        for parameter, kept in zip(network.parameters(), best, strict=True):
+        for parameter, kept in zip(network.parameters(), best if losses else average.weights, strict=True):
             parameter.copy_(kept)
             parameter.requires_grad_(True)
     network.eval()
@@ -243,9 +248,7 @@ def _keep_best(
     return worse
 
 
-def _shuffled(
-    ids: Sequence[Ids], tokens: int, random: np.random.Generator
-) -> list[npt.NDArray[np.int64]]:
+def _shuffled(ids: Sequence[Ids], tokens: int, random: np.random.Generator) -> list[npt.NDArray[np.int64]]:
     """Batches of texts of similar length, in random order and differently composed in every pass."""
     shuffled = random.permutation(len(ids))
     noisy = sorted(shuffled, key=lambda i: len(ids[i]) * (1 + 0.2 * random.random()))

@@ -12,8 +12,6 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from wenmo.text import is_han
-
 _HAN = "\u3005-\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufad9\U00020000-\U000323af"
 _UNIT = re.compile(
     rf"(?P<han>[{_HAN}]+)"
@@ -74,9 +72,4 @@ def characters(text: str) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]
     return codes[kept], kept
 
 
-_SPACES = np.array([*range(9, 14), 0x20, 0x85, 0xA0, *range(0x2000, 0x200B), 0x2028, 0x2029, 0x202F, 0x3000], np.uint32)
-
-
-def has_han(text: str) -> bool:
-    """Whether a Han character stands in `text`."""
-    return any(is_han(c) for c in set(text))
+_SPACES = np.array([code for code in range(0x3001) if chr(code).isspace()], np.uint32)
