@@ -119,7 +119,7 @@ class LanguageModelEncoder(Encoder):
         found: list[list[nn.Parameter]] = []
         taken: set[int] = set()
         stacks = [m for m in self.model.modules() if isinstance(m, nn.ModuleList)]
-        layers = list(max(stacks, key=len)) if stacks else []
+        layers = list(max(stacks, key=lambda stack: len(stack))) if stacks else []
         low = [m for m in self.model.modules() if isinstance(m, nn.Embedding)]
         below = {id(p) for module in [*layers, *low] for p in module.parameters()}
         groups = [

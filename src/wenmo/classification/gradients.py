@@ -38,7 +38,7 @@ def network_heat(network: Network, text: str, lead: npt.NDArray[np.float64]) -> 
     try:
         with torch.enable_grad():
             scores = network([ids[kept]])[0]
-            (scores @ torch.from_numpy(lead).float()).backward()  # type: ignore[no-untyped-call]
+            (scores @ torch.from_numpy(lead).float()).backward()
     finally:
         hook.remove()
         network.zero_grad(set_to_none=True)

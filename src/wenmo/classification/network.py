@@ -36,7 +36,8 @@ class Network(nn.Module):
         encoder: From ids to pooled vectors.
         tokenizer: From text to ids.
         classes: Number of classes K.
-        longest: Most tokens read of a text: of a longer one, the first three quarters of that number and the last quarter.
+        longest: Most tokens read of a text; of a longer one, three quarters of them at its beginning, the rest at
+            its end.
         dropout: Of the pooled vector.
     """
 

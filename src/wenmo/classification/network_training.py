@@ -113,7 +113,7 @@ def _logistic(
         optimizer.zero_grad()
         loss = torch.nn.functional.cross_entropy(x @ weight.T + bias, target)
         loss = loss + weight.square().sum() / (2 * strength * len(x))
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         return loss
 
     optimizer.step(closure)  # type: ignore[no-untyped-call]

@@ -124,8 +124,8 @@ def _by_line(table: Table, path: str) -> Table:
                 label, text = text, label
         else:
             raise InputError(
-                f"{row.place}: a plain text file holds no labels; give one file for each label (pos.txt neg.txt), lines "
-                "'label<TAB>text', or a csv, tsv or jsonl with a column of labels"
+                f"{row.place}: a plain text file holds no labels; give one file for each label (pos.txt neg.txt), "
+                "lines 'label<TAB>text', or a csv, tsv or jsonl with a column of labels"
             )
         rows.append(Row({TEXT_COLUMN: text, LABEL_COLUMN: label}, row.source, row.line))
     return Table((LABEL_COLUMN, TEXT_COLUMN), rows, table.dropped, table.notes)

@@ -136,7 +136,8 @@ def verdict_sentence(
     how = f"cross-validated over {folds} folds" if folds > 1 else "of held-out texts"
     words = (
         f"{scores['accuracy']:.1%} of {total:,} texts right, {how} (95 % sure: {low:.1%} to {high:.1%}); "
-        f"{TFIDF} gets {baselines[TFIDF]['accuracy']:.1%}, the most frequent label {baselines[FREQUENT]['accuracy']:.1%}."
+        f"{TFIDF} gets {baselines[TFIDF]['accuracy']:.1%}, "
+        f"the most frequent label {baselines[FREQUENT]['accuracy']:.1%}."
     )
     if "accuracy_unseen" in scores:
         count = int(found.seen.sum())
@@ -151,7 +152,8 @@ def verdict_sentence(
     if high - low > 0.1:
         words += f" With {total:,} texts this is a rough figure: label more texts to be surer."
     elif recall[weakest] < scores["accuracy"] - 0.1:
-        words += f" The label {names[weakest]!r} is missed most ({recall[weakest]:.0%} found): more of its examples would help most."
+        words += f" The label {names[weakest]!r} is missed most ({recall[weakest]:.0%} found): "
+        words += "more of its examples would help most."
     elif learned < 5_000:
         words += " More labelled texts would help most."
     return words

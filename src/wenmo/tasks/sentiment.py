@@ -186,8 +186,8 @@ def _check_labels(paths: Sequence[str], labels: Sequence[str]) -> None:
     distinct = len(set(labels))
     if distinct == 1:
         raise InputError(
-            f"{source}: every row has the label {labels[0]!r}, so there is nothing to tell apart; add rows with another "
-            "label, or name the right column with --label-field"
+            f"{source}: every row has the label {labels[0]!r}, so there is nothing to tell apart; add rows with "
+            "another label, or name the right column with --label-field"
         )
     if distinct > max(len(labels) // 2, 2):
         raise InputError(
