@@ -91,7 +91,7 @@ class Classifier:
                 label=self.names[k],
                 probability=float(row[k]),
                 probabilities={name: float(p) for name, p in zip(self.names, row, strict=True)},
-                empty=not any(c.isalnum() for c in text) and not text.strip(),
+                empty=not text.strip(),
             )
             for text, k, row in zip(texts, chosen, probs, strict=True)
         ]

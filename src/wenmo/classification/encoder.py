@@ -118,8 +118,8 @@ class LanguageModelEncoder(Encoder):
         """See `Encoder.depths`: what stands above the layers, each layer from the top, the embeddings."""
         found: list[list[nn.Parameter]] = []
         taken: set[int] = set()
-        stacks = [m for m in self.model.modules() if isinstance(m, nn.ModuleList)]
-        layers = list(max(stacks, key=lambda stack: len(stack))) if stacks else []
+        stacks = [list(m) for m in self.model.modules() if isinstance(m, nn.ModuleList)]
+        layers = max(stacks, key=len, default=[])
         low = [m for m in self.model.modules() if isinstance(m, nn.Embedding)]
         below = {id(p) for module in [*layers, *low] for p in module.parameters()}
         groups = [

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from wenmo.classification.calibration import decide
 from wenmo.classification.features import Counter, NgramSettings, matrix
+from wenmo.classification.folds import fold_numbers
 from wenmo.classification.metrics import (
     bootstrap_macro_f1,
     confusion,
@@ -18,6 +20,11 @@ from wenmo.classification.metrics import (
     wilson,
 )
 from wenmo.text import han_share
+
+if TYPE_CHECKING:
+    from wenmo.classification.building import Evidence
+    from wenmo.classification.classifier import Classifier
+    from wenmo.classification.preparing import Sides
 
 TFIDF = "TF-IDF + logistic regression"
 FREQUENT = "most frequent label"
@@ -67,7 +74,8 @@ def score(
     favour: npt.NDArray[np.float64],
     seen: npt.NDArray[np.bool_],
 ) -> Score:
-    """Verdicts from log-probabilities, beside the truth."""
+    """Verdicts from log-probabilities, beside the truth; an empty `seen` means that no text was."""
+    seen = seen if len(seen) else np.zeros(len(labels), bool)
     return Score(labels, decide(log_probs, favour), log_probs, seen)
 
 
@@ -124,6 +132,40 @@ def tfidf_baseline(
     for fold in np.unique(folds):
         result[folds == fold] = learn(np.flatnonzero(folds != fold), x[folds == fold])
     return result
+
+
+def answers(
+    classifier: Classifier, evidence: Evidence, sides: Sides, seed: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.float64], int]:
+    """What the score is made from.
+
+    Returns:
+        True labels (N,); log-probabilities of the classifier and of TF-IDF + logistic regression (both (N, K)); and in
+        how many folds the examples were held out, 1 for test texts of their own.
+    """
+    learned = [*sides.train.texts, *sides.valid.texts]
+    labels = np.concatenate([sides.train.labels, sides.valid.labels])
+    classes = len(sides.names)
+    if sides.test.texts:
+        plain = tfidf_baseline(learned, labels, sides.test.texts, classes)
+        return sides.test.labels, classifier.log_probs(sides.test.texts), plain, 1
+    if evidence.folds > 1:
+        numbers = fold_numbers(learned, labels, evidence.folds, seed)
+        plain = tfidf_baseline(learned, labels, (), classes, numbers)
+    else:
+        plain = tfidf_baseline(sides.train.texts, sides.train.labels, sides.valid.texts, classes)
+    return evidence.labels, evidence.log_probs, plain, evidence.folds
+
+
+def baseline_scores(
+    plain: npt.NDArray[np.float64], sides: Sides, truth: npt.NDArray[np.int64]
+) -> dict[str, dict[str, float]]:
+    """Scores of TF-IDF + logistic regression, and of always answering with the most frequent label."""
+    classes = len(sides.names)
+    labels = np.concatenate([sides.train.labels, sides.valid.labels])
+    found = {TFIDF: plain, FREQUENT: frequent_label(labels, len(truth), classes)}
+    nothing = np.zeros(classes)
+    return {name: score(probs, truth, nothing, sides.seen).scores() for name, probs in found.items()}
 
 
 def verdict_sentence(

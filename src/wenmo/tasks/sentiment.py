@@ -8,23 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from wenmo.errors import InputError, OptionError
+from wenmo.errors import OptionError
 from wenmo.tasking.contract import Section, Task, TaskContext, TaskModel, TaskOutcome, TaskSettings
 from wenmo.tasking.terminal import Terminal
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
     from wenmo.classification.building import Evidence
     from wenmo.classification.classifier import Classifier, Verdict
+    from wenmo.classification.preparing import Sides
     from wenmo.classification.rows import Examples
     from wenmo.classification.scoring import Score
 
-FEWEST = 8
-"""Fewest labelled rows that anything can be learned from."""
-TEST_FROM = 300
-"""With fewer rows than this and no test file, the score is cross-validated and nothing is set apart."""
 EXPLAINED = 12
 """Texts shown in the report with the words that decided."""
 
@@ -100,72 +94,51 @@ class Sentiment(Task):
 
     def train(self, paths: Sequence[str], settings: SentimentSettings, context: TaskContext) -> TaskOutcome:
         """See `Task.train`."""
-        import numpy as np
-
         from wenmo.classification.building import Plan, build
-        from wenmo.classification.folds import text_key
-        from wenmo.classification.labels import label_names, similar_labels
-        from wenmo.classification.rows import contradictions, read_examples
+        from wenmo.classification.preparing import prepare
+        from wenmo.classification.rows import read_examples
 
         def read(files: Sequence[str]) -> Examples:
-            given = (settings.text_field, settings.label_field)
             found = read_examples(
-                files, text_field=given[0], label_field=given[1], encoding=settings.encoding
+                files,
+                text_field=settings.text_field,
+                label_field=settings.label_field,
+                encoding=settings.encoding,
             )
             for note in found.notes:
                 context.say(note)
             return found
 
-        examples = read(paths)
-        dropped = examples.dropped
-        _check_labels(paths, examples.labels)
-        names = label_names(examples.labels)
-        for sentence in similar_labels(examples.labels):
-            context.say(sentence)
-        context.say(_distribution(names, examples.labels))
-        if count := contradictions(examples.texts, examples.labels):
-            context.say(f"{count:,} different texts have more than one label; they are kept as they are")
-        sides = _split(examples, settings, context)
-        given = {}
-        for side, files in (("valid", settings.valid), ("test", settings.test)):
-            if files:
-                given[side] = _known_labels(read(files), names, side, dropped, context)
-        number = {name: k for k, name in enumerate(names)}
-        parts: dict[str, tuple[list[str], npt.NDArray[np.int64]]] = {}
-        for side in ("train", "valid", "test"):
-            if side in given:
-                texts, labels = given[side].texts, given[side].labels
-            else:
-                texts = [examples.texts[i] for i in sides[side]]
-                labels = [examples.labels[i] for i in sides[side]]
-            parts[side] = texts, np.array([number[label] for label in labels], np.int64)
-        if "valid" in given:  # what steers must not have been learned from
-            keys = {text_key(text) for text in parts["valid"][0]}
-            kept = [i for i, text in enumerate(parts["train"][0]) if text_key(text) not in keys]
-            if lost := len(parts["train"][0]) - len(kept):
-                dropped["also among the validation examples"] += lost
-                parts["train"] = [parts["train"][0][i] for i in kept], parts["train"][1][kept]
-        train, valid, test = parts["train"], parts["valid"], parts["test"]
+        sides = prepare(
+            read(paths),
+            source=", ".join(paths),
+            valid=read(settings.valid) if settings.valid else None,
+            test=read(settings.test) if settings.test else None,
+            valid_fraction=settings.valid_fraction,
+            test_fraction=settings.test_fraction,
+            seed=settings.seed,
+            say=context.say,
+        )
         plan = Plan(
             kind=settings.model,
             base=settings.from_model,
-            ngrams=_ngrams(settings, train[0]),
+            ngrams=_ngrams(settings, sides.train.texts),
             longest=settings.max_tokens,
             rare=settings.favour_rare,
             seed=settings.seed,
         )
         classifier, evidence = build(
-            train[0],
-            train[1],
-            names,
+            sides.train.texts,
+            sides.train.labels,
+            sides.names,
             plan,
-            held_texts=valid[0],
-            held_labels=valid[1],
+            held_texts=sides.valid.texts,
+            held_labels=sides.valid.labels,
             seconds=context.left * 0.9,
             progress=context.progress,
             say=context.say,
         )
-        return _outcome(classifier, evidence, names, train, valid, test, dropped, context, settings.seed)
+        return _outcome(classifier, evidence, sides, settings.seed)
 
     def load(self, directory: Path) -> SentimentModel:
         """See `Task.load`."""
@@ -177,76 +150,6 @@ class Sentiment(Task):
 TASK = Sentiment()
 
 
-def _check_labels(paths: Sequence[str], labels: Sequence[str]) -> None:
-    source = ", ".join(paths)
-    if len(labels) < FEWEST:
-        raise InputError(
-            f"{source}: {len(labels)} labelled rows are too few to learn from; label 20 at least"
-        )
-    distinct = len(set(labels))
-    if distinct == 1:
-        raise InputError(
-            f"{source}: every row has the label {labels[0]!r}, so there is nothing to tell apart; add rows with "
-            "another label, or name the right column with --label-field"
-        )
-    if distinct > max(len(labels) // 2, 2):
-        raise InputError(
-            f"{source}: {distinct:,} different labels in {len(labels):,} rows are too many to learn; name the right "
-            "column with --label-field"
-        )
-
-
-def _distribution(names: Sequence[str], labels: Sequence[str]) -> str:
-    from collections import Counter
-
-    counts = Counter(labels)
-    ranked = sorted(names, key=lambda name: -counts[name])
-    shown = ", ".join(f"{name} {counts[name]:,} ({counts[name] / len(labels):.0%})" for name in ranked[:8])
-    more = f" and {len(ranked) - 8} more" if len(ranked) > 8 else ""
-    rare = [name for name in names if counts[name] < 5]
-    warning = f"; fewer than 5 rows: {', '.join(rare[:8])}" if rare else ""
-    return f"{len(names)} labels: {shown}{more}{warning}"
-
-
-def _split(examples: Examples, settings: SentimentSettings, context: TaskContext) -> dict[str, list[int]]:
-    """Positions of the rows on each side; empty where a file is given, or where few rows are cross-validated."""
-    from wenmo.classification.building import FOLDS_BELOW
-    from wenmo.classification.folds import text_key
-    from wenmo.examples import split_groups
-
-    total = len(examples.texts)
-    few = total < TEST_FROM
-    test = 0.0 if settings.test or few else settings.test_fraction
-    folds = not settings.valid and total * (1 - test) < FOLDS_BELOW
-    valid = 0.0 if settings.valid or folds else settings.valid_fraction
-    if few and not settings.test:
-        context.say(f"{total} rows are few: the score is cross-validated, and all of them are learned from")
-    keys = [text_key(text) for text in examples.texts]
-    split = split_groups(keys, valid=valid, test=test, seed=settings.seed, strata=examples.labels)
-    return {"train": split.train, "valid": split.valid, "test": split.test}
-
-
-def _known_labels(
-    found: Examples, names: Sequence[str], side: str, dropped: Any, context: TaskContext
-) -> Examples:
-    """Leaves out rows of a given file whose label was never seen in training."""
-    for reason, count in found.dropped.items():
-        dropped[f"{reason} ({side} file)"] += count
-    known = [i for i, label in enumerate(found.labels) if label in set(names)]
-    if lost := len(found.labels) - len(known):
-        strange = next(label for label in found.labels if label not in set(names))
-        dropped[f"label not among the training examples ({side} file)"] += lost
-        context.say(
-            f"{lost:,} rows of the {side} file have a label that no training example has, such as {strange!r}"
-        )
-    if not known:
-        raise InputError(
-            f"--{side}: no row has a label of the training examples ({', '.join(names[:5])}); check --label-field"
-        )
-    found.texts, found.labels = [found.texts[i] for i in known], [found.labels[i] for i in known]
-    return found
-
-
 def _ngrams(settings: SentimentSettings, texts: Sequence[str]) -> Any:
     from wenmo.classification.fitting import default_ngrams
 
@@ -255,57 +158,24 @@ def _ngrams(settings: SentimentSettings, texts: Sequence[str]) -> Any:
     return chosen.model_copy(update={name: value for name, value in asked.items() if value is not None})
 
 
-def _outcome(
-    classifier: Classifier,
-    evidence: Evidence,
-    names: list[str],
-    train: tuple[list[str], Any],
-    valid: tuple[list[str], Any],
-    test: tuple[list[str], Any],
-    dropped: Any,
-    context: TaskContext,
-    seed: int,
-) -> TaskOutcome:
-    import numpy as np
-
+def _outcome(classifier: Classifier, evidence: Evidence, sides: Sides, seed: int) -> TaskOutcome:
     from wenmo.classification import scoring
-    from wenmo.classification.folds import fold_numbers, text_key
 
-    texts, labels = [*train[0], *valid[0]], np.concatenate([train[1], valid[1]])
-    classes = len(names)
-    if len(test[0]):
-        known = {text_key(text) for text in texts}
-        seen = np.array([text_key(text) in known for text in test[0]])
-        log_probs, truth, folds = classifier.log_probs(test[0]), test[1], 1
-        plain = scoring.tfidf_baseline(texts, labels, test[0], classes)
-    else:
-        folds = max(evidence.folds, 2) if evidence.folds > 1 else 1
-        log_probs, truth = evidence.log_probs, evidence.labels
-        seen = np.zeros(len(truth), bool)
-        if evidence.folds > 1:
-            numbers = fold_numbers(texts, labels, evidence.folds, seed)
-            plain = scoring.tfidf_baseline(texts, labels, (), classes, numbers)
-        else:
-            plain = scoring.tfidf_baseline(train[0], train[1], valid[0], classes)
-    found = scoring.score(log_probs, truth, classifier.favour, seen)
-    nothing = np.zeros(classes)
-    baselines = {
-        scoring.TFIDF: scoring.score(plain, truth, nothing, seen).scores(),
-        scoring.FREQUENT: scoring.score(
-            scoring.frequent_label(labels, len(truth), classes), truth, nothing, seen
-        ).scores(),
-    }
-    counts = {"train": len(train[0]), "valid": len(valid[0]), "test": len(test[0])}
+    truth, log_probs, plain, folds = scoring.answers(classifier, evidence, sides, seed)
+    found = scoring.score(log_probs, truth, classifier.favour, sides.seen)
+    learned = len(sides.train.texts) + len(sides.valid.texts)
+    baselines = scoring.baseline_scores(plain, sides, truth)
+    counts = {"train": len(sides.train.texts), "valid": len(sides.valid.texts), "test": len(sides.test.texts)}
     return TaskOutcome(
         model=SentimentModel(classifier),
         metric="accuracy",
         scores=found.scores(),
         baselines=baselines,
         examples={side: count for side, count in counts.items() if count},
-        dropped=dict(dropped),
-        verdict=scoring.verdict_sentence(found, names, baselines, folds, len(texts)),
+        dropped=dict(sides.dropped),
+        verdict=scoring.verdict_sentence(found, sides.names, baselines, folds, learned),
         signatures={"intervals": _intervals(found)},
-        sections=_sections(classifier, evidence, names, found, test if len(test[0]) else (texts, labels)),
+        sections=_sections(classifier, evidence, found, sides),
     )
 
 
@@ -318,13 +188,12 @@ def _intervals(found: Score) -> str:
     )
 
 
-def _sections(
-    classifier: Classifier, evidence: Evidence, names: list[str], found: Score, shown: tuple[list[str], Any]
-) -> list[Section]:
+def _sections(classifier: Classifier, evidence: Evidence, found: Score, sides: Sides) -> list[Section]:
     from wenmo.classification.attribution import explain
     from wenmo.classification.metrics import as_rows
     from wenmo.classification.page import article
 
+    names = sides.names
     header = ("true label", *(f"said {name}" for name in names), "precision", "recall", "F1")
     sections = []
     if len(names) <= 30:
@@ -340,12 +209,12 @@ def _sections(
             losses,
         )
     )
-    pieces = []
-    for place in range(0, len(shown[0]), max(len(shown[0]) // EXPLAINED, 1)):
-        text = shown[0][place][:2_000]
+    shown, pieces = (sides.test if sides.test.texts else sides.train), []
+    for place in range(0, len(shown.texts), max(len(shown.texts) // EXPLAINED, 1)):
+        text = shown.texts[place][:2_000]
         verdict = classifier.verdicts([text])[0]
         pieces.append(
-            article(text, verdict, explain(classifier, text, verdict.label), names[int(shown[1][place])])
+            article(text, verdict, explain(classifier, text, verdict.label), names[int(shown.labels[place])])
         )
     sections.append(
         Section(
