@@ -32,7 +32,12 @@ def built(language, classes=2, **plan):
 def test_contributions_of_words_add_up_to_the_log_odds(language, classes):
     classifier, _ = built(language, classes)
     empty = classifier.log_probs([""])[0]
-    for text in [*data(language, 6, classes, seed=9)[0], "好好好好 ok ok!!!!!!\n\n好", "？", "never seen 从没见过"]:
+    for text in [
+        *data(language, 6, classes, seed=9)[0],
+        "好好好好 ok ok!!!!!!\n\n好",
+        "？",
+        "never seen 从没见过",
+    ]:
         for label in classifier.names:
             found = explain(classifier, text, label)
             lead = against(classifier.names.index(label), classes)
@@ -56,7 +61,10 @@ def test_a_page_escapes_the_text_and_refers_to_nothing():
     verdict, found = classifier.verdicts([text])[0], explain(classifier, text)
     html = page([article(text, verdict, found, "neg")], "<Title>", "en")
     assert "<script>" not in html and "&lt;Title&gt;" in html and not re.search(r"(src|href)=", html)
-    assert re.sub("<[^>]*>", "", marked(found, text)) == "&lt;script&gt;alert(1)&lt;/script&gt; I loved it &amp; you"
+    assert (
+        re.sub("<[^>]*>", "", marked(found, text))
+        == "&lt;script&gt;alert(1)&lt;/script&gt; I loved it &amp; you"
+    )
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])
@@ -71,7 +79,14 @@ def test_saved_and_loaded_it_says_the_same(language, tmp_path):
     assert sum(loaded.verdicts(texts)[3].probabilities.values()) == pytest.approx(1)
 
 
-@pytest.mark.parametrize("content", ["", "{}", '{"names": ["a"], "weights": {"linear": 1}, "temperature": 1, "offsets": [0, 0], "favour": [0]}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "{}",
+        '{"names": ["a"], "weights": {"linear": 1}, "temperature": 1, "offsets": [0, 0], "favour": [0]}',
+    ],
+)
 def test_damaged_records_are_refused(content, tmp_path):
     classifier, _ = built("en")
     classifier.save(tmp_path)
@@ -101,7 +116,9 @@ def test_two_independent_members_are_averaged_and_a_useless_one_is_not():
     assert set(both.weights) == {"linear", "network"}
     total = sum(w * log_softmax(s) for w, s in zip(both.weights.values(), (good, other * 5), strict=True))
     found = log_loss(both.calibration.log_probs(total), labels)
-    assert found == pytest.approx(both.losses["both"]) and found < min(both.losses["linear"], both.losses["network"])
+    assert found == pytest.approx(both.losses["both"]) and found < min(
+        both.losses["linear"], both.losses["network"]
+    )
     assert set(blend({"linear": good, "network": useless}, labels).weights) == {"linear"}
 
 

@@ -22,7 +22,9 @@ def counted(texts, settings, min_texts=1):
 def test_word_ngrams_are_those_of_scikit_learn(language, min_texts):
     texts = [text for text, _ in reviews(language, 40)] + ["", "！"]
     table, x = counted(texts, NgramSettings(words=3), min_texts)
-    reference = CountVectorizer(analyzer=lambda t: grams(units(t)[0], 3), min_df=min_texts).fit_transform(texts)
+    reference = CountVectorizer(analyzer=lambda t: grams(units(t)[0], 3), min_df=min_texts).fit_transform(
+        texts
+    )
     assert x.shape == (len(texts), len(table)) == reference.shape
     assert sorted(map(tuple, x.T.toarray())) == sorted(map(tuple, reference.T.toarray()))
 

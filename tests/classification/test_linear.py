@@ -6,7 +6,14 @@ from reviews import reviews
 from wenmo.classification.features import Counter, NgramSettings, matrix
 from wenmo.classification.fitting import default_ngrams, fit_linear
 from wenmo.classification.folds import fold_numbers
-from wenmo.classification.linear import LinearModel, fit_weights, normalised, pack_weights, scales, unpack_weights
+from wenmo.classification.linear import (
+    LinearModel,
+    fit_weights,
+    normalised,
+    pack_weights,
+    scales,
+    unpack_weights,
+)
 from wenmo.errors import ModelError
 
 

@@ -31,7 +31,9 @@ def test_scores_are_those_of_scikit_learn():
     log_probs = log_softmax(scores)
     said = scores.argmax(axis=1)
     assert (confusion(said, labels, 3) == reference.confusion_matrix(labels, said)).all()
-    assert macro_f1(confusion(said, labels, 3)) == pytest.approx(reference.f1_score(labels, said, average="macro"))
+    assert macro_f1(confusion(said, labels, 3)) == pytest.approx(
+        reference.f1_score(labels, said, average="macro")
+    )
     assert log_loss(log_probs, labels) == pytest.approx(reference.log_loss(labels, np.exp(log_probs)))
     assert scores_of(log_probs, labels)["accuracy"] == reference.accuracy_score(labels, said)
 

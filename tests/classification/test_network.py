@@ -157,12 +157,11 @@ def test_gradient_times_input_is_that_of_finite_differences(kind, language):
     # and of the token that begins the text.
     embedding, e, scores = found.encoder.embedding(), 1e-3, []
     for factor in (1 - e, 1 + e):
-        begin = torch.ones(1, 1, 1)
 
         def scaled(module, inputs, output, factor=factor):
             share = torch.full(inputs[0].shape, factor)
             share[inputs[0] == 0] = 1.0
-            return output * share[..., None] * begin
+            return output * share[..., None] 
 
         hook = embedding.register_forward_hook(scaled)
         scores.append(found.scores([text])[0] @ lead)
@@ -202,7 +201,9 @@ def test_a_language_model_is_built_on(language, count, tmp_path):
     classifier.save(tmp_path)
     loaded = Classifier.load(tmp_path)
     assert np.allclose(loaded.log_probs(texts[:4]), classifier.log_probs(texts[:4]))
-    assert classifier.linear is None and not np.allclose(classifier.log_probs(["好"]), classifier.log_probs(["bad"]))
+    assert classifier.linear is None and not np.allclose(
+        classifier.log_probs(["好"]), classifier.log_probs(["bad"])
+    )
 
 
 def test_a_network_alone_from_few_examples():

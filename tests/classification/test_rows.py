@@ -16,7 +16,9 @@ def read(*paths, **given):
 
 def test_empty_cells_and_missing_labels_are_counted(tmp_path):
     path = tmp_path / "a.tsv"
-    path.write_text("标签\t评论\n好\t味道很好很好\n\t没有标签的一行\n坏\t\n坏\t味道很差很差\n", encoding="utf-8")
+    path.write_text(
+        "标签\t评论\n好\t味道很好很好\n\t没有标签的一行\n坏\t\n坏\t味道很差很差\n", encoding="utf-8"
+    )
     found = read(path)
     assert (found.texts, found.labels) == (["味道很好很好", "味道很差很差"], ["好", "坏"])
     assert found.dropped == {"no label": 1, "empty text": 1}
@@ -25,7 +27,9 @@ def test_empty_cells_and_missing_labels_are_counted(tmp_path):
 
 def test_numbers_and_json_are_labels_too(tmp_path):
     path = tmp_path / "a.jsonl"
-    path.write_text('{"text": "good", "label": 1}\n{"text": "bad", "label": 0}\n{"text": "so", "label": null}\n')
+    path.write_text(
+        '{"text": "good", "label": 1}\n{"text": "bad", "label": 0}\n{"text": "so", "label": null}\n'
+    )
     assert read(path).labels == ["1", "0"]
     assert read(path).dropped == {"no label": 1}
 
@@ -34,13 +38,19 @@ def test_one_file_for_each_label(tmp_path):
     (tmp_path / "pos.txt").write_text("好\n很好\n", encoding="utf-8")
     (tmp_path / "neg.txt").write_text("味道很差，再也不会来了，服务员的态度也不好\n\n", encoding="gb18030")
     found = read(tmp_path / "pos.txt", tmp_path / "neg.txt")
-    assert list(zip(found.texts, found.labels, strict=True)) == [("好", "pos"), ("很好", "pos"), ("味道很差，再也不会来了，服务员的态度也不好", "neg")]
+    assert list(zip(found.texts, found.labels, strict=True)) == [
+        ("好", "pos"),
+        ("很好", "pos"),
+        ("味道很差，再也不会来了，服务员的态度也不好", "neg"),
+    ]
 
 
 @pytest.mark.parametrize("line", ["__label__{} {}", "{}\t{}"])
 def test_labels_inside_plain_lines(tmp_path, line):
     path = tmp_path / "a.txt"
-    path.write_text(line.format("pos", "a good day") + "\n" + line.format("neg", "一天都不好呢") + "\n", encoding="utf-8")
+    path.write_text(
+        line.format("pos", "a good day") + "\n" + line.format("neg", "一天都不好呢") + "\n", encoding="utf-8"
+    )
     found = read(path)
     assert (found.texts, found.labels) == (["a good day", "一天都不好呢"], ["pos", "neg"])
 
@@ -100,7 +110,14 @@ def test_folds_keep_equal_texts_together_and_labels_apart(language):
 
 
 def prepared(examples, said=None, **given):
-    fields = {"source": "a.csv", "valid": None, "test": None, "valid_fraction": 0.1, "test_fraction": 0.1, "seed": 0}
+    fields = {
+        "source": "a.csv",
+        "valid": None,
+        "test": None,
+        "valid_fraction": 0.1,
+        "test_fraction": 0.1,
+        "seed": 0,
+    }
     return prepare(examples, say=(said if said is not None else []).append, **{**fields, **given})
 
 

@@ -4,7 +4,10 @@ from hypothesis import strategies as st
 
 from wenmo.classification.units import characters, fold, units
 
-TEXTS = st.text(st.one_of(st.characters(exclude_categories=["Cs"]), st.sampled_from("好不，。!？ aB３Ｇ\n'’İ²")), max_size=60)
+TEXTS = st.text(
+    st.one_of(st.characters(exclude_categories=["Cs"]), st.sampled_from("好不，。!？ aB３Ｇ\n'’İ²")),
+    max_size=60,
+)
 
 
 @given(TEXTS)

@@ -5,7 +5,10 @@ import csv
 from reviews import reviews
 
 SETTINGS = {"budget": "10s", "threads": 1}
-TEXTS = {"zh": ["味道很好，下次还来！", "等了两个小时，非常失望"], "en": ["I loved it!", "rude staff, never again"]}
+TEXTS = {
+    "zh": ["味道很好，下次还来！", "等了两个小时，非常失望"],
+    "en": ["I loved it!", "rude staff, never again"],
+}
 
 
 def write(folder, language):
@@ -34,10 +37,30 @@ def bad(folder):
     return [
         (file("one.csv", f"text,label\n{rows}\n"), {}, "every row has the label '好'"),
         (file("few.csv", "text,label\na b,x\nc d,y\n"), {}, "2 labelled rows are too few"),
-        (file("ids.csv", "text,label\n" + "\n".join(f"text {i},l{i}" for i in range(30))), {}, "too many to learn"),
+        (
+            file("ids.csv", "text,label\n" + "\n".join(f"text {i},l{i}" for i in range(30))),
+            {},
+            "too many to learn",
+        ),
         (file("lines.txt", "no label here\nnor here\n"), {}, "holds no labels"),
-        (file("empty_labels.csv", "text,label\n" + "\n".join(f"text {i}," for i in range(30))), {}, "too few|no column"),
-        (file("columns.csv", f"text,label\n{rows}\n"), {"label_field": "sentiment"}, "there is no column 'sentiment'"),
-        (file("ok.csv", f"text,label\n{rows}\n很差,差\n"), {"words": 0, "characters": 0}, "leave nothing to count"),
-        (file("ok2.csv", f"text,label\n{rows}\n很差,差\n"), {"model": "linear", "from_model": "m"}, "no use for"),
+        (
+            file("empty_labels.csv", "text,label\n" + "\n".join(f"text {i}," for i in range(30))),
+            {},
+            "too few|no column",
+        ),
+        (
+            file("columns.csv", f"text,label\n{rows}\n"),
+            {"label_field": "sentiment"},
+            "there is no column 'sentiment'",
+        ),
+        (
+            file("ok.csv", f"text,label\n{rows}\n很差,差\n"),
+            {"words": 0, "characters": 0},
+            "leave nothing to count",
+        ),
+        (
+            file("ok2.csv", f"text,label\n{rows}\n很差,差\n"),
+            {"model": "linear", "from_model": "m"},
+            "no use for",
+        ),
     ]
