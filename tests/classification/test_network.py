@@ -161,7 +161,7 @@ def test_gradient_times_input_is_that_of_finite_differences(kind, language):
         def scaled(module, inputs, output, factor=factor):
             share = torch.full(inputs[0].shape, factor)
             share[inputs[0] == 0] = 1.0
-            return output * share[..., None] 
+            return output * share[..., None]
 
         hook = embedding.register_forward_hook(scaled)
         scores.append(found.scores([text])[0] @ lead)

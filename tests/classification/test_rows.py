@@ -82,12 +82,19 @@ def test_labels_are_ordered_by_value_or_alphabet():
         ("好评", "好评 ", True),
         ("Pos", "pos", True),
         ("positive", "negative", False),
+        ("外卖差评", "外卖差坪", False),
+        ("外卖差评", "堂食好评", False),
         ("好评", "差评", False),
         ("class10", "class11", False),
     ],
 )
 def test_labels_that_may_be_one(often, rare, told):
     assert bool(similar_labels([often] * 20 + [rare])) == told
+
+
+def test_one_wrong_character_once_or_twice():
+    assert similar_labels(["外卖差评"] * 20 + ["外卖差坪"])
+    assert not similar_labels(["外卖差评"] * 40 + ["外卖差坪"] * 3)
 
 
 def test_two_frequent_labels_are_not_taken_for_a_slip():
@@ -114,8 +121,8 @@ def prepared(examples, said=None, **given):
         "source": "a.csv",
         "valid": None,
         "test": None,
-        "valid_fraction": 0.1,
-        "test_fraction": 0.1,
+        "valid_fraction": None,
+        "test_fraction": None,
         "seed": 0,
     }
     return prepare(examples, say=(said if said is not None else []).append, **{**fields, **given})
@@ -138,6 +145,8 @@ def test_few_rows_are_not_set_apart():
     sides = prepared(examples_of(reviews("zh", 40)), said)
     assert len(sides.train.texts) == 40 and not sides.valid.texts and not sides.test.texts
     assert any("cross-validated" in sentence for sentence in said)
+    asked = prepared(examples_of(reviews("zh", 40)), valid_fraction=0.2, test_fraction=0.2)
+    assert (len(asked.train.texts), len(asked.valid.texts), len(asked.test.texts)) == (24, 8, 8)
 
 
 def test_leaks_of_given_files_are_counted():

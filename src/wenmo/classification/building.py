@@ -108,9 +108,7 @@ def build(
     classes = len(names)
     everything = [*texts, *held_texts]
     if held_labels is None or not len(held_texts):
-        smallest = int(np.bincount(labels, minlength=classes).min())
         count = 10 if len(texts) < 200 else 5
-        count = max(2, min(count, max(smallest, 2)))
         every, folds = labels, fold_numbers(texts, labels, count, plan.seed)
     else:
         count = 1

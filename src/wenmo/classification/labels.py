@@ -25,7 +25,7 @@ def similar_labels(labels: Sequence[str]) -> list[str]:
 
     Two names are alike when they differ by width, case or white space only ("ＰＯＳ", "pos"); or when the rarer one is
     rare (at most a tenth of the other), both have four letters or more, no digits, and almost the same ones
-    ("positve", "positive").
+    ("positve", "positive"; of "外卖差评", "外卖差坪" only if the latter stands there once or twice).
     """
     counts = Counter(labels)
     names = sorted(counts, key=lambda name: -counts[name])
@@ -40,7 +40,7 @@ def similar_labels(labels: Sequence[str]) -> list[str]:
                 and counts[rare] * 10 <= counts[often]
                 and min(len(a), len(b)) >= 4
                 and not any(c.isdigit() for c in a + b)
-                and difflib.SequenceMatcher(None, a, b).ratio() >= ALIKE
+                and (difflib.SequenceMatcher(None, a, b).ratio() >= ALIKE or _one_wrong(a, b, counts[rare]))
             )
             if same or slip:
                 found.append(
@@ -48,3 +48,8 @@ def similar_labels(labels: Sequence[str]) -> list[str]:
                     "may be one label written in two ways; they are kept apart"
                 )
     return found
+
+
+def _one_wrong(a: str, b: str, rows: int) -> bool:
+    """Whether one character was mistyped, once or twice."""
+    return rows <= 2 and len(a) == len(b) and sum(x != y for x, y in zip(a, b, strict=True)) == 1

@@ -73,6 +73,7 @@ class LinearModel:
             path,
             metadata={"settings": self.settings.model_dump_json(), "classes": str(self.classes)},
         )
+        path.chmod(0o644)
 
     @classmethod
     def load(cls, path: Path) -> LinearModel:

@@ -120,6 +120,7 @@ class Network(nn.Module):
             rest |= {f"encoder.{name}": t.contiguous() for name, t in self.encoder.state_dict().items()}
             self.tokenizer.save(directory)
         save_file(rest, directory / "network.safetensors")
+        (directory / "network.safetensors").chmod(0o644)
         (directory / "network.json").write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
 
     @classmethod

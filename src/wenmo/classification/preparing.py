@@ -18,8 +18,8 @@ from wenmo.examples import split_groups
 
 FEWEST = 8
 """Fewest labelled rows that anything can be learned from."""
-TEST_FROM = 300
-"""With fewer rows than this and no test file, the score is cross-validated and nothing is set apart."""
+SHARE = 0.1
+"""Share of many rows that is held out to steer by, and to score on."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,8 @@ def prepare(
     source: str,
     valid: Examples | None,
     test: Examples | None,
-    valid_fraction: float,
-    test_fraction: float,
+    valid_fraction: float | None,
+    test_fraction: float | None,
     seed: int,
     say: Callable[[str], None],
 ) -> Sides:
@@ -77,8 +77,9 @@ def prepare(
         source: What they were read from, for messages.
         valid: Rows of a file to steer by.
         test: Rows of a file to score on.
-        valid_fraction: Share to steer by otherwise.
-        test_fraction: Share to score on otherwise.
+        valid_fraction: Share to steer by otherwise; None is a tenth, or none of fewer than 2,000 rows, which are held
+            out in folds instead.
+        test_fraction: Share to score on otherwise; None likewise.
         seed: Of the split.
         say: Told what was found.
 
@@ -94,12 +95,11 @@ def prepare(
         say(f"{count:,} different texts have more than one label; they are kept as they are")
     dropped = Counter(examples.dropped)
     total = len(examples.texts)
-    few = total < TEST_FROM
-    test_share = 0.0 if test is not None or few else test_fraction
-    folds = valid is None and total * (1 - test_share) < FOLDS_BELOW
-    valid_share = 0.0 if valid is not None or folds else valid_fraction
-    if few and test is None:
-        say(f"{total} rows are few: the score is cross-validated, and all of them are learned from")
+    usual = 0.0 if total < FOLDS_BELOW else SHARE
+    test_share = 0.0 if test is not None else usual if test_fraction is None else test_fraction
+    valid_share = 0.0 if valid is not None else usual if valid_fraction is None else valid_fraction
+    if test is None and not test_share:
+        say(f"{total:,} rows: the score is cross-validated, and all of them are learned from")
     keys = [text_key(text) for text in examples.texts]
     split = split_groups(keys, valid=valid_share, test=test_share, seed=seed, strata=examples.labels)
     number = {name: k for k, name in enumerate(names)}

@@ -189,11 +189,11 @@ def verdict_sentence(
         )
     counts = found.confusion()
     recall = np.diag(counts) / np.maximum(counts.sum(axis=1), 1)
-    occurring = counts.sum(axis=1) > 0
+    occurring = counts.sum(axis=1) >= 5
     weakest = int(np.where(occurring, recall, np.inf).argmin())
     if high - low > 0.1:
         words += f" With {total:,} texts this is a rough figure: label more texts to be surer."
-    elif recall[weakest] < scores["accuracy"] - 0.1:
+    elif occurring.any() and recall[weakest] < scores["accuracy"] - 0.1:
         words += f" The label {names[weakest]!r} is missed most ({recall[weakest]:.0%} found): "
         words += "more of its examples would help most."
     elif learned < 5_000:

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
+from cyclopts import Parameter
 from pydantic import Field
 
 from wenmo.errors import OptionError
-from wenmo.tasking.contract import Section, Task, TaskContext, TaskModel, TaskOutcome, TaskSettings
+from wenmo.tasking.contract import Section, Share, Task, TaskContext, TaskModel, TaskOutcome, TaskSettings
 from wenmo.tasking.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from wenmo.classification.rows import Examples
     from wenmo.classification.scoring import Score
 
+MOST_ON_PAGE = 500
+"""Texts on a page with the words that decided."""
 EXPLAINED = 12
 """Texts shown in the report with the words that decided."""
 
@@ -26,6 +29,12 @@ EXPLAINED = 12
 class SentimentSettings(TaskSettings):
     """Options of `wenmo train --task sentiment`."""
 
+    valid_fraction: Share | None = None  # type: ignore[assignment]
+    """Share of the examples held out to steer by; a tenth, or none of fewer than 2,000 rows: those are held out in
+    folds, each once."""
+    test_fraction: Share | None = None  # type: ignore[assignment]
+    """Share of the examples held out for the final score; a tenth, or none of fewer than 2,000 rows, whose score is
+    cross-validated."""
     text_field: str | None = None
     """Column with the text; guessed and shown when not given."""
     label_field: str | None = None
@@ -89,7 +98,7 @@ class Sentiment(Task):
             raise OptionError("--words 0 and --characters 0 leave nothing to count; set one of them")
         if settings.model == "linear" and settings.from_model is not None:
             raise OptionError("--from: --model linear has no use for a language model; leave one of them out")
-        if settings.valid_fraction + settings.test_fraction >= 0.9:
+        if (settings.valid_fraction or 0.0) + (settings.test_fraction or 0.0) >= 0.9:
             raise OptionError("--valid-fraction and --test-fraction leave too little to learn from")
 
     def train(self, paths: Sequence[str], settings: SentimentSettings, context: TaskContext) -> TaskOutcome:
@@ -234,7 +243,7 @@ def sentiment(
     file: list[Path] | None = None,
     text_field: str | None = None,
     encoding: str | None = None,
-    output: Path | None = None,
+    output: Annotated[Path | None, Parameter(name=("--output", "-o"))] = None,
     explain: bool = False,
     page: Path | None = None,
     terminal: Terminal,
@@ -265,8 +274,9 @@ def sentiment(
     inputs = [item.text for item in items]
     verdicts = opened.predict(inputs, explain=wanted)
     if page is not None:
-        _write_page(page, opened.classifier, inputs, verdicts)
-        terminal.tell(f"wrote {page}")
+        _write_page(page, opened.classifier, inputs[:MOST_ON_PAGE], verdicts[:MOST_ON_PAGE])
+        rest = f", the first {MOST_ON_PAGE:,} of {len(inputs):,} texts" if len(inputs) > MOST_ON_PAGE else ""
+        terminal.tell(f"wrote {page}{rest}")
     if output is not None:
         rows = [
             {**(item.row or {"text": item.text}), **_new_columns(item.row, verdict, wanted)}
