@@ -138,7 +138,7 @@ def build(
         say(
             f"n-gram model: {len(linear.model.table):,} n-grams, weighted by {chosen.scheme}, penalty strength "
             f"{chosen.strength:g}{', rare classes weighted up' if chosen.balanced else ''}, chosen among "
-            f"{len(linear.trials)} settings on {'held-out examples' if count == 1 else f'{count} folds'} "
+            f"{len(linear.trials)} settings on held-out examples "
             f"({duration(time.monotonic() - started)})"
         )
     wanted = plan.kind == "network" or (

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from wenmo.classification.calibration import IMBALANCE, fit_calibration
 from wenmo.classification.features import Counter, NgramSettings, matrix
+from wenmo.classification.folds import fold_numbers
 from wenmo.classification.linear import LinearModel, Scheme, fit_weights, normalised, spread
 from wenmo.classification.metrics import log_loss
 from wenmo.text import han_share
@@ -24,6 +25,9 @@ STRENGTHS: dict[Scheme, tuple[float, ...]] = {
 """Inverse penalties tried for each scheme, weakest model first; a scheme is left when the log-loss rises."""
 CHARACTERS_UP_TO = 10_000_000
 """In texts of more characters than this in all, words alone are counted unless they are Chinese."""
+CHOSEN_IN_FOLDS_BELOW = 20_000
+"""With fewer examples than this the settings are compared in three folds of all examples, even where some are held
+out once and for all: a thousand held-out texts are too few to tell neighbouring settings apart."""
 MIN_TEXTS_FROM = 1_000
 """From this many texts on an n-gram must stand in two of them."""
 
@@ -102,20 +106,18 @@ def fit_linear(
     table = counter.table(chunks, 2 if len(texts) >= MIN_TEXTS_FROM else 1)
     x = normalised(matrix(chunks, table))
     del chunks
-    held_out = np.flatnonzero(folds >= 0)
+    single = int(folds.max()) == 0
+    compared = (
+        fold_numbers(texts, labels, 3, seed) if single and len(texts) < CHOSEN_IN_FOLDS_BELOW else folds
+    )
+    rows = np.flatnonzero(compared >= 0)
     trials: list[Trial] = []
     found: list[npt.NDArray[np.float64]] = []
-    truth = labels[held_out]
+    truth = labels[rows]
 
     def attempt(scheme: Scheme, strength: float, balanced: bool) -> Trial:
         advance(f"{scheme}, strength {strength:g}")
-        scores = np.zeros((len(labels), classes))
-        for fold in range(int(folds.max()) + 1):
-            inside = np.flatnonzero(folds != fold)
-            outside = np.flatnonzero(folds == fold)
-            weights, bias = fit_weights(x[inside], labels[inside], classes, scheme, strength, balanced, seed)
-            scores[outside] = spread(np.asarray(x[outside] @ weights, np.float64) + bias, classes)
-        scores = scores[held_out]
+        scores = held_out_scores(x, labels, classes, compared, scheme, strength, balanced, seed)
         log_probs = fit_calibration(scores, truth).log_probs(scores)
         accuracy = float((log_probs.argmax(axis=1) == truth).mean())
         trials.append(Trial(scheme, strength, balanced, log_loss(log_probs, truth), accuracy))
@@ -141,8 +143,32 @@ def fit_linear(
     weights, bias = fit_weights(x, labels, classes, chosen.scheme, chosen.strength, chosen.balanced, seed)
     used = np.abs(weights).max(axis=1, initial=0.0) > 0
     model = LinearModel(settings, classes, table[used], weights[used], bias).quantised()
-    unbiased = unbiased_scores(found, truth, folds[held_out])
-    return LinearFit(model, trials, chosen, held_out, found[best], unbiased)
+    held_out = np.flatnonzero(folds >= 0)
+    if compared is folds:
+        return LinearFit(
+            model, trials, chosen, held_out, found[best], unbiased_scores(found, truth, folds[rows])
+        )
+    scores = held_out_scores(x, labels, classes, folds, chosen.scheme, chosen.strength, chosen.balanced, seed)
+    return LinearFit(model, trials, chosen, held_out, scores, scores)
+
+
+def held_out_scores(
+    x: Any,
+    labels: npt.NDArray[np.int64],
+    classes: int,
+    folds: npt.NDArray[np.int64],
+    scheme: Scheme,
+    strength: float,
+    balanced: bool,
+    seed: int,
+) -> npt.NDArray[np.float64]:
+    """Scores (H, K) of the examples that are held out, in order, each by weights that did not see its fold."""
+    scores = np.zeros((len(labels), classes))
+    for fold in range(int(folds.max()) + 1):
+        inside, outside = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+        weights, bias = fit_weights(x[inside], labels[inside], classes, scheme, strength, balanced, seed)
+        scores[outside] = spread(np.asarray(x[outside] @ weights, np.float64) + bias, classes)
+    return scores[folds >= 0]
 
 
 def unbiased_scores(

@@ -37,7 +37,7 @@ READING_SHARE = 0.3
 SHORTEST = 64
 VOCABULARY = 8_000
 _PASSES = {"language model": 6.0, "scratch": 20.0}
-_RATES = {"language model": 1e-3, "scratch": 2e-3}
+_RATES = {"language model": 1e-3, "scratch": 3e-3}
 
 Built = tuple[Network, npt.NDArray[np.float64], npt.NDArray[np.float64], list[float]]
 

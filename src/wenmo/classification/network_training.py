@@ -173,7 +173,7 @@ def train_network(
         }
         for depth, group in enumerate(depths)
     ]
-    optimizer = torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.98), weight_decay=0.01)
+    optimizer = torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
     average = WeightAverage(network, 0.05)
     began_evaluating = time.monotonic()
     losses = [evaluate()] if held_some else []
