@@ -63,6 +63,7 @@ class Plan:
         longest: Most tokens of a text that a network reads.
         rare: Whether verdicts may favour rare classes.
         seed: Of folds, initial weights, order and dropout.
+        later: Number of texts that are to be scored within the same time, after the training.
     """
 
     kind: Kind = "auto"
@@ -71,6 +72,7 @@ class Plan:
     longest: int = 400
     rare: bool = True
     seed: int = 0
+    later: int = 0
 
 
 def build(

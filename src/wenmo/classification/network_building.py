@@ -81,6 +81,7 @@ def build_network(
     else:
         network = _on_language_model(texts, classes, plan, seconds, say)
     ids = network.encode(texts)
+    seconds -= _seconds_a_text(network, texts) * plan.later
     held = np.flatnonzero(folds >= 0)
     single = int(folds.max()) == 0
     unbiased: npt.NDArray[np.float64] | None = None
@@ -143,10 +144,7 @@ def _on_language_model(
         raise ModelError(f"--from: {plan.base} has no tokenizer that wenmo reads")
     longest = plan.longest
     network = Network(LanguageModelEncoder(model, longest), loaded.tokenizer, classes, longest)
-    sample = [texts[i] for i in np.linspace(0, len(texts) - 1, min(len(texts), 32)).astype(int)]
-    begun = time.monotonic()
-    network.pooled(network.encode(sample))
-    whole = (time.monotonic() - begun) / len(sample) * len(texts)
+    whole = _seconds_a_text(network, texts) * (len(texts) + plan.later)
     if whole > READING_SHARE * seconds:
         longest = max(SHORTEST, int(longest * READING_SHARE * seconds / whole))
         if longest < plan.longest:
@@ -155,6 +153,15 @@ def _on_language_model(
             )
             network = Network(LanguageModelEncoder(model, longest), loaded.tokenizer, classes, longest)
     return network
+
+
+def _seconds_a_text(network: Network, texts: Sequence[str]) -> float:
+    """Measures how long it takes to read a text."""
+    sample = [texts[i] for i in np.linspace(0, len(texts) - 1, min(len(texts), 32)).astype(int)]
+    network.pooled(network.encode(sample[:2]))
+    begun = time.monotonic()
+    network.pooled(network.encode(sample))
+    return (time.monotonic() - begun) / len(sample)
 
 
 def _in_folds(

@@ -135,6 +135,7 @@ class Sentiment(Task):
             longest=settings.max_tokens,
             rare=settings.favour_rare,
             seed=settings.seed,
+            later=len(sides.test.texts),
         )
         classifier, evidence = build(
             sides.train.texts,
