@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from wenmo.classification.calibration import Calibration, decide, fit_calibration, fit_favour
 from wenmo.classification.linear import LinearModel
-from wenmo.classification.metrics import log_loss, log_softmax
+from wenmo.classification.metrics import log_softmax
 from wenmo.errors import ModelError
 
 if TYPE_CHECKING:
@@ -160,8 +160,8 @@ class Blend:
     losses: dict[str, float]
 
 
-LEAST_GAIN = 0.002
-"""Both members are kept when that lowers the log-loss of the better one by this share at least."""
+SURE_BY = 1.0
+"""Both members are kept when that lowers the log-loss of the better one by this many standard errors of the gain."""
 
 
 def blend(scores: dict[str, npt.NDArray[np.float64]], labels: npt.NDArray[np.int64]) -> Blend:
@@ -173,11 +173,13 @@ def blend(scores: dict[str, npt.NDArray[np.float64]], labels: npt.NDArray[np.int
     """
     parts = {name: log_softmax(member) for name, member in scores.items()}
 
-    def loss_with(weights: dict[str, float]) -> float:
+    def nats_with(weights: dict[str, float]) -> npt.NDArray[np.float64]:
         total = sum((w * parts[name] for name, w in weights.items()), np.zeros(()))
-        return log_loss(fit_calibration(total, labels).log_probs(total), labels)
+        log_probs = fit_calibration(total, labels).log_probs(total)
+        return -log_probs[np.arange(len(labels)), labels]
 
-    losses = {name: loss_with({name: 1.0}) for name in parts}
+    nats = {name: nats_with({name: 1.0}) for name in parts}
+    losses = {name: float(each.mean()) for name, each in nats.items()}
     weights = {min(losses, key=lambda name: losses[name]): 1.0}
     if len(parts) == 2:
         first, second = parts
@@ -187,9 +189,10 @@ def blend(scores: dict[str, npt.NDArray[np.float64]], labels: npt.NDArray[np.int
             {first: share / heat[first], second: (1 - share) / heat[second]}
             for share in np.linspace(0.1, 0.9, 9)
         ]
-        best = min(found, key=loss_with)
-        losses["both"] = loss_with(best)
-        if losses["both"] < min(losses[first], losses[second]) * (1 - LEAST_GAIN):
+        both, best = min(((nats_with(each), each) for each in found), key=lambda pair: float(pair[0].mean()))
+        losses["both"] = float(both.mean())
+        gain = nats[next(iter(weights))] - both
+        if gain.mean() > SURE_BY * gain.std() / np.sqrt(len(gain)):
             weights = {name: float(w) for name, w in best.items()}
     total = sum((w * parts[name] for name, w in weights.items()), np.zeros(()))
     calibration = fit_calibration(total, labels)

@@ -37,7 +37,7 @@ READING_SHARE = 0.3
 SHORTEST = 64
 VOCABULARY = 8_000
 _PASSES = {"language model": 6.0, "scratch": 20.0}
-_RATES = {"language model": 1e-3, "scratch": 3e-3}
+_RATES = {"language model": 5e-3, "scratch": 3e-3}
 
 Built = tuple[Network, npt.NDArray[np.float64], npt.NDArray[np.float64], list[float]]
 
@@ -143,7 +143,7 @@ def _on_language_model(
     if loaded.tokenizer is None:
         raise ModelError(f"--from: {plan.base} has no tokenizer that wenmo reads")
     longest = plan.longest
-    network = Network(LanguageModelEncoder(model, longest), loaded.tokenizer, classes, longest)
+    network = Network(LanguageModelEncoder(model, longest), loaded.tokenizer, classes, longest, dropout=0.2)
     whole = _seconds_a_text(network, texts) * (len(texts) + plan.later)
     if whole > READING_SHARE * seconds:
         longest = max(SHORTEST, int(longest * READING_SHARE * seconds / whole))
