@@ -8,6 +8,7 @@ column; more get one column each, a class against the rest.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,10 +69,11 @@ class LinearModel:
 
         codes, scale = pack_weights(self.weights)
         keys = self.table.astype("<u8").view(np.uint8).reshape(-1, 8)[:, :6]
+        described = {"settings": self.settings.model_dump(mode="json"), "classes": self.classes}
         save_file(
             {"keys": np.ascontiguousarray(keys), "weights": codes, "scale": scale, "bias": self.bias},
             path,
-            metadata={"settings": self.settings.model_dump_json(), "classes": str(self.classes)},
+            metadata={"model": json.dumps(described)},  # one entry: several would stand in random order
         )
         path.chmod(0o644)
 
@@ -86,9 +88,9 @@ class LinearModel:
 
         try:
             with safe_open(path, "numpy") as file:
-                described = file.metadata()
+                described = json.loads(file.metadata()["model"])
                 found = {name: file.get_tensor(name) for name in ("keys", "weights", "scale", "bias")}
-            settings = NgramSettings.model_validate_json(described["settings"])
+            settings = NgramSettings.model_validate(described["settings"])
             table = np.zeros((len(found["keys"]), 8), np.uint8)
             table[:, :6] = found["keys"]
             weights = unpack_weights(found["weights"], found["scale"])
