@@ -70,3 +70,14 @@ def test_character_counts_are_right():
     _, x = counted([text], NgramSettings(words=0, characters=3))
     expected = Counts(grams([chr(c) for c in characters(text)[0]], 3))
     assert sorted(x.data.astype(int)) == sorted(expected.values())
+
+
+def test_many_ngrams_are_read_again_instead_of_kept(monkeypatch):
+    texts = [text for text, _ in reviews("zh", 20)]
+    settings = NgramSettings(words=2, characters=3)
+    table, x = counted(texts, settings)
+    monkeypatch.setattr(features, "_KEPT_NGRAMS", 50)
+    again_table, again = counted(texts, settings)
+    assert (table == again_table).all() and (x != again).nnz == 0
+    chunks = Counter(settings).read(texts)
+    assert [size for *_, size in chunks] == [size for *_, size in chunks] == [20]

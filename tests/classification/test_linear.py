@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
+import wenmo.classification.fitting as fitting
 from reviews import reviews
 from wenmo.classification.features import Counter, NgramSettings, matrix
 from wenmo.classification.fitting import default_ngrams, fit_linear
@@ -120,3 +121,17 @@ def test_default_ngrams_differ_by_language():
     assert default_ngrams(["服务很好"]) == NgramSettings(words=2, characters=5)
     assert default_ngrams(["good service"]) == NgramSettings(words=3, characters=5)
     assert default_ngrams(["good service " * 100_000] * 10).characters == 0
+
+
+def test_many_examples_are_compared_on_some_of_them(monkeypatch):
+    texts, labels, _ = data("en", 90)
+    monkeypatch.setattr(fitting, "CHOSEN_IN_FOLDS_BELOW", 0)
+    monkeypatch.setattr(fitting, "COMPARED_ON", 30)
+    learned = []
+    original = fitting.fit_weights
+    monkeypatch.setattr(
+        fitting, "fit_weights", lambda x, *rest: learned.append(x.shape[0]) or original(x, *rest)
+    )
+    fit = fit_linear(texts, labels, 2, np.where(np.arange(90) < 10, 0, -1))
+    assert set(learned) == {30, 80, 90} and learned[-2:] == [90, 80]
+    assert fit.scores.shape == (10, 2) and (fit.scores.argmax(axis=1) == labels[:10]).mean() > 0.8

@@ -23,6 +23,7 @@ KEY_BITS = 48
 Keys = npt.NDArray[np.uint64]
 _CHUNK_CHARS = 4_000_000
 _LARGEST_TABLE = 12_000_000
+_KEPT_NGRAMS = 60_000_000
 
 
 class NgramSettings(Settings):
@@ -120,6 +121,50 @@ def sequences_of(texts: Sequence[str], kind: int) -> Sequences:
     return word_sequences(texts) if kind == 1 else character_sequences(texts)
 
 
+Chunk = tuple[Keys, npt.NDArray[np.int64], int]
+"""Keys of the n-grams of some texts, the text (within the chunk) of each, and the number of texts."""
+
+
+class Chunks:
+    """The n-grams of many texts, chunk by chunk; kept in memory when they are few, else read again each time.
+
+    Args:
+        texts: Texts.
+        settings: Which n-grams.
+    """
+
+    def __init__(self, texts: Sequence[str], settings: NgramSettings) -> None:
+        self.texts = texts
+        self.settings = settings
+        self._kept: list[Chunk] | None = None
+
+    def __iter__(self) -> Iterator[Chunk]:
+        if self._kept is not None:
+            yield from self._kept
+            return
+        kept: list[Chunk] | None = []
+        size = 0
+        for chunk in _chunks(self.texts):
+            found = _read(chunk, self.settings)
+            size += len(found[0])
+            if kept is not None:
+                kept = [*kept, found] if size <= _KEPT_NGRAMS else None
+            yield found
+        self._kept = kept
+
+
+def _read(texts: Sequence[str], settings: NgramSettings) -> Chunk:
+    keys: list[Keys] = [np.zeros(0, np.uint64)]
+    rows: list[npt.NDArray[np.int64]] = [np.zeros(0, np.int64)]
+    for kind, longest in kinds(settings):
+        sequences = sequences_of(texts, kind)
+        owner = np.repeat(np.arange(len(texts)), np.diff(sequences.begins))
+        for _, found, positions in ngram_keys(sequences, longest, kind):
+            keys.append(found)
+            rows.append(owner[positions])
+    return np.concatenate(keys), np.concatenate(rows), len(texts)
+
+
 class Counter:
     """Counts n-grams of many texts in bounded memory.
 
@@ -130,22 +175,11 @@ class Counter:
     def __init__(self, settings: NgramSettings) -> None:
         self.settings = settings
 
-    def read(self, texts: Sequence[str]) -> list[tuple[Keys, npt.NDArray[np.int64]]]:
-        """Reads texts chunk by chunk; each chunk becomes its keys and the text (within the chunk) of each."""
-        chunks = []
-        for chunk in _chunks(texts):
-            keys: list[Keys] = [np.zeros(0, np.uint64)]
-            rows: list[npt.NDArray[np.int64]] = [np.zeros(0, np.int64)]
-            for kind, longest in kinds(self.settings):
-                sequences = sequences_of(chunk, kind)
-                owner = np.repeat(np.arange(len(chunk)), np.diff(sequences.begins))
-                for _, found, positions in ngram_keys(sequences, longest, kind):
-                    keys.append(found)
-                    rows.append(owner[positions])
-            chunks.append((np.concatenate(keys), np.concatenate(rows), len(chunk)))
-        return chunks  # type: ignore[return-value]
+    def read(self, texts: Sequence[str]) -> Chunks:
+        """The n-grams of texts, to be gone through as often as needed."""
+        return Chunks(texts, self.settings)
 
-    def table(self, chunks: Any, min_texts: int) -> Keys:
+    def table(self, chunks: Chunks, min_texts: int) -> Keys:
         """Returns the sorted keys that stand in at least `min_texts` texts, at most `settings.most`."""
         known = np.zeros(0, np.uint64)
         counts = np.zeros(0, np.int64)
@@ -190,7 +224,7 @@ def lookup(keys: Keys, table: Keys) -> npt.NDArray[np.int64]:
     return np.where(table[columns] == keys, columns, -1)
 
 
-def matrix(chunks: Any, table: Keys) -> Any:
+def matrix(chunks: Chunks, table: Keys) -> Any:
     """Counts of the known n-grams: scipy CSR, float32 (texts, len(table))."""
     import scipy.sparse as sp
 

@@ -28,8 +28,13 @@ CHARACTERS_UP_TO = 10_000_000
 CHOSEN_IN_FOLDS_BELOW = 20_000
 """With fewer examples than this the settings are compared in three folds of all examples, even where some are held
 out once and for all: a thousand held-out texts are too few to tell neighbouring settings apart."""
-MIN_TEXTS_FROM = 1_000
-"""From this many texts on an n-gram must stand in two of them."""
+COMPARED_ON = 40_000
+"""Of more examples than this, a random selection of as many is learned from while settings are compared."""
+MIN_TEXTS_FROM = ((1_000, 2), (200_000, 3), (1_000_000, 5))
+"""From so many texts on, an n-gram must stand in so many of them."""
+
+
+_NEVER = -2
 
 
 @dataclass(frozen=True)
@@ -103,13 +108,18 @@ def fit_linear(
     counter = Counter(settings)
     chunks = counter.read(texts)
     # The table is made from the texts alone; an n-gram of held-out texts only has no weight in a fold.
-    table = counter.table(chunks, 2 if len(texts) >= MIN_TEXTS_FROM else 1)
+    least = max([1, *(least for count, least in MIN_TEXTS_FROM if len(texts) >= count)])
+    table = counter.table(chunks, least)
     x = normalised(matrix(chunks, table))
     del chunks
     single = int(folds.max()) == 0
-    compared = (
-        fold_numbers(texts, labels, 3, seed) if single and len(texts) < CHOSEN_IN_FOLDS_BELOW else folds
-    )
+    compared = folds
+    if single and len(texts) < CHOSEN_IN_FOLDS_BELOW:
+        compared = fold_numbers(texts, labels, 3, seed)
+    elif single and len(texts) > COMPARED_ON:
+        left_out = np.random.default_rng(seed).permutation(np.flatnonzero(folds < 0))[COMPARED_ON:]
+        compared = folds.copy()
+        compared[left_out] = _NEVER
     rows = np.flatnonzero(compared >= 0)
     trials: list[Trial] = []
     found: list[npt.NDArray[np.float64]] = []
@@ -165,7 +175,8 @@ def held_out_scores(
     """Scores (H, K) of the examples that are held out, in order, each by weights that did not see its fold."""
     scores = np.zeros((len(labels), classes))
     for fold in range(int(folds.max()) + 1):
-        inside, outside = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+        inside = np.flatnonzero((folds != fold) & (folds != _NEVER))
+        outside = np.flatnonzero(folds == fold)
         weights, bias = fit_weights(x[inside], labels[inside], classes, scheme, strength, balanced, seed)
         scores[outside] = spread(np.asarray(x[outside] @ weights, np.float64) + bias, classes)
     return scores[folds >= 0]

@@ -103,21 +103,27 @@ class Network(nn.Module):
         """Scores (N, K) of texts."""
         return self.scores_of(self.encode(texts))
 
+    @torch.no_grad()
+    def rounded(self) -> Network:
+        """Rounds the weights of convolutions and last layer to 16 bits, as they are saved; returns itself."""
+        for name, tensor in self.state_dict().items():
+            if not name.startswith("encoder.model."):
+                tensor.copy_(tensor.half().float())
+        return self
+
     def save(self, directory: Path) -> None:
         """Writes the network into a new folder."""
         from safetensors.torch import save_file
 
         directory.mkdir()
         described: dict[str, object] = {"longest": self.longest, "classes": self.head.out_features}
-        rest = {
-            name: t.contiguous() for name, t in self.state_dict().items() if not name.startswith("encoder.")
-        }
+        rest = {name: t.half() for name, t in self.state_dict().items() if not name.startswith("encoder.")}
         if isinstance(self.encoder, LanguageModelEncoder):
             save_model(self.encoder.model, directory / "language_model", tokenizer=self.tokenizer)
         else:
             assert isinstance(self.encoder, ConvolutionalEncoder)
             described["convolutions"] = self.encoder.settings.model_dump(mode="json")
-            rest |= {f"encoder.{name}": t.contiguous() for name, t in self.encoder.state_dict().items()}
+            rest |= {f"encoder.{name}": t.half() for name, t in self.encoder.state_dict().items()}
             self.tokenizer.save(directory)
         save_file(rest, directory / "network.safetensors")
         (directory / "network.safetensors").chmod(0o644)

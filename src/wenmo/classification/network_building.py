@@ -96,7 +96,7 @@ def build_network(
     left = seconds - (time.monotonic() - started)
     if unbiased is not None and (not single or len(inside) < LEAST_TO_TUNE or left < LEAST_SECONDS):
         say("network: the last layer alone was trained, on what the language model knows")
-        return network, scores, unbiased, []
+        return network.rounded(), scores, unbiased, []
     kind = "scratch" if plan.base is None else "language model"
     tokens = sum(len(ids[i]) for i in inside)
     say(
@@ -116,7 +116,7 @@ def build_network(
             seed=plan.seed,
             bar=bar,
         )
-    scores = network.scores_of([ids[i] for i in held])
+    scores = network.rounded().scores_of([ids[i] for i in held])
     return network, scores, scores, losses
 
 
@@ -195,4 +195,4 @@ def _in_folds(
             seed=plan.seed,
         )
         scores[outside] = network.scores_of([ids[i] for i in outside])
-    return network, scores[held], scores[held], []
+    return network.rounded(), scores[held], scores[held], []
