@@ -18,9 +18,9 @@ from wenmo.classification.metrics import log_loss
 from wenmo.text import han_share
 
 STRENGTHS: dict[Scheme, tuple[float, ...]] = {
-    "nbidf": (0.1, 0.3, 1.0, 3.0, 10.0),
-    "nb": (3.0, 10.0, 30.0, 100.0),
-    "idf": (0.1, 0.3, 1.0, 3.0, 10.0),
+    "nbidf": (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0),
+    "nb": (0.3, 1.0, 3.0, 10.0, 30.0, 100.0),
+    "idf": (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0),
 }
 """Inverse penalties tried for each scheme, weakest model first; a scheme is left when the log-loss rises."""
 CHARACTERS_UP_TO = 10_000_000
