@@ -42,6 +42,7 @@ FROZEN = {
         "seconds",
     },
     "chat --file": {"output", "rows", "failed"},
+    "sentiment": {"results"},
     "generate": {"models", "prompt", "completions", "seconds", "tokens_per_second"},
     "evaluate": {
         *("model", "bits_per_byte", "perplexity", "protocol", "bytes", "documents", "tokens", "complete"),
