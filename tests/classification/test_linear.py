@@ -135,3 +135,18 @@ def test_many_examples_are_compared_on_some_of_them(monkeypatch):
     fit = fit_linear(texts, labels, 2, np.where(np.arange(90) < 10, 0, -1))
     assert set(learned) == {30, 80, 90} and learned[-2:] == [90, 80]
     assert fit.scores.shape == (10, 2) and (fit.scores.argmax(axis=1) == labels[:10]).mean() > 0.8
+
+
+@pytest.mark.parametrize("best", range(6))
+@pytest.mark.parametrize("begin", range(6))
+def test_the_climb_finds_the_bottom_of_a_valley(begin, best):
+    tried = []
+    fitting.climb(lambda v: tried.append(v) or abs(v - best), range(6), begin, lambda: True)
+    assert best in tried and len(tried) == len(set(tried))
+    assert len(tried) <= abs(best - begin) + 3
+
+
+def test_the_climb_ends_with_the_time():
+    tried = []
+    fitting.climb(lambda v: tried.append(v) or -v, range(6), 0, lambda: len(tried) < 2)
+    assert tried == [0, 1]

@@ -22,7 +22,9 @@ STRENGTHS: dict[Scheme, tuple[float, ...]] = {
     "nb": (0.3, 1.0, 3.0, 10.0, 30.0, 100.0),
     "idf": (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0),
 }
-"""Inverse penalties tried for each scheme, weakest model first; a scheme is left when the log-loss rises."""
+"""Inverse penalties that may be tried for each scheme; see `climb`."""
+BEGUN_WITH: dict[Scheme, float] = {"nbidf": 1.0, "nb": 10.0, "idf": 0.3}
+"""Where the search begins: what reviews of both languages take."""
 CHARACTERS_UP_TO = 10_000_000
 """In texts of more characters than this in all, words alone are counted unless they are Chinese."""
 CHOSEN_IN_FOLDS_BELOW = 20_000
@@ -134,18 +136,18 @@ def fit_linear(
         found.append(scores)
         return trials[-1]
 
+    def in_time() -> bool:
+        return not trials or time.monotonic() - started < seconds
+
     for scheme, strengths in STRENGTHS.items():
-        last = np.inf
-        for strength in strengths:
-            if trials and time.monotonic() - started > seconds:
-                break
-            current = attempt(scheme, strength, False).log_loss
-            if current > last + 1e-4:
-                break
-            last = current
+
+        def loss_of(strength: float, scheme: Scheme = scheme) -> float:
+            return attempt(scheme, strength, False).log_loss
+
+        climb(loss_of, strengths, strengths.index(BEGUN_WITH[scheme]), in_time)
     best = min(range(len(trials)), key=lambda i: trials[i].log_loss)
     counts = np.bincount(labels, minlength=classes)
-    if counts.max() >= IMBALANCE * max(counts.min(), 1) and time.monotonic() - started < seconds:
+    if counts.max() >= IMBALANCE * max(counts.min(), 1) and in_time():
         attempt(trials[best].scheme, trials[best].strength, True)
         best = min(range(len(trials)), key=lambda i: trials[i].log_loss)
     chosen = trials[best]
@@ -160,6 +162,31 @@ def fit_linear(
         )
     scores = held_out_scores(x, labels, classes, folds, chosen.scheme, chosen.strength, chosen.balanced, seed)
     return LinearFit(model, trials, chosen, held_out, scores, scores)
+
+
+def climb(
+    loss_of: Callable[[float], float], values: Sequence[float], begin: int, go_on: Callable[[], bool]
+) -> None:
+    """Tries a value, then its neighbours upwards as long as the loss falls, else downwards.
+
+    Args:
+        loss_of: Tries a value.
+        values: Values in order.
+        begin: Position of the first one.
+        go_on: Asked before each trial.
+    """
+    if not go_on():
+        return
+    first = loss_of(values[begin])
+    for step in (1, -1):
+        last, place = first, begin + step
+        while 0 <= place < len(values) and go_on():
+            loss = loss_of(values[place])
+            if loss >= last:
+                break
+            last, place = loss, place + step
+        if last < first:
+            return
 
 
 def held_out_scores(
