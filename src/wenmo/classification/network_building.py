@@ -36,6 +36,8 @@ LEAST_TO_TUNE = 1_000
 READING_SHARE = 0.3
 """Largest share of the time spent on reading every text once through a language model."""
 SHORTEST = 64
+BATCH_TOKENS = 4_096
+"""Tokens of a training step, padding included."""
 VOCABULARY = 8_000
 BYTES_A_TOKEN = {True: 300, False: 100}
 """Bytes of text for each token of the vocabulary; in little Chinese text (True) characters do better than words."""
@@ -102,9 +104,12 @@ def build_network(
         return network.rounded(), scores, unbiased, []
     kind = "scratch" if plan.base is None else "language model"
     tokens = sum(len(ids[i]) for i in inside)
+    parameters = sum(p.numel() for p in network.parameters())
+    # Weights, gradients, two moments and the average; and a dozen values for each hidden one of a step.
+    memory = 4 * (5 * parameters + 12 * BATCH_TOKENS * network.encoder.width)
     say(
-        f"network: {quantity(sum(p.numel() for p in network.parameters()), 'parameters')}, "
-        f"{quantity(tokens, 'tokens')} to learn from, at most {duration(max(left, 0))} and {_PASSES[kind]:.0f} passes"
+        f"network: {quantity(parameters, 'parameters')}, {quantity(tokens, 'tokens')} to learn from, at most "
+        f"{duration(max(left, 0))} and {_PASSES[kind]:.0f} passes, about {quantity(memory, 'B')} of memory"
     )
     with track("network", max(left, 1.0), "", progress) as bar:
         losses = train_network(
@@ -116,6 +121,7 @@ def build_network(
             seconds=max(left, 1.0),
             lr=_RATES[kind],
             passes=_PASSES[kind],
+            batch_tokens=BATCH_TOKENS,
             seed=plan.seed,
             bar=bar,
         )
