@@ -8,7 +8,7 @@ What is kept is the average of the weights at the best log-loss on held-out exam
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +19,7 @@ from torch import Tensor
 from wenmo.classification.calibration import fit_calibration
 from wenmo.classification.encoder import Ids
 from wenmo.classification.metrics import log_loss, log_softmax
-from wenmo.classification.network import Network, batches
+from wenmo.classification.network import Network
 from wenmo.progress import Progress
 from wenmo.training.optimisation import WeightAverage, lr_factor, set_lr
 
@@ -156,45 +156,29 @@ def train_network(
     random = np.random.default_rng(seed)
     started = time.monotonic()
     some = random.permutation(len(held_ids))[:EVALUATED]
-    held_some, truth = [held_ids[i] for i in some], held_labels[some]
-
-    def evaluate() -> float:
-        found = log_loss(log_softmax(network.scores_of(held_some)), truth)
-        network.train()
-        return found
-
+    average = WeightAverage(network, 0.05)
+    best = _Best(network, [held_ids[i] for i in some], held_labels[some], average)
     depths = [list(network.head.parameters()), *network.encoder.depths()]
-    several = len(depths) > 2
+    rates = [lr / DECAY_BY_DEPTH ** max(depth - 1, 0) for depth in range(len(depths))]
     groups = [
-        {
-            "params": group,
-            "lr": lr / (DECAY_BY_DEPTH ** max(depth - 1, 0)),
-            "peak_lr": lr / (DECAY_BY_DEPTH ** max(depth - 1, 0)),
-        }
-        for depth, group in enumerate(depths)
+        {"params": group, "lr": rate, "peak_lr": rate} for group, rate in zip(depths, rates, strict=True)
     ]
     optimizer = torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
-    average = WeightAverage(network, 0.05)
-    began_evaluating = time.monotonic()
-    losses = [evaluate()] if held_some else []
-    cost = time.monotonic() - began_evaluating
     network.train()
-    best = [p.detach().clone() for p in network.parameters()]
     done, total = 0.0, passes * len(ids)
-    gap = next_evaluation = max(0.5 * len(ids), 1.0)
+    gap = next_look = max(0.5 * len(ids), 1.0)
+    looked = time.monotonic()
     order: list[npt.NDArray[np.int64]] = []
-    last_evaluated = time.monotonic()
-    worse = 0
-    while True:
-        spent = time.monotonic() - started + cost
+    while best.worse < PATIENCE:
+        spent = time.monotonic() - started + best.cost
         progress = max(spent / (seconds * (1 - MARGIN)), done / total)
-        if progress >= 1.0 or worse >= PATIENCE:
+        if progress >= 1.0:
             break
         if not order:
             order = _shuffled(ids, batch_tokens, random)
         rows = order.pop()
         for depth, group in enumerate(depths):
-            learns = not several or progress >= UNFROZEN_AFTER * max(depth - 1, 0)
+            learns = len(depths) == 2 or progress >= UNFROZEN_AFTER * max(depth - 1, 0)
             for parameter in group:
                 parameter.requires_grad_(learns)
         set_lr([optimizer], lr_factor("wsd", progress, warmup=0.1, decay=0.9))
@@ -207,45 +191,66 @@ def train_network(
         average.update()
         done += len(rows)
         if bar is not None:
-            bar.update(
-                min(time.monotonic() - started, seconds),
-                f"held-out log-loss {min(losses):.4f}" if losses else "",
-            )
-        due = losses and done >= next_evaluation and time.monotonic() - last_evaluated > 6 * cost
-        if due:
-            next_evaluation = done + gap
-            worse = _keep_best(network, average, evaluate, losses, best, worse)
-            last_evaluated = time.monotonic()
-    if losses:
-        _keep_best(network, average, evaluate, losses, best, worse)
-    with torch.no_grad():
-        for parameter, kept in zip(network.parameters(), best if losses else average.weights, strict=True):
+            note = f"held-out log-loss {min(best.losses):.4f}" if best.losses else ""
+            bar.update(min(time.monotonic() - started, seconds), note)
+        # Looking must not cost more than a seventh of the time.
+        if done >= next_look and time.monotonic() - looked > 6 * best.cost:
+            next_look = done + gap
+            best.look()
+            looked = time.monotonic()
+    best.look()
+    best.restore()
+    return best.losses
+
+
+class _Best:
+    """The best weights so far, by the log-loss on held-out texts.
+
+    Attributes:
+        losses: Log-loss at each look.
+        worse: Looks since the best one.
+        cost: Seconds of the first look.
+    """
+
+    def __init__(
+        self, network: Network, ids: Sequence[Ids], labels: npt.NDArray[np.int64], average: WeightAverage
+    ) -> None:
+        self._network, self._ids, self._labels, self._average = network, ids, labels, average
+        self.losses: list[float] = []
+        self.worse = 0
+        self.weights = [p.detach().clone() for p in network.parameters()]
+        begun = time.monotonic()
+        if ids:
+            self.losses.append(self._loss())
+        self.cost = time.monotonic() - begun
+
+    def _loss(self) -> float:
+        found = log_loss(log_softmax(self._network.scores_of(self._ids)), self._labels)
+        self._network.train()
+        return found
+
+    @torch.no_grad()
+    def look(self) -> None:
+        """Evaluates the average of the weights, and keeps it if it is the best; nothing without held-out texts."""
+        if not self.losses:
+            return
+        self._average.swap()
+        self.losses.append(self._loss())
+        self.worse += 1
+        if self.losses[-1] < min(self.losses[:-1]):
+            self.worse = 0
+            for kept, parameter in zip(self.weights, self._network.parameters(), strict=True):
+                kept.copy_(parameter)
+        self._average.swap()
+
+    @torch.no_grad()
+    def restore(self) -> None:
+        """Puts the best weights (without held-out texts, the average) into the network."""
+        weights = self.weights if self.losses else self._average.weights
+        for parameter, kept in zip(self._network.parameters(), weights, strict=True):
             parameter.copy_(kept)
             parameter.requires_grad_(True)
-    network.eval()
-    return losses
-
-
-def _keep_best(
-    network: Network,
-    average: WeightAverage,
-    evaluate: Callable[[], float],
-    losses: list[float],
-    best: list[Tensor],
-    worse: int,
-) -> int:
-    """Evaluates the average of the weights and keeps it if it is the best; counts evaluations without a better one."""
-    average.swap()
-    losses.append(evaluate())
-    if losses[-1] < min(losses[:-1]):
-        worse = 0
-        with torch.no_grad():
-            for kept, parameter in zip(best, network.parameters(), strict=True):
-                kept.copy_(parameter)
-    else:
-        worse += 1
-    average.swap()
-    return worse
+        self._network.eval()
 
 
 def _shuffled(ids: Sequence[Ids], tokens: int, random: np.random.Generator) -> list[npt.NDArray[np.int64]]:
@@ -266,6 +271,3 @@ def _consecutive(lengths: Sequence[int], tokens: int) -> list[npt.NDArray[np.int
     if begin < len(lengths):
         found.append(np.arange(begin, len(lengths)))
     return found
-
-
-__all__ = ["HeadFit", "batches", "fit_head", "train_network"]
