@@ -1,7 +1,10 @@
+import re
+
 import numpy as np
 import pytest
 import torch
 
+import wenmo.classification.building as building
 from reviews import reviews
 from wenmo.classification.attribution import against
 from wenmo.classification.building import Plan, build
@@ -222,3 +225,26 @@ def test_an_ngram_language_model_is_refused(tmp_path):
     save_model(model, tmp_path / "lm", tokenizer=tokenizer)
     with pytest.raises(ModelError, match="no hidden states"):
         build(texts, labels, ["neg", "pos"], Plan(base=tmp_path / "lm"))
+
+
+def test_with_many_labels_a_language_model_must_beat_a_network_from_scratch(tmp_path, monkeypatch):
+    monkeypatch.setattr(building, "FROM_SCRATCH_FROM", 50)
+    texts, labels = data("en", 100)
+    held, truth = data("en", 60, seed=1)
+    model, tokenizer = language_model(texts, "gru")
+    save_model(model, tmp_path / "lm", tokenizer=tokenizer)
+    said = []
+    classifier, _ = build(
+        texts,
+        labels,
+        ["neg", "pos"],
+        Plan(kind="network", base=tmp_path / "lm"),
+        held_texts=held,
+        held_labels=truth,
+        seconds=12,
+        say=said.append,
+    )
+    sentence = next(s for s in said if "network on the language model" in s)
+    based, alone = (float(n) for n in re.findall(r"\d\.\d+", sentence))
+    kept = type(classifier.network.encoder).__name__
+    assert kept == ("LanguageModelEncoder" if based <= alone else "ConvolutionalEncoder")

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from wenmo.classification.calibration import fit_calibration
 from wenmo.classification.classifier import Classifier, blend
 from wenmo.classification.features import NgramSettings
 from wenmo.classification.fitting import LinearFit, fit_linear
 from wenmo.classification.folds import fold_numbers
-from wenmo.classification.metrics import log_softmax
+from wenmo.classification.metrics import log_loss, log_softmax
 from wenmo.progress import duration, track
 
 if TYPE_CHECKING:
     from wenmo.classification.network import Network
+    from wenmo.classification.network_building import Built
 
 Kind = Literal["auto", "linear", "network"]
 FOLDS_BELOW = 2_000
@@ -147,10 +149,8 @@ def build(
         plan.kind == "auto" and (plan.base is not None or (count == 1 and len(texts) >= FROM_SCRATCH_FROM))
     )
     if wanted:
-        from wenmo.classification.network_building import build_network
-
         left = seconds - (time.monotonic() - started)
-        built = build_network(everything, every, classes, folds, plan, left, progress, say)
+        built = _network(everything, every, classes, folds, plan, left, progress, say)
         if built is not None:
             network, scores["network"], unbiased["network"], evidence.network_losses = built
     together = blend(scores, evidence.labels)
@@ -170,6 +170,42 @@ def build(
         favour,
     )
     return classifier, evidence
+
+
+def _network(
+    texts: Sequence[str],
+    labels: npt.NDArray[np.int64],
+    classes: int,
+    folds: npt.NDArray[np.int64],
+    plan: Plan,
+    seconds: float,
+    progress: bool,
+    say: Callable[[str], None],
+) -> Built | None:
+    """Trains a network; with a language model and many examples also one from scratch, and keeps the better one.
+
+    A small language model may know less than many labels tell, and only held-out examples can say.
+    """
+    from wenmo.classification.network_building import build_network
+
+    compare = plan.base is not None and int(folds.max()) == 0 and len(texts) >= FROM_SCRATCH_FROM
+    if not compare:
+        return build_network(texts, labels, classes, folds, plan, seconds, progress, say)
+    started = time.monotonic()
+    based = build_network(texts, labels, classes, folds, plan, seconds / 2, progress, say)
+    left = seconds - (time.monotonic() - started)
+    alone = build_network(texts, labels, classes, folds, replace(plan, base=None), left, progress, say)
+    if based is None or alone is None:
+        return based or alone
+    truth = labels[folds >= 0]
+    losses = [
+        log_loss(fit_calibration(found[1], truth).log_probs(found[1]), truth) for found in (based, alone)
+    ]
+    say(
+        f"log-loss on held-out examples: network on the language model {losses[0]:.4f}, from scratch {losses[1]:.4f}; "
+        f"the {'former' if losses[0] <= losses[1] else 'latter'} is used"
+    )
+    return based if losses[0] <= losses[1] else alone
 
 
 def _unbiased_blend(
