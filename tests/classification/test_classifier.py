@@ -5,7 +5,7 @@ import pytest
 
 from reviews import reviews
 from wenmo.classification import scoring
-from wenmo.classification.attribution import against, explain
+from wenmo.classification.attribution import against, explain, telling_words
 from wenmo.classification.building import Plan, build
 from wenmo.classification.classifier import Classifier, blend
 from wenmo.classification.metrics import log_loss, log_softmax
@@ -153,3 +153,12 @@ def test_the_verdict_says_how_sure_it_is():
     found = scoring.score(log_probs, truth, classifier.favour, sides.seen)
     words = scoring.verdict_sentence(found, NAMES[2], scoring.baseline_scores(plain, sides, truth), folds, 40)
     assert "cross-validated over 10 folds" in words and "95 % sure" in words and words.endswith(".")
+
+
+@pytest.mark.parametrize(("language", "words"), [("zh", ("满意", "失望")), ("en", ("loved", "hated"))])
+def test_the_words_that_tell_labels_apart(language, words):
+    classifier, _ = built(language)
+    found = telling_words(classifier, data(language, 40)[0], 30)
+    pos, neg = ({word for word, _ in found[label]} for label in ("pos", "neg"))
+    assert words[0] in pos - neg and words[1] in neg - pos
+    assert all(value > 0 for _, value in found["pos"])

@@ -7,6 +7,7 @@ approximation (Simonyan et al. 2014). With both, each counts with its weight in 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -120,3 +121,37 @@ def explain(classifier: Classifier, text: str, label: str | None = None) -> Expl
     ]
     rest = float(log_softmax(log_probs[None])[0] @ lead) - sum(value for *_, value in words)
     return Explanation(label, words, classifier.network is None, rest)
+
+
+def telling_words(
+    classifier: Classifier, texts: Sequence[str], count: int = 15
+) -> dict[str, list[tuple[str, float]]]:
+    """The words that speak most for each label in some texts.
+
+    Args:
+        classifier: The classifier.
+        texts: A sample of texts; a hundred are enough.
+        count: Most words of a label.
+
+    Returns:
+        Label -> (word, what it adds to the log-odds of the label, summed over the texts), the strongest first. Words
+        that occur in one of several texts only are left out.
+    """
+    found: dict[str, list[tuple[str, float]]] = {}
+    least = 2 if len(texts) >= 20 else 1
+    for label in classifier.names:
+        total: dict[str, float] = {}
+        standing: dict[str, int] = {}
+        for text in texts:
+            seen = set()
+            for word, _, _, value in explain(classifier, text, label).words:
+                name = word.lower()
+                total[name] = total.get(name, 0.0) + value
+                seen.add(name)
+            for name in seen:
+                standing[name] = standing.get(name, 0) + 1
+        ranked = sorted(
+            ((w, v) for w, v in total.items() if standing[w] >= least and v > 0), key=lambda p: -p[1]
+        )
+        found[label] = ranked[:count]
+    return found

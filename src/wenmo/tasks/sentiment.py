@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 MOST_ON_PAGE = 500
 """Texts on a page with the words that decided."""
+TELLING = 100
+"""Training texts from which the words that speak for each label are read."""
+MOST_TOLD = 8
+"""Most labels whose words are shown."""
 EXPLAINED = 12
 """Texts shown in the report with the words that decided."""
 
@@ -199,7 +203,7 @@ def _intervals(found: Score) -> str:
 
 
 def _sections(classifier: Classifier, evidence: Evidence, found: Score, sides: Sides) -> list[Section]:
-    from wenmo.classification.attribution import explain
+    from wenmo.classification.attribution import explain, telling_words
     from wenmo.classification.metrics import as_rows
     from wenmo.classification.page import article
 
@@ -219,6 +223,12 @@ def _sections(classifier: Classifier, evidence: Evidence, found: Score, sides: S
             losses,
         )
     )
+    if len(names) <= MOST_TOLD:
+        step = max(len(sides.train.texts) // TELLING, 1)
+        told = telling_words(classifier, [text[:1_000] for text in sides.train.texts[::step][:TELLING]])
+        rows = tuple((name, ", ".join(word for word, _ in words)) for name, words in told.items())
+        title = "The words that speak for each label"
+        sections.append(Section(title, ("In some of the training texts.",), ("label", "words"), rows))
     shown, pieces = (sides.test if sides.test.texts else sides.train), []
     for place in range(0, len(shown.texts), max(len(shown.texts) // EXPLAINED, 1)):
         text = shown.texts[place][:2_000]
