@@ -134,8 +134,8 @@ def telling_words(
         count: Most words of a label.
 
     Returns:
-        Label -> (word, what it adds to the log-odds of the label, summed over the texts), the strongest first. Words
-        that occur in one of several texts only are left out.
+        Label -> (word, what it adds to the log-odds of the label, summed over the texts), the strongest first. Marks,
+        and words that occur in one of several texts only, are left out.
     """
     found: dict[str, list[tuple[str, float]]] = {}
     least = 2 if len(texts) >= 20 else 1
@@ -151,7 +151,12 @@ def telling_words(
             for name in seen:
                 standing[name] = standing.get(name, 0) + 1
         ranked = sorted(
-            ((w, v) for w, v in total.items() if standing[w] >= least and v > 0), key=lambda p: -p[1]
+            (
+                (w, v)
+                for w, v in total.items()
+                if standing[w] >= least and v > 0 and any(c.isalnum() for c in w)
+            ),
+            key=lambda p: -p[1],
         )
         found[label] = ranked[:count]
     return found
