@@ -45,6 +45,21 @@ def test_one_file_for_each_label(tmp_path):
     ]
 
 
+def test_one_folder_for_each_label(tmp_path):
+    for name, text, encoding in (
+        ("pos", "很好\n再来", "utf-8"),
+        ("neg", "味道很差，再也不会来了，服务员的态度也不好", "gb18030"),
+    ):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        (tmp_path / "data" / name / "1.txt").write_text(text, encoding=encoding)
+    (tmp_path / "data" / "readme.txt").write_text("not an example")
+    found = read(tmp_path / "data")
+    assert dict(zip(found.labels, found.texts, strict=True)) == {
+        "pos": "很好\n再来",
+        "neg": "味道很差，再也不会来了，服务员的态度也不好",
+    }
+
+
 @pytest.mark.parametrize("line", ["__label__{} {}", "{}\t{}"])
 def test_labels_inside_plain_lines(tmp_path, line):
     path = tmp_path / "a.txt"
@@ -81,6 +96,8 @@ def test_labels_are_ordered_by_value_or_alphabet():
         ("pos", "ＰＯＳ", True),
         ("好评", "好评 ", True),
         ("Pos", "pos", True),
+        ("1", "1.0", True),
+        ("1", "2", False),
         ("positive", "negative", False),
         ("外卖差评", "堂食好评", False),
         ("好评", "差评", False),

@@ -23,13 +23,13 @@ def label_names(labels: Sequence[str]) -> list[str]:
 def similar_labels(labels: Sequence[str]) -> list[str]:
     """Sentences about labels that look like one label written in two ways.
 
-    Two names are alike when they differ by width, case or white space only ("ＰＯＳ", "pos"); or when the rarer one is
-    rare (at most a tenth of the other), both have four letters or more, no digits, and almost the same ones
-    ("positve", "positive"; of "外卖差评", "外卖差坪" only if the latter stands there once or twice).
+    Two names are alike when they differ by width, case or white space only ("ＰＯＳ", "pos") or are one number ("1",
+    "1.0"); or when the rarer one is rare (at most a tenth of the other), both have four letters or more, no digits, and
+    almost the same ones ("positve", "positive"; of "外卖差评", "外卖差坪" only if the latter stands there once or twice).
     """
     counts = Counter(labels)
     names = sorted(counts, key=lambda name: -counts[name])
-    plain = {name: "".join(unicodedata.normalize("NFKC", name).casefold().split()) for name in names}
+    plain = {name: _plain(name) for name in names}
     found = []
     for place, often in enumerate(names):
         for rare in names[place + 1 :]:
@@ -48,6 +48,14 @@ def similar_labels(labels: Sequence[str]) -> list[str]:
                     "may be one label written in two ways; they are kept apart"
                 )
     return found
+
+
+def _plain(name: str) -> str:
+    plain = "".join(unicodedata.normalize("NFKC", name).casefold().split())
+    try:
+        return f"{float(plain):g}"
+    except ValueError:
+        return plain
 
 
 def _one_wrong(a: str, b: str, rows: int) -> bool:

@@ -49,7 +49,8 @@ def read_examples(
     """Reads labelled texts.
 
     Tables have a column of texts and one of labels. Several plain text files are one label each, named by the file
-    (`pos.txt`, `neg.txt`), with one text a line; a single one needs lines `label<TAB>text` or `__label__NAME text`.
+    (`pos.txt`, `neg.txt`), with one text a line; a folder of folders of text files is one label for each folder and one
+    text for each file; a single plain file needs lines `label<TAB>text` or `__label__NAME text`.
 
     Args:
         paths: Files.
@@ -61,8 +62,12 @@ def read_examples(
         InputError: When a file cannot be read or no column can be the text or the label.
         OptionError: When a named column is not there.
     """
+    folders = _label_folders(paths)
     plain = [Path(path).suffix.lower() in _PLAIN for path in paths]
-    if all(plain) and len(paths) > 1 and text_field is None and label_field is None:
+    if folders and text_field is None and label_field is None:
+        table, said = _by_folder(folders, encoding)
+        columns = {"text": TEXT_COLUMN, "label": LABEL_COLUMN}
+    elif all(plain) and len(paths) > 1 and text_field is None and label_field is None:
         table, said = _by_file(paths, encoding)
         columns = {"text": TEXT_COLUMN, "label": LABEL_COLUMN}
     else:
@@ -91,6 +96,28 @@ def read_examples(
         found.labels.append(label)
         found.places.append(row.place)
     return found
+
+
+def _label_folders(paths: Sequence[str]) -> list[Path]:
+    """Folders with text files inside the only path, when there are two at least."""
+    if len(paths) != 1 or not Path(paths[0]).is_dir():
+        return []
+    found = sorted(folder for folder in Path(paths[0]).iterdir() if folder.is_dir())
+    found = [folder for folder in found if any(folder.glob("*.txt"))]
+    return found if len(found) > 1 else []
+
+
+def _by_folder(folders: Sequence[Path], encoding: str | None) -> tuple[Table, str]:
+    """One label for each folder, one text for each file in it."""
+    whole = Table(columns=(TEXT_COLUMN, LABEL_COLUMN))
+    for folder in folders:
+        for path in sorted(folder.glob("*.txt")):
+            try:
+                text = path.read_bytes().decode(encoding or "utf-8").removeprefix("\ufeff")
+            except (UnicodeDecodeError, LookupError):  # the encoding is detected, or the mistake is told
+                text = "\n".join(row.text(TEXT_COLUMN) for row in read_table([path], encoding=encoding).rows)
+            whole.rows.append(Row({TEXT_COLUMN: text, LABEL_COLUMN: folder.name}, str(path), 1))
+    return whole, f"one label for each folder: {', '.join(folder.name for folder in folders)}"
 
 
 def _by_file(paths: Sequence[str], encoding: str | None) -> tuple[Table, str]:
