@@ -25,7 +25,8 @@ def similar_labels(labels: Sequence[str]) -> list[str]:
 
     Two names are alike when they differ by width, case or white space only ("ＰＯＳ", "pos") or are one number ("1",
     "1.0"); or when the rarer one is rare (at most a tenth of the other), both have four letters or more, no digits, and
-    almost the same ones ("positve", "positive"; of "外卖差评", "外卖差坪" only if the latter stands there once or twice).
+    almost the same ones ("positve", "positive"; of "外卖差评", "外卖差坪" only if the latter stands there once or
+    twice).
     """
     counts = Counter(labels)
     names = sorted(counts, key=lambda name: -counts[name])
