@@ -5,11 +5,13 @@ import pytest
 import torch
 
 import wenmo.classification.building as building
+import wenmo.classification.network_building as network_building
 from reviews import reviews
 from wenmo.classification.attribution import against
 from wenmo.classification.building import Plan, build
 from wenmo.classification.classifier import Classifier
 from wenmo.classification.encoder import (
+    CombinedEncoder,
     ConvolutionalEncoder,
     ConvolutionSettings,
     LanguageModelEncoder,
@@ -27,7 +29,7 @@ from wenmo.models.saving import save_model
 from wenmo.tokenization.training import train_tokenizer
 
 LANGUAGES = ["zh", "en"]
-KINDS = ["scratch", "lstm", "gru", "rnn", "transformer"]
+KINDS = ["scratch", "lstm", "gru", "rnn", "transformer", "combined-lstm", "combined-transformer"]
 
 
 def data(language, count=60, seed=0):
@@ -54,8 +56,12 @@ def network(language, kind, longest=60):
         shape = ConvolutionSettings(vocab_size=tokenizer.vocab_size, embedding=24, channels=16)
         found = Network(ConvolutionalEncoder(shape, longest), tokenizer, 2, longest)
     else:
-        model, tokenizer = language_model(texts, kind)
-        found = Network(LanguageModelEncoder(model, longest), tokenizer, 2, longest)
+        model, tokenizer = language_model(texts, kind.removeprefix("combined-"))
+        encoder = LanguageModelEncoder(model, longest)
+        if kind.startswith("combined"):
+            shape = ConvolutionSettings(vocab_size=tokenizer.vocab_size, embedding=32, channels=16)
+            encoder = CombinedEncoder(model, longest, shape)
+        found = Network(encoder, tokenizer, 2, longest)
     torch.nn.init.normal_(found.head.weight, std=0.1)
     return found.eval()
 
@@ -111,7 +117,7 @@ def test_every_parameter_stands_at_one_depth(kind):
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize("kind", ["scratch", "gru"])
+@pytest.mark.parametrize("kind", ["scratch", "combined-gru"])
 def test_it_learns_in_a_few_passes(kind, language):
     found = network(language, kind)
     texts, labels = data(language, 200)
@@ -172,7 +178,7 @@ def test_gradient_times_input_is_that_of_finite_differences(kind, language):
     assert heat.sum() == pytest.approx((scores[1] - scores[0]) / (2 * e), rel=0.02, abs=2e-3)
 
 
-@pytest.mark.parametrize("kind", ["scratch", "lstm", "transformer"])
+@pytest.mark.parametrize("kind", ["scratch", "lstm", "transformer", "combined-gru"])
 def test_saved_and_loaded_it_scores_the_same(kind, tmp_path):
     found = network("zh", kind)
     texts = ["", *data("zh", 5)[0]]
@@ -229,6 +235,7 @@ def test_an_ngram_language_model_is_refused(tmp_path):
 
 def test_with_many_labels_a_language_model_must_beat_a_network_from_scratch(tmp_path, monkeypatch):
     monkeypatch.setattr(building, "FROM_SCRATCH_FROM", 50)
+    monkeypatch.setattr(network_building, "LEAST_TO_TUNE", 50)
     texts, labels = data("en", 100)
     held, truth = data("en", 60, seed=1)
     model, tokenizer = language_model(texts, "gru")
@@ -247,4 +254,4 @@ def test_with_many_labels_a_language_model_must_beat_a_network_from_scratch(tmp_
     sentence = next(s for s in said if "network on the language model" in s)
     based, alone = (float(n) for n in re.findall(r"\d\.\d+", sentence))
     kept = type(classifier.network.encoder).__name__
-    assert kept == ("LanguageModelEncoder" if based <= alone else "ConvolutionalEncoder")
+    assert kept == ("CombinedEncoder" if based <= alone else "ConvolutionalEncoder")

@@ -43,6 +43,10 @@ class Encoder(nn.Module, ABC):
     def embedding(self) -> nn.Embedding:
         """The layer that looks tokens up."""
 
+    def embedded_time_first(self) -> list[bool]:
+        """For each time that `hidden` looks the tokens up: whether the result is (T, B, E) instead of (B, T, E)."""
+        return [False]
+
     def forward(self, texts: Sequence[Ids]) -> Tensor:
         """Pooled vectors float32 (len(texts), pools * D) of texts given as ids."""
         pieces = [windows(ids, self.window) for ids in texts]
@@ -99,8 +103,8 @@ class LanguageModelEncoder(Encoder):
     def __init__(self, model: NeuralLanguageModel, longest: int) -> None:
         super().__init__()
         self.model = model
-        recurrent = hasattr(model, "recurrent_layers")
-        self.window = longest + 1 if recurrent else min(model.context_length, longest + 1)
+        self.recurrent = hasattr(model, "recurrent_layers")
+        self.window = longest + 1 if self.recurrent else min(model.context_length, longest + 1)
         with torch.no_grad():
             self.width = int(
                 model.hidden(torch.zeros(1, 1, dtype=torch.int64), need_state=False)[0].shape[-1]
@@ -113,6 +117,10 @@ class LanguageModelEncoder(Encoder):
     def embedding(self) -> nn.Embedding:
         """See `Encoder.embedding`."""
         return next(m for m in self.model.modules() if isinstance(m, nn.Embedding))
+
+    def embedded_time_first(self) -> list[bool]:
+        """See `Encoder.embedded_time_first`; recurrent models read time first."""
+        return [self.recurrent]
 
     def depths(self) -> list[list[nn.Parameter]]:
         """See `Encoder.depths`: what stands above the layers, each layer from the top, the embeddings."""
@@ -176,10 +184,7 @@ class ConvolutionalEncoder(Encoder):
         """See `Encoder.hidden`; position t sees the tokens up to t, so padding after the text changes nothing."""
         embedded = self.dropout(self.table(ids))
         across = embedded.transpose(1, 2)
-        found = [embedded]
-        for kernel, convolution in zip(self.settings.kernels, self.convolutions, strict=True):
-            out = convolution(nn.functional.pad(across, (kernel - 1, 0)))
-            found.append(torch.relu(out).transpose(1, 2))
+        found = [embedded, *(convolved(across, layer) for layer in self.convolutions)]
         return torch.cat(found, dim=2)
 
     def embedding(self) -> nn.Embedding:
@@ -189,6 +194,55 @@ class ConvolutionalEncoder(Encoder):
     def depths(self) -> list[list[nn.Parameter]]:
         """See `Encoder.depths`; all at one depth, for nothing was learned before."""
         return [list(self.parameters())]
+
+
+class CombinedEncoder(LanguageModelEncoder):
+    """Convolutions over the embeddings of a language model, and over its hidden states.
+
+    Args:
+        model: The language model; it is changed when this is trained.
+        longest: Most tokens of a text.
+        settings: Shape of the convolutions; `embedding` is the size of the model's embedding.
+    """
+
+    pools = 2
+
+    def __init__(self, model: NeuralLanguageModel, longest: int, settings: ConvolutionSettings) -> None:
+        super().__init__(model, longest)
+        self.settings = settings
+        self.convolutions = nn.ModuleList(
+            nn.Conv1d(settings.embedding, settings.channels, kernel) for kernel in settings.kernels
+        )
+        self.reading = nn.Conv1d(self.width, settings.channels, _PAIR)
+        self.dropout = nn.Dropout1d(settings.dropout)
+        self.width = settings.embedding + settings.channels * (len(settings.kernels) + 1)
+
+    def hidden(self, ids: Tensor, lengths: Tensor) -> Tensor:
+        """See `Encoder.hidden`."""
+        embedded = self.dropout(self.embedding()(ids))
+        across = embedded.transpose(1, 2)
+        found = [embedded, *(convolved(across, layer) for layer in self.convolutions)]
+        read = self.model.hidden(ids, need_state=False)[0]
+        return torch.cat([*found, convolved(read.transpose(1, 2), self.reading)], dim=2)
+
+    def depths(self) -> list[list[nn.Parameter]]:
+        """See `Encoder.depths`."""
+        own = [*self.convolutions.parameters(), *self.reading.parameters()]
+        return [own, *super().depths()]
+
+    def embedded_time_first(self) -> list[bool]:
+        """See `Encoder.embedded_time_first`."""
+        return [False, *super().embedded_time_first()]
+
+
+_PAIR = 2
+
+
+def convolved(across: Tensor, layer: nn.Module) -> Tensor:
+    """ReLU of a convolution whose output at t sees the tokens up to t: (B, channels, T) to (B, T, channels)."""
+    assert isinstance(layer, nn.Conv1d)
+    found = layer(nn.functional.pad(across, (layer.kernel_size[0] - 1, 0)))
+    return torch.relu(found).transpose(1, 2)
 
 
 def neural_member(model: LanguageModel) -> NeuralLanguageModel | None:

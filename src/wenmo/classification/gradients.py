@@ -42,11 +42,11 @@ def network_heat(network: Network, text: str, lead: npt.NDArray[np.float64]) -> 
     finally:
         hook.remove()
         network.zero_grad(set_to_none=True)
-    embedded = seen[0]
-    assert embedded.grad is not None
-    values = (embedded.grad * embedded.detach()).sum(dim=-1)
-    if hasattr(getattr(network.encoder, "model", None), "recurrent_layers"):
-        values = values.T  # recurrent models embed time first
+    values = torch.zeros(())
+    for embedded, time_first in zip(seen, network.encoder.embedded_time_first(), strict=True):
+        assert embedded.grad is not None
+        added = (embedded.grad * embedded.detach()).sum(dim=-1)
+        values = values + (added.T if time_first else added)
     # Windows begin with a token of their own, which belongs to no character.
     flat, left = [], len(kept)
     for row in values:

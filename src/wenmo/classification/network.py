@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from wenmo.classification.encoder import (
+    CombinedEncoder,
     ConvolutionalEncoder,
     ConvolutionSettings,
     Encoder,
@@ -116,15 +117,19 @@ class Network(nn.Module):
         from safetensors.torch import save_file
 
         directory.mkdir()
-        described: dict[str, object] = {"longest": self.longest, "classes": self.head.out_features}
-        rest = {name: t.half() for name, t in self.state_dict().items() if not name.startswith("encoder.")}
+        based = isinstance(self.encoder, LanguageModelEncoder)
+        described: dict[str, object] = {
+            "longest": self.longest,
+            "classes": self.head.out_features,
+            "language_model": based,
+        }
+        rest = {n: t.half() for n, t in self.state_dict().items() if not n.startswith("encoder.model.")}
         if isinstance(self.encoder, LanguageModelEncoder):
             save_model(self.encoder.model, directory / "language_model", tokenizer=self.tokenizer)
         else:
-            assert isinstance(self.encoder, ConvolutionalEncoder)
-            described["convolutions"] = self.encoder.settings.model_dump(mode="json")
-            rest |= {f"encoder.{name}": t.half() for name, t in self.encoder.state_dict().items()}
             self.tokenizer.save(directory)
+        if isinstance(self.encoder, ConvolutionalEncoder | CombinedEncoder):
+            described["convolutions"] = self.encoder.settings.model_dump(mode="json")
         save_file(rest, directory / "network.safetensors")
         (directory / "network.safetensors").chmod(0o644)
         (directory / "network.json").write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
@@ -144,16 +149,23 @@ class Network(nn.Module):
             tensors = load_file(directory / "network.safetensors")
             longest, classes = int(described["longest"]), int(described["classes"])
             encoder: Encoder
+            settings = None
             if "convolutions" in described:
                 settings = ConvolutionSettings.model_validate(described["convolutions"])
-                encoder, tokenizer = ConvolutionalEncoder(settings, longest), Tokenizer.load(directory)
+            if not described["language_model"]:
+                encoder = ConvolutionalEncoder(ConvolutionSettings.model_validate(settings), longest)
+                tokenizer = Tokenizer.load(directory)
             else:
                 loaded = load_model(directory / "language_model")
                 if loaded.tokenizer is None or not isinstance(loaded.model, NeuralLanguageModel):
                     raise ModelError(
                         f"{directory / 'language_model'} is damaged; copy the whole model directory"
                     )
-                encoder, tokenizer = LanguageModelEncoder(loaded.model, longest), loaded.tokenizer
+                tokenizer = loaded.tokenizer
+                if settings is None:
+                    encoder = LanguageModelEncoder(loaded.model, longest)
+                else:
+                    encoder = CombinedEncoder(loaded.model, longest, settings)
             network = cls(encoder, tokenizer, classes, longest)
             missing, unknown = network.load_state_dict(tensors, strict=False)
             lost = [n for n in missing if not n.startswith("encoder.model.")]

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 
 from wenmo.classification.encoder import (
+    CombinedEncoder,
     ConvolutionalEncoder,
     ConvolutionSettings,
     LanguageModelEncoder,
@@ -41,8 +42,8 @@ BATCH_TOKENS = 4_096
 VOCABULARY = 8_000
 BYTES_A_TOKEN = {True: 300, False: 100}
 """Bytes of text for each token of the vocabulary; in little Chinese text (True) characters do better than words."""
-_PASSES = {"language model": 6.0, "scratch": 20.0}
-_RATES = {"language model": 5e-3, "scratch": 3e-3}
+_PASSES = {"language model": 10.0, "scratch": 20.0}
+_RATES = {"language model": 3e-3, "scratch": 3e-3}
 
 Built = tuple[Network, npt.NDArray[np.float64], npt.NDArray[np.float64], list[float]]
 
@@ -89,21 +90,20 @@ def build_network(
     seconds -= _seconds_a_text(network, texts) * plan.later
     held = np.flatnonzero(folds >= 0)
     single = int(folds.max()) == 0
-    unbiased: npt.NDArray[np.float64] | None = None
-    if plan.base is not None:
+    inside = np.flatnonzero(folds < 0)
+    if plan.base is not None and not (single and len(inside) >= LEAST_TO_TUNE):
         with track("reading the texts", len(ids), "texts", progress) as bar:
             pooled = network.pooled(ids, bar)
         fit = fit_head(network, pooled, labels, folds, every=not single)
-        scores, unbiased = fit.scores, fit.unbiased
-    if not single and plan.base is None:
-        return _in_folds(network, ids, labels, folds, plan, seconds, started)
-    inside = np.flatnonzero(folds < 0)
-    left = seconds - (time.monotonic() - started)
-    if unbiased is not None and (not single or len(inside) < LEAST_TO_TUNE or left < LEAST_SECONDS):
         say("network: the last layer alone was trained, on what the language model knows")
-        return network.rounded(), scores, unbiased, []
+        return network.rounded(), fit.scores, fit.unbiased, []
+    if not single:
+        return _in_folds(network, ids, labels, folds, plan, seconds, started)
+    left = seconds - (time.monotonic() - started)
     kind = "scratch" if plan.base is None else "language model"
     tokens = sum(len(ids[i]) for i in inside)
+    if isinstance(network.encoder, LanguageModelEncoder):
+        network = _combined(network)
     parameters = sum(p.numel() for p in network.parameters())
     # Weights, gradients, two moments and the average; and a dozen values for each hidden one of a step.
     memory = 4 * (5 * parameters + 12 * BATCH_TOKENS * network.encoder.width)
@@ -153,7 +153,7 @@ def _on_language_model(
     if loaded.tokenizer is None:
         raise ModelError(f"--from: {plan.base} has no tokenizer that wenmo reads")
     longest = plan.longest
-    network = Network(LanguageModelEncoder(model, longest), loaded.tokenizer, classes, longest, dropout=0.2)
+    network = Network(LanguageModelEncoder(model, longest), loaded.tokenizer, classes, longest)
     whole = _seconds_a_text(network, texts) * (len(texts) + plan.later)
     if whole > READING_SHARE * seconds:
         longest = max(SHORTEST, int(longest * READING_SHARE * seconds / whole))
@@ -163,6 +163,15 @@ def _on_language_model(
             )
             network = Network(LanguageModelEncoder(model, longest), loaded.tokenizer, classes, longest)
     return network
+
+
+def _combined(network: Network) -> Network:
+    """Puts convolutions on the language model of a network, which have learned nothing yet."""
+    assert isinstance(network.encoder, LanguageModelEncoder)
+    table = network.encoder.embedding()
+    settings = ConvolutionSettings(vocab_size=table.num_embeddings, embedding=table.embedding_dim)
+    encoder = CombinedEncoder(network.encoder.model, network.longest, settings)
+    return Network(encoder, network.tokenizer, network.head.out_features, network.longest, dropout=0.5)
 
 
 def _seconds_a_text(network: Network, texts: Sequence[str]) -> float:

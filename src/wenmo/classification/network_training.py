@@ -25,8 +25,8 @@ from wenmo.training.optimisation import WeightAverage, lr_factor, set_lr
 
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 """Inverse penalties tried for the last layer."""
-DECAY_BY_DEPTH = 2.6
-"""Learning rates fall by this factor from a layer to the one below (Howard & Ruder 2018)."""
+DECAY_BY_DEPTH = 1.6
+"""Learning rates fall by this factor from a layer to the one below (Howard & Ruder 2018 take 2.6)."""
 UNFROZEN_AFTER = 0.06
 """Share of the training after which the next lower layer begins to learn."""
 EVALUATED = 2_000
