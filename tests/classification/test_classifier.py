@@ -162,3 +162,20 @@ def test_the_words_that_tell_labels_apart(language, words):
     pos, neg = ({word for word, _ in found[label]} for label in ("pos", "neg"))
     assert words[0] in pos - neg and words[1] in neg - pos
     assert all(value > 0 for _, value in found["pos"])
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_the_cross_validated_score_is_that_of_new_texts(language):
+    """Honest within what 60 texts can say: neither much better nor much worse than on texts drawn afresh."""
+    random = np.random.default_rng(0)
+    texts, labels = data(language, 60)
+    labels = np.where(random.random(60) < 0.2, 1 - labels, labels)  # a fifth of the labels is wrong
+    classifier, evidence = build(texts, labels, NAMES[2], Plan(kind="linear"))
+    others, truth = data(language, 400, seed=3)
+    truth = np.where(random.random(400) < 0.2, 1 - truth, truth)
+    fresh = classifier.log_probs(others)
+    assert abs(log_loss(fresh, truth) - log_loss(evidence.log_probs, evidence.labels)) < 0.12
+    assert (
+        abs((fresh.argmax(1) == truth).mean() - (evidence.log_probs.argmax(1) == evidence.labels).mean())
+        < 0.12
+    )

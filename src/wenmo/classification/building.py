@@ -211,7 +211,12 @@ def _network(
 def _unbiased_blend(
     scores: dict[str, npt.NDArray[np.float64]], labels: npt.NDArray[np.int64], folds: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.float64]:
-    """Log-probabilities of every fold with weights and calibration fitted on the other folds."""
+    """Log-probabilities of every fold with weights and calibration fitted on the other folds.
+
+    With folds the scores are log-probabilities that were calibrated so already; those of a single member stay.
+    """
+    if len(scores) == 1 and len(np.unique(folds)) > 1:
+        return log_softmax(next(iter(scores.values())))
     result = np.zeros((len(labels), next(iter(scores.values())).shape[1]))
     for fold in np.unique(folds):
         here = folds == fold

@@ -18,6 +18,7 @@ from wenmo.classification.encoder import (
     LanguageModelEncoder,
     neural_member,
 )
+from wenmo.classification.fitting import unbiased_scores
 from wenmo.classification.network import Network
 from wenmo.classification.network_training import fit_head, train_network
 from wenmo.config import TokenizerSettings
@@ -214,4 +215,5 @@ def _in_folds(
             seed=plan.seed,
         )
         scores[outside] = network.scores_of([ids[i] for i in outside])
-    return network.rounded(), scores[held], scores[held], []
+    unbiased = unbiased_scores([scores[held]], labels[held], folds[held])
+    return network.rounded(), scores[held], unbiased, []
