@@ -60,7 +60,7 @@ def bad(folder):
         ),
         (
             file("ok2.csv", f"text,label\n{rows}\n很差,差\n"),
-            {"model": "linear", "from_model": "m"},
+            {"model": "linear", "from_model": str(folder)},
             "no use for",
         ),
     ]

@@ -7,6 +7,7 @@ import pytest
 import wenmo
 from reviews import reviews
 from wenmo.cli import main
+from wenmo.errors import OptionError, ResourceError
 
 
 def write(path, rows, header=("text", "label")):
@@ -94,6 +95,17 @@ def test_another_format_than_the_four_is_refused_before_the_work(trained, capsys
     _, folder, _ = trained
     assert main(["sentiment", str(folder / "model"), "a", "-o", "out.xlsx"]) == 2
     assert "must end in" in capsys.readouterr().err
+
+
+def test_missing_libraries_and_folders_are_told_before_anything_is_read(trained, tmp_path, monkeypatch):
+    _, folder, _ = trained
+    with pytest.raises(OptionError, match="no folder"):
+        wenmo.train_task(
+            "sentiment", "nowhere.csv", tmp_path / "m", from_model=str(tmp_path / "lm"), progress=False
+        )
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ResourceError, match="needs scikit-learn and scipy"):
+        wenmo.load_task(folder / "model")
 
 
 def test_equal_seeds_give_equal_models(tmp_path):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from cyclopts import Parameter
 from pydantic import Field
 
-from wenmo.errors import OptionError
+from wenmo.errors import OptionError, ResourceError
 from wenmo.tasking.contract import Section, Share, Task, TaskContext, TaskModel, TaskOutcome, TaskSettings
 from wenmo.tasking.terminal import Terminal
 
@@ -98,6 +98,11 @@ class Sentiment(Task):
 
     def check(self, settings: SentimentSettings) -> None:
         """See `Task.check`."""
+        _check_libraries()
+        if settings.from_model is not None and not settings.from_model.is_dir():
+            raise OptionError(
+                f"--from: there is no folder {settings.from_model}; give that of a language model"
+            )
         if settings.words == 0 and settings.characters == 0:
             raise OptionError("--words 0 and --characters 0 leave nothing to count; set one of them")
         if settings.model == "linear" and settings.from_model is not None:
@@ -156,12 +161,25 @@ class Sentiment(Task):
 
     def load(self, directory: Path) -> SentimentModel:
         """See `Task.load`."""
+        _check_libraries()
         from wenmo.classification.classifier import Classifier
 
         return SentimentModel(Classifier.load(directory))
 
 
 TASK = Sentiment()
+
+
+def _check_libraries() -> None:
+    from importlib.util import find_spec
+
+    missing = [
+        name for name, module in (("scikit-learn", "sklearn"), ("scipy", "scipy")) if not find_spec(module)
+    ]
+    if missing:
+        raise ResourceError(
+            f"sentiment needs {' and '.join(missing)}; install with: pip install 'wenmo[tasks]'"
+        )
 
 
 def _ngrams(settings: SentimentSettings, texts: Sequence[str]) -> Any:
