@@ -110,13 +110,6 @@ def test_no_time_still_gives_a_model():
     assert len(fit_linear(texts, labels, 2, fold_numbers(texts, labels, 3), seconds=0).trials) == 1
 
 
-def test_pruning_keeps_the_heaviest():
-    texts, labels, _ = data("en")
-    model = fit_linear(texts, labels, 2, fold_numbers(texts, labels, 3)).model
-    small = model.pruned(20)
-    assert len(small.table) == 20 and np.abs(small.weights).min() >= np.sort(np.abs(model.weights[:, 0]))[-20]
-
-
 def test_default_ngrams_differ_by_language():
     assert default_ngrams(["服务很好"]) == NgramSettings(words=2, characters=5)
     assert default_ngrams(["good service"]) == NgramSettings(words=3, characters=5)

@@ -50,14 +50,6 @@ class LinearModel:
         """Scores of normalised counts."""
         return spread(np.asarray(x @ self.weights, np.float64) + self.bias, self.classes)
 
-    def pruned(self, most: int) -> LinearModel:
-        """The model with the `most` n-grams of largest weight."""
-        if len(self.table) <= most:
-            return self
-        size = np.abs(self.weights).max(axis=1)
-        kept = np.sort(np.argsort(-size, kind="stable")[:most])
-        return LinearModel(self.settings, self.classes, self.table[kept], self.weights[kept], self.bias)
-
     def quantised(self) -> LinearModel:
         """The model with its weights as they are saved (see `pack_weights`)."""
         weights = unpack_weights(*pack_weights(self.weights))

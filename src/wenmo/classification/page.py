@@ -59,8 +59,3 @@ def article(text: str, verdict: Verdict, explanation: Explanation, truth: str | 
 def page(articles: Sequence[str], title: str, language: str = "en") -> str:
     """A page that refers to nothing outside itself."""
     return _PAGE.format(title=escape(title), language=language, articles="\n".join(articles))
-
-
-def words_line(explanation: Explanation, count: int = 6) -> str:
-    """The strongest words for and against the label, on one line."""
-    return ", ".join(f"{word} {value:+.2f}" for word, value in explanation.strongest(count))
