@@ -43,6 +43,7 @@ FROZEN = {
     },
     "chat --file": {"output", "rows", "failed"},
     "translate": {"translations", "documents"},
+    "sentiment": {"results"},
     "generate": {"models", "prompt", "completions", "seconds", "tokens_per_second"},
     "evaluate": {
         *("model", "bits_per_byte", "perplexity", "protocol", "bytes", "documents", "tokens", "complete"),

@@ -1,0 +1,1 @@
+"""Texts to labels: an n-gram linear model, a head on a language model, their average, and the words that decided."""
