@@ -239,4 +239,4 @@ class _Stage:
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
         self.optimizer.step()
         self.average.update()
-        return float(loss)
+        return float(loss.detach())
