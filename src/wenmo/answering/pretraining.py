@@ -60,7 +60,7 @@ def _question_word(units: Units, first: int, last: int, chinese: bool, rng: rand
 def _words(units: Units, first: int, last: int) -> list[tuple[int, int]]:
     """The words of units first to last - 1, as first and last unit."""
     starts = [place for place in range(first, last) if units.begins[place] or place == first]
-    return [(a, b - 1) for a, b in zip(starts, [*starts[1:], last], strict=True)]
+    return [(a, b - 1) for a, b in zip(starts, [*starts[1:], last], strict=bool(starts))]
 
 
 def _ask(units: Units, sentence: tuple[int, int], gap: tuple[int, int], chinese: bool, rng: random.Random) -> str:
@@ -156,7 +156,7 @@ def _recurring_question(
     return Example(question, context, tuple(answers), source="made from recurring spans")
 
 
-def common_words(passages: Sequence[Units], share: float = 0.2) -> frozenset[str]:
+def common_words(passages: Sequence[Units], share: float = 0.08) -> frozenset[str]:
     """Words that stand in more than a share of the passages: no answer begins or ends with them."""
     counts: Counter[str] = Counter()
     for units in passages:

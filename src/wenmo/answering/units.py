@@ -14,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from wenmo.text.folding import fold, stem
-from wenmo.text.segmentation import _HAN, sentences
+from wenmo.text.segmentation import HAN as HAN_RANGE
+from wenmo.text.segmentation import HAN_RUN, sentences
 
 HAN, LATIN, NUMBER, MARK = range(4)
-_UNIT = re.compile(rf"(?P<han>[{_HAN}])|(?P<latin>[^\W\d_{_HAN}]+)|(?P<number>\d+)|(?P<mark>\S)")
+_UNIT = re.compile(rf"(?P<han>[{HAN_RANGE}])|(?P<latin>[^\W\d_{HAN_RANGE}]+)|(?P<number>\d+)|(?P<mark>\S)")
 _KINDS = {"han": HAN, "latin": LATIN, "number": NUMBER, "mark": MARK}
-_HAN_RUN = re.compile(rf"[{_HAN}]+")
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def _han_words(text: str) -> dict[int, str]:
     import rjieba
 
     found: dict[int, str] = {}
-    for match in _HAN_RUN.finditer(text):
+    for match in HAN_RUN.finditer(text):
         place = match.start()
         for word in rjieba.cut(match.group()):
             for _ in word:
