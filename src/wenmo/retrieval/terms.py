@@ -1,11 +1,13 @@
-"""The terms that a text is found by: words and pairs of characters for Chinese, stems for English.
+"""The terms that a text is found by: words, characters and pairs of characters for Chinese, stems for English.
 
-A segmenter cuts the same name in two ways in two sentences, so words alone miss it; pairs of characters alone find too
-much. Both together, as terms of one index, do better than either (docs/lab.md). Letters, numbers and traditional
+A segmenter cuts the same name in two ways in two sentences, so words alone miss it; characters alone find too much. All
+three together, as terms of one index, do better than any of them (docs/lab.md). Letters, numbers and traditional
 characters are folded first.
 """
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 from wenmo.text.folding import fold, stem
 from wenmo.text.segmentation import HAN_RUN, RUNS
@@ -21,9 +23,9 @@ _QUESTION = frozenset("什么 哪个 哪些 哪一 多少 何时 何处 为何 �
 def terms(text: str) -> list[str]:
     """Returns the terms of a text in order, repeats included.
 
-    Han runs give their words, their pairs of characters, and a single character where it is a word or a run of its
-    own; other runs give stems of lower-cased words and numbers. Words that stand everywhere, and question words, are
-    left out.
+    Han runs give their words, the characters of these words, and their pairs of characters (marked, so that a pair is
+    never taken for a word); other runs give stems of lower-cased words and numbers. Words that stand everywhere, and
+    question words, are left out.
     """
     import rjieba
 
@@ -37,7 +39,10 @@ def terms(text: str) -> list[str]:
                 if "-" in run:
                     found.extend(stem(part) for part in run.split("-") if part and part not in _ENGLISH_STOP)
             continue
-        found.extend(word for word in rjieba.cut(run) if word not in _CHINESE_STOP)
+        for word in rjieba.cut(run):
+            if word not in _CHINESE_STOP:
+                found.append(word)
+                found.extend(word if len(word) > 1 else ())
         if len(run) > 2:
-            found.extend(pair + "₂" for a, b in zip(run, run[1:], strict=False) if (pair := a + b) not in _QUESTION)
+            found.extend(pair + "₂" for a, b in pairwise(run) if (pair := a + b) not in _QUESTION)
     return found

@@ -1,0 +1,222 @@
+"""From a question to answers: passages by retrieval, spans by the reader, both scores together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ConfigDict
+
+from wenmo.answering.baselines import best_sentence
+from wenmo.answering.confidence import Confidence, Held, fit_confidence
+from wenmo.answering.examples import Example
+from wenmo.answering.reader import Found, Reader
+from wenmo.answering.scores import f1, is_chinese
+from wenmo.retrieval.bm25 import Index, Passage
+
+WEIGHTS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
+"""Weights of the retrieval that are compared on held-out questions."""
+
+
+class Combination(BaseModel):
+    """How the scores go together; fitted by `fit_combination`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    weight: float
+    """Of the logarithm of a passage's BM25 as a share of the best passage's."""
+    passages: int
+    """Passages that are read."""
+    confidence: Confidence | None
+    """None when there was nothing to fit it on: then every answer is given, with the reader's own probability."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An answer that could be given.
+
+    Attributes:
+        text: The answer.
+        passage: Where it stands.
+        start: First character in the passage.
+        end: Character after it.
+        score: Reader's log-odds plus weighted retrieval; without a reader, the overlap of a sentence.
+        confidence: Probability that it is right.
+        span: The reader's numbers; None without a reader.
+    """
+
+    text: str
+    passage: Passage
+    start: int
+    end: int
+    score: float
+    confidence: float
+    span: Found | None
+
+
+def _retrieval(passage: Passage, best: float) -> float:
+    return math.log(max(passage.score, 1e-6) / max(best, 1e-6))
+
+
+def candidates(
+    passages: Sequence[Passage], read: Sequence[Sequence[Found]], weight: float
+) -> list[tuple[float, Passage, Found]]:
+    """All spans of all passages with their combined score, best first; equal ones in order of the passages."""
+    best = max((passage.score for passage in passages), default=0.0)
+    found = [
+        (span.score + weight * _retrieval(passage, best), passage, span)
+        for passage, spans in zip(passages, read, strict=True)
+        for span in spans
+    ]
+    return sorted(found, key=lambda item: -item[0])
+
+
+def numbers(ranked: Sequence[tuple[float, Passage, Found]]) -> tuple[float, ...]:
+    """What says how sure the best candidate is: its score and odds, its lead, how well the passage fits."""
+    score, passage, span = ranked[0]
+    other = next((item[0] for item in ranked[1:] if item[2].text != span.text), score - 10.0)
+    again = sum(item[2].text == span.text for item in ranked[1:])
+    margin = min(score - other, 10.0)
+    return (span.score, margin, math.log(span.probability + 1e-6), math.log1p(passage.score), float(again))
+
+
+class Answerer:
+    """Answers questions from an index.
+
+    Args:
+        reader: None answers with sentences.
+        combination: How the scores go together.
+    """
+
+    def __init__(self, reader: Reader | None, combination: Combination) -> None:
+        self.reader = reader
+        self.combination = combination
+
+    def answer(self, question: str, index: Index, count: int = 3) -> list[Candidate]:
+        """Returns the best answers, best first, whatever their confidence (see `given`).
+
+        Args:
+            question: The question.
+            index: Where the answer is looked for.
+            count: Most answers.
+        """
+        return self.answer_from(question, index.search(question, self.combination.passages), index, count)
+
+    def answer_from(
+        self, question: str, passages: Sequence[Passage], index: Index | None, count: int = 3
+    ) -> list[Candidate]:
+        """The same from passages that were found already; `index` gives the rarity of terms."""
+        if self.reader is None:
+            return self._sentences(question, passages, index)[:count]
+        read = self.reader.read([(question, passage.text) for passage in passages], count=3)
+        ranked = candidates(passages, [answer.spans for answer in read], self.combination.weight)
+        result: list[Candidate] = []
+        fitted = self.combination.confidence
+        for place, (score, passage, span) in enumerate(ranked):
+            if any(span.text == other.text for other in result):
+                continue
+            if fitted is None:
+                sure = span.probability
+            else:
+                sure = float(fitted.probability(_array(numbers(ranked[place:]))))
+            # A lower one is never shown as surer than a higher one.
+            sure = min([sure, *(other.confidence for other in result)])
+            result.append(Candidate(span.text, passage, span.start, span.end, score, sure, span))
+            if len(result) == count:
+                break
+        return result
+
+    def _sentences(self, question: str, passages: Sequence[Passage], index: Index | None) -> list[Candidate]:
+        found: list[Candidate] = []
+        best = max((passage.score for passage in passages), default=0.0)
+        for passage in passages:
+            sentence = best_sentence(question, passage.text, index.idf if index else lambda term: 1.0)
+            if sentence is None:
+                continue
+            score = sentence.overlap + 0.25 * _retrieval(passage, best)
+            end = sentence.start + len(sentence.text)
+            fitted = self.combination.confidence
+            sure = float(fitted.probability(_array(_overlap_numbers(sentence.overlap, passage)))) if fitted else sentence.overlap
+            found.append(Candidate(sentence.text, passage, sentence.start, end, score, sure, None))
+        return sorted(found, key=lambda item: -item.score)
+
+    def given(self, answers: Sequence[Candidate]) -> list[Candidate]:
+        """The answers that are sure enough; an empty list is "no answer found"."""
+        fitted = self.combination.confidence
+        least = fitted.threshold if fitted else 0.0
+        return [answer for answer in answers if answer.confidence >= least]
+
+
+def _overlap_numbers(overlap: float, passage: Passage) -> tuple[float, ...]:
+    return (overlap, math.log1p(passage.score))
+
+
+def _array(values: tuple[float, ...]):  # type: ignore[no-untyped-def]
+    import numpy as np
+
+    return np.array(values, np.float64)
+
+
+def fit_combination(
+    reader: Reader | None, index: Index, held: Sequence[Example], passages: int = 5, most: int = 400
+) -> Combination:
+    """Chooses the weight of the retrieval, the confidence and the threshold on held-out questions.
+
+    Every question is asked twice: of the whole index, and of the index without the passages that hold one of its
+    answers, where the only right reply is none.
+
+    Args:
+        reader: The reader, or None for sentences.
+        index: Passages of the held-out questions among others.
+        held: Held-out questions with answers.
+        passages: Passages that are read.
+        most: Questions that are used at most.
+    """
+    asked = [example for example in held if example.answers][:most]
+    runs: list[tuple[Example, list[Passage], list[tuple[Found, ...]], bool]] = []
+    for example in asked:
+        found = index.search(example.question, passages + 8)
+        wrong = [p for p in found if not any(text in p.text for text in example.texts)]
+        for chosen, answerable in ((found[:passages], True), (wrong[:passages], False)):
+            runs.append((example, chosen, [], answerable))
+    if reader is not None:
+        pairs = [(example.question, p.text) for example, chosen, _, _ in runs for p in chosen]
+        unique = list(dict.fromkeys(pairs))
+        read = dict(zip(unique, [answer.spans for answer in reader.read(unique, count=3)], strict=True))
+        for example, chosen, spans, _ in runs:
+            spans.extend(read[example.question, p.text] for p in chosen)
+    weight = _best_weight(runs) if reader is not None else 0.0
+    items: list[Held] = []
+    for example, chosen, spans, answerable in runs:
+        if reader is None:
+            plain = Answerer(None, Combination(weight=0.0, passages=passages, confidence=None))
+            best = plain.answer_from(example.question, chosen, index, 1)
+            if best:
+                right = any(text in best[0].text for text in example.texts)
+                items.append(Held(_overlap_numbers(best[0].confidence, best[0].passage), float(answerable and right), answerable))
+            continue
+        ranked = candidates(chosen, spans, weight)
+        if ranked:
+            got = _f1(ranked[0][2].text, example) if answerable else 0.0
+            items.append(Held(numbers(ranked), got, answerable))
+    kinds = {item.answerable for item in items}
+    confidence = fit_confidence(items) if len(kinds) == 2 and len(items) >= 20 else None
+    return Combination(weight=weight, passages=passages, confidence=confidence)
+
+
+def _f1(answer: str, example: Example) -> float:
+    chinese = is_chinese(example.context)
+    return max(f1(answer, text, chinese) for text in example.texts)
+
+
+def _best_weight(runs: Sequence[tuple[Example, list[Passage], list[tuple[Found, ...]], bool]]) -> float:
+    best = (-1.0, 0.0)
+    for weight in WEIGHTS:
+        total = 0.0
+        for example, chosen, spans, answerable in runs:
+            if answerable:
+                ranked = candidates(chosen, spans, weight)
+                total += _f1(ranked[0][2].text, example) if ranked else 0.0
+        best = max(best, (total, weight))
+    return best[1]
