@@ -34,6 +34,11 @@ class Example:
     id: str = ""
 
     @property
+    def place(self) -> str:
+        """Where the passage stands, for the user: the file, and the article where it has a title."""
+        return f"{self.source} ({self.group})" if self.group and self.group != self.context else self.source
+
+    @property
     def texts(self) -> list[str]:
         """The accepted answers as text."""
         return [self.context[start:end] for start, end in self.answers]
@@ -142,38 +147,6 @@ def load_squad(path: str | Path, dropped: Dropped | None = None) -> list[Example
     except ValueError as error:
         raise InputError(f"{path} is not JSON ({error}); save it again") from error
     return read_squad(path, data, dropped if dropped is not None else Dropped())
-
-
-def split_by_group(
-    examples: Sequence[Example], fractions: Sequence[float], seed: int
-) -> list[list[Example]]:
-    """Splits into parts so that no group (article) stands on two sides.
-
-    Args:
-        examples: What is split.
-        fractions: Share of each part but the first, which gets the rest.
-        seed: Which groups fall where.
-
-    Returns:
-        As many lists as fractions, plus one; the first is the rest. A part may be empty when groups are few.
-    """
-    sizes = Counter(example.group for example in examples)
-    order = sorted(sizes)
-    random.Random(seed).shuffle(order)
-    where: dict[str, int] = {}
-    left = [fraction * len(examples) for fraction in fractions]
-    for group in order:
-        # A part takes a group while at least half of it still fits, so that huge groups do not overfill it.
-        fitting = [part for part, room in enumerate(left) if room >= sizes[group] / 2 and room > 0]
-        if fitting and len(where) < len(order) - 1:
-            where[group] = fitting[0] + 1
-            left[fitting[0]] -= sizes[group]
-        else:
-            where[group] = 0
-    parts: list[list[Example]] = [[] for _ in range(len(fractions) + 1)]
-    for example in examples:
-        parts[where[example.group]].append(example)
-    return parts
 
 
 def without_answer(examples: Sequence[Example], passages: Sequence[str], share: float, seed: int) -> list[Example]:
