@@ -51,9 +51,9 @@ def words(model, language):
 
 
 def bad(folder):
-    (folder / "nothing.csv").write_text("question,answer\n问题,\n,answer\n", "utf-8")
+    (folder / "nothing.csv").write_text("question,answer\n问题,\n,这个\n", "utf-8")
     (folder / "other.json").write_text('{"rows": []}', "utf-8")
-    (folder / "columns.csv").write_text("left,right\na,b\nc,d\n", "utf-8")
+    (folder / "columns.csv").write_text("left,right,3\na,b,5\nc,d,7\n", "utf-8")
     (folder / "pairs.csv").write_text("question,answer\nwhat,this\nwho,that\n", "utf-8")
     return [
         ([folder / "nothing.csv"], {}, "no question with an answer"),

@@ -94,6 +94,8 @@ def _read_rows(
         Role("context", "--context-field", CONTEXT, required=False),
         Role("group", "--group-field", GROUP, required=False),
     ]
+    if table.columns == ("1", "2"):  # two columns without a header
+        question_field, answer_field = question_field or "1", answer_field or "2"
     given = {"question": question_field, "answer": answer_field, "context": context_field}
     found, sentence = assign_columns(table, roles, given)
     data.notes.extend([*table.notes, sentence])

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from wenmo.answering.batches import Encoder, Outside, collate, grouped
+from wenmo.answering.batches import Encoder, Outside, Pair, collate, grouped
 from wenmo.answering.examples import Example
 from wenmo.answering.network import ReaderConfig, ReaderNetwork
 from wenmo.answering.reader import Reader
@@ -34,6 +34,7 @@ class ReaderSettings:
         weight_decay: Decoupled weight decay of the matrices.
         batch_units: Passage units of a step, padding included.
         made_share: Share of the time for the made questions, where there are any.
+        made_mixed: Made questions in every pass over the real ones, as a share of these.
         evaluations: How often the dev questions are answered.
         dev_questions: Most dev questions that are answered each time.
         seed: Order, initial weights, dropout.
@@ -45,6 +46,7 @@ class ReaderSettings:
     weight_decay: float = 0.02
     batch_units: int = 12_288
     made_share: float = 0.35
+    made_mixed: float = 0.25
     evaluations: int = 12
     dev_questions: int = 600
     seed: int = 0
@@ -79,8 +81,18 @@ def score_reader(reader: Reader, examples: Sequence[Example], always: bool = Tru
     return score_answers(answers, [example.texts for example in examples], chinese)
 
 
-def _batches(examples: Sequence[Example], units: int, encoder: Encoder, rng: random.Random) -> Iterator[list[Example]]:
+def _batches(
+    real: Sequence[Example],
+    made: Sequence[Example],
+    mixed: float,
+    units: int,
+    encoder: Encoder,
+    rng: random.Random,
+) -> Iterator[list[Example]]:
+    """Batches without end; every pass takes all real examples and another sample of the made ones."""
     while True:
+        extra = rng.sample(made, min(len(made), round(mixed * len(real)))) if mixed else []
+        examples = [*real, *extra]
         lengths = [min(len(encoder.text(example.context).units), STRETCH) for example in examples]
         for batch in grouped(lengths, units, rng):
             yield [examples[place] for place in batch]
@@ -128,8 +140,12 @@ def train_reader(
     dev = list(dev)
     random.Random(1).shuffle(dev)
     dev = dev[: settings.dev_questions]
-    stages = [("made", list(made), settings.made_share)] if made and settings.made_share > 0 else []
-    stages.append(("real", list(train), 1.0)) if train else None
+    made = list(made)
+    stages: list[tuple[str, list[Example], float]] = []
+    if made and (settings.made_share > 0 or not train):
+        stages.append(("made", made, settings.made_share if train else 1.0))
+    if train:
+        stages.append(("real", list(train), 1.0))
     if not stages:
         raise TrainingError("there is no question to learn from")
     kept, best = None, -1.0
@@ -139,7 +155,8 @@ def train_reader(
         end = start + settings.seconds if last else begin + share * (start + settings.seconds - begin)
         stage = _Stage(network, encoder, settings, rng, name, run)
         points = max(1, round(settings.evaluations * (1 if last else 0.3)))
-        for point in stage.train(examples, begin, end, points):
+        extra = made if name == "real" else []
+        for point in stage.train(examples, extra, begin, end, points):
             point["minutes"] = (time.monotonic() - start) / 60
             if dev:
                 stage.average.swap()
@@ -191,12 +208,13 @@ class _Stage:
         self.run = run
 
     def train(
-        self, examples: Sequence[Example], begin: float, end: float, points: int
+        self, examples: Sequence[Example], extra: Sequence[Example], begin: float, end: float, points: int
     ) -> Iterator[dict[str, float | str]]:
         """Yields a point `points` times, the last at the end; time spent outside is the clock's too."""
         settings, done, read, total, losses = self.settings, 0, 0, 0.0, 0
         unusable: set[int] = set()
-        for batch in _batches(examples, settings.batch_units, self.encoder, self.rng):
+        mixed = settings.made_mixed
+        for batch in _batches(examples, extra, mixed, settings.batch_units, self.encoder, self.rng):
             progress = (
                 done / settings.steps if settings.steps else (time.monotonic() - begin) / max(end - begin, 1e-6)
             )
@@ -227,7 +245,7 @@ class _Stage:
 
     _yielded = 0
 
-    def _step(self, pairs: list, progress: float) -> float:  # type: ignore[type-arg]
+    def _step(self, pairs: list[Pair], progress: float) -> float:
         for group in self.optimizer.param_groups:
             group["lr"] = self.settings.lr * lr_factor("wsd", progress, warmup=0.03, decay=0.6)
         self.network.train()

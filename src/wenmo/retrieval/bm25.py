@@ -4,7 +4,7 @@
 |---|---|
 | `index.json` | version, settings, and every file: name, SHA-256, number of passages |
 | `terms.json` | terms, in the order of their numbers |
-| `texts.bin`, `places.npy` | passages in UTF-8; (P, 6): first byte, byte after, file, line, first character, length |
+| `texts.utf8`, `places.npy` | passages in UTF-8; (P, 6): first byte, byte after, file, line, first character, length |
 | `row_starts.npy`, `row_terms.npy`, `row_counts.npy` | terms of each passage |
 | `post_starts.npy`, `post_passages.npy`, `post_counts.npy` | passages of each term |
 | `lengths.npy` | terms of each passage, repeats included |
@@ -148,8 +148,8 @@ def open_index(directory: Path) -> Index:
             raise ValueError(f"format version {facts['format_version']}")
         names = json.loads((directory / "terms.json").read_text("utf-8"))
         arrays = {name: np.load(directory / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in ARRAYS}
-        size = (directory / "texts.bin").stat().st_size
-        texts = np.memmap(directory / "texts.bin", np.uint8, "r") if size else np.zeros(0, np.uint8)
+        size = (directory / "texts.utf8").stat().st_size
+        texts = np.memmap(directory / "texts.utf8", np.uint8, "r") if size else np.zeros(0, np.uint8)
         places = arrays["places"]
         if size != (int(places[-1, 1]) if len(places) else 0) or len(arrays["post_starts"]) != len(names) + 1:
             raise ValueError("a file is cut short")

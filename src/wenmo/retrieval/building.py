@@ -143,7 +143,7 @@ def write_index(index: Index, directory: Path) -> None:
     with atomic_directory(directory) as temporary:
         for name in ARRAYS:
             np.save(temporary / f"{name}.npy", index.arrays[name], allow_pickle=False)
-        (temporary / "texts.bin").write_bytes(index.texts.tobytes())
+        (temporary / "texts.utf8").write_bytes(index.texts.tobytes())
         (temporary / "terms.json").write_text(json.dumps(list(index.vocabulary), ensure_ascii=False), "utf-8")
         (temporary / "index.json").write_text(json.dumps(index.facts, ensure_ascii=False), "utf-8")
 
