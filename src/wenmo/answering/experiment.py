@@ -76,7 +76,7 @@ def score_all(
     ranks, answers, always, first, refused = [], [], [], [], 0
     start = time.monotonic()
     for example in asked:
-        found = index.search(example.question, 20)
+        found = answerer.search(example.question, index, more=20 - combination.passages)
         wanted = {where[example.context]} if example.context in where else set()
         ranks.append(first_rank([passage.number for passage in found], wanted))
         if time.monotonic() - start > seconds and answers:

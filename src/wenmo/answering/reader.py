@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from pydantic import ValidationError
 
@@ -122,6 +124,21 @@ class Reader:
             PassageAnswer(_without_overlap([f for f, _ in sorted(spans, key=lambda s: -s[1])], count), none)
             for spans, none in zip(found, nothing, strict=True)
         ]
+
+    def vector(self, text: str) -> npt.NDArray[np.float32]:
+        """A vector for the meaning of a text: the mean of its units' and words' vectors, weighted by idf.
+
+        With a language model, the mean of its vectors instead.
+        """
+        encoded = self.encoder.text(text)
+        if not len(encoded.units):
+            return np.zeros(1, np.float32)
+        weights = encoded.idf / max(float(encoded.idf.sum()), 1e-9)
+        if encoded.outside is not None:
+            return np.asarray(weights @ encoded.outside, np.float32)
+        units, words = self.network.units.weight.detach(), self.network.words.weight.detach()
+        table = torch.cat([units[encoded.ids[:, 0]], words[encoded.ids[:, 1]]], 1).numpy()
+        return np.asarray(weights @ table, np.float32)
 
     def save(self, directory: Path) -> None:
         """Writes reader.json and reader.safetensors.

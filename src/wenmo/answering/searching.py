@@ -14,6 +14,7 @@ from wenmo.answering.examples import Example
 from wenmo.answering.reader import Found, Reader
 from wenmo.answering.scores import f1, is_chinese
 from wenmo.retrieval.bm25 import Index, Passage
+from wenmo.retrieval.ranking import CANDIDATES, rerank, similarities
 
 WEIGHTS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
 """Weights of the retrieval that are compared on held-out questions."""
@@ -28,6 +29,8 @@ class Combination(BaseModel):
     """Of the logarithm of a passage's BM25 as a share of the best passage's."""
     passages: int
     """Passages that are read."""
+    meaning: float = 0.0
+    """Weight of the vectors' similarity in the order of the passages; 0 where they did not help."""
     confidence: Confidence | None
     """None when there was nothing to fit it on: then every answer is given, with the reader's own probability."""
 
@@ -101,7 +104,16 @@ class Answerer:
             index: Where the answer is looked for.
             count: Most answers.
         """
-        return self.answer_from(question, index.search(question, self.combination.passages), index, count)
+        return self.answer_from(question, self.search(question, index), index, count)
+
+    def search(self, question: str, index: Index, more: int = 0) -> list[Passage]:
+        """Returns the passages that are read, and `more` after them."""
+        wanted = self.combination.passages + more
+        if self.reader is None or not self.combination.meaning:
+            return index.search(question, wanted)
+        found = index.search(question, max(CANDIDATES, wanted))
+        near = similarities(self.reader.vector, question, found)
+        return rerank(found, near, self.combination.meaning)[:wanted]
 
     def answer_from(
         self, question: str, passages: Sequence[Passage], index: Index | None, count: int = 3
@@ -174,9 +186,12 @@ def fit_combination(
         most: Questions that are used at most.
     """
     asked = [example for example in held if example.answers][:most]
+    meaning = fit_meaning(reader, index, asked) if reader is not None and asked else 0.0
+    plain = Combination(weight=0.0, passages=passages, meaning=meaning, confidence=None)
+    searcher = Answerer(reader, plain)
     runs: list[tuple[Example, list[Passage], list[tuple[Found, ...]], bool]] = []
     for example in asked:
-        found = index.search(example.question, passages + 8)
+        found = searcher.search(example.question, index, more=8)
         wrong = [p for p in found if not any(text in p.text for text in example.texts)]
         for chosen, answerable in ((found[:passages], True), (wrong[:passages], False)):
             runs.append((example, chosen, [], answerable))
@@ -190,8 +205,7 @@ def fit_combination(
     items: list[Held] = []
     for example, chosen, spans, answerable in runs:
         if reader is None:
-            plain = Answerer(None, Combination(weight=0.0, passages=passages, confidence=None))
-            best = plain.answer_from(example.question, chosen, index, 1)
+            best = searcher.answer_from(example.question, chosen, index, 1)
             if best:
                 right = any(text in best[0].text for text in example.texts)
                 items.append(Held(_overlap_numbers(best[0].confidence, best[0].passage), float(answerable and right), answerable))
@@ -202,7 +216,17 @@ def fit_combination(
             items.append(Held(numbers(ranked), got, answerable))
     kinds = {item.answerable for item in items}
     confidence = fit_confidence(items) if len(kinds) == 2 and len(items) >= 20 else None
-    return Combination(weight=weight, passages=passages, confidence=confidence)
+    return Combination(weight=weight, passages=passages, meaning=meaning, confidence=confidence)
+
+
+def fit_meaning(reader: Reader, index: Index, held: Sequence[Example]) -> float:
+    """Chooses the weight of the vectors in the order of passages; see `wenmo.retrieval.ranking.best_weight`."""
+    found = []
+    for example in held:
+        passages = index.search(example.question, CANDIDATES)
+        near = similarities(reader.vector, example.question, passages)
+        found.append((passages, near, {p.number for p in passages if p.text == example.context}))
+    return best_weight(found)[0]
 
 
 def _f1(answer: str, example: Example) -> float:
