@@ -104,7 +104,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=default_data())
     parser.add_argument("--minutes", type=float, default=45.0)
-    parser.add_argument("--searched", type=int, default=600, help="test questions asked of the whole index, each set")
+    parser.add_argument(
+        "--searched", type=int, default=600, help="test questions asked of the whole index, each set"
+    )
     parser.add_argument("--made", type=int, default=80_000)
     parser.add_argument("--made-share", type=float, default=ReaderSettings.made_share)
     parser.add_argument("--made-mixed", type=float, default=ReaderSettings.made_mixed)
@@ -180,8 +182,8 @@ def main() -> None:
     recall = min(row["retrieval_own_passages"]["recall_5"] for row in found.values())
     record(
         "question_answering",
-        claim="A reader trained from nothing within an hour on two cores reaches a character F1 of 50 on DRCD test, and "
-        "retrieval finds the right passage among the first five for 95 % of the questions.",
+        claim="A reader trained from nothing within an hour on two cores reaches a character F1 of 50 on DRCD test, "
+        "and retrieval finds the right passage among the first five for 95 % of the questions.",
         packages=("torch", "numpy", "opencc", "rjieba", "bm25s"),
         path=options.out,
         threads=torch.get_num_threads(),
@@ -190,7 +192,9 @@ def main() -> None:
         dev_questions=len(dev),
         made_questions=len(made),
         parameters=sum(p.numel() for p in reader.network.parameters()),
-        curve=[{k: round(v, 3) if isinstance(v, float) else v for k, v in point.items()} for point in run.curve],
+        curve=[
+            {k: round(v, 3) if isinstance(v, float) else v for k, v in point.items()} for point in run.curve
+        ],
         combination=combination.model_dump(),
         tests=found,
         verdict=f"F1 {drcd['right_passage']['f1']} on DRCD test ({drcd['articles_not_in_dev']['f1']} on articles "

@@ -2,14 +2,34 @@
 
 import json
 
-SETTINGS = {"steps": 6, "hidden": 8, "made_questions": 40, "threads": 1, "valid_fraction": 0.2, "test_fraction": 0.2}
+SETTINGS = {
+    "steps": 6,
+    "hidden": 8,
+    "made_questions": 40,
+    "threads": 1,
+    "valid_fraction": 0.2,
+    "test_fraction": 0.2,
+}
 PEOPLE = {
     "zh": ["张伟", "王芳", "李娜", "刘洋", "陈静", "杨帆", "赵磊", "黄丽", "周强", "吴敏", "徐刚", "孙悦"],
     "en": ["Ada", "Ben", "Cleo", "Dan", "Eve", "Finn", "Gus", "Hana", "Ivo", "June", "Kai", "Lena"],
 }
 PLACES = {
     "zh": ["北京", "上海", "广州", "深圳", "成都", "杭州", "南京", "武汉", "西安", "重庆", "天津", "苏州"],
-    "en": ["Paris", "Oslo", "Rome", "Cairo", "Lima", "Quito", "Delhi", "Tokyo", "Seoul", "Accra", "Minsk", "Porto"],
+    "en": [
+        "Paris",
+        "Oslo",
+        "Rome",
+        "Cairo",
+        "Lima",
+        "Quito",
+        "Delhi",
+        "Tokyo",
+        "Seoul",
+        "Accra",
+        "Minsk",
+        "Porto",
+    ],
 }
 
 
@@ -17,10 +37,10 @@ def passages(language):
     for number, (person, place) in enumerate(zip(PEOPLE[language], PLACES[language], strict=True)):
         year = 1950 + number
         if language == "zh":
-            text = f"{person}于{year}年出生在{place}，后来成为一名医生。{person}在医院工作了很多年，退休以后喜欢种花和下棋。"
+            text = f"{person}于{year}年出生在{place}，后来成为一名医生。{person}在医院工作，退休后种花。"
             yield text, [(f"{person}出生在哪里？", place), (f"{person}是哪一年出生的？", f"{year}年")]
         else:
-            text = f"{person} was born in {place} in {year} and became a doctor. Later {person} worked in a hospital for years."
+            text = f"{person} was born in {place} in {year} and became a doctor. Later {person} taught."
             yield text, [(f"Where was {person} born?", place), (f"When was {person} born?", str(year))]
 
 

@@ -42,7 +42,11 @@ def _names_something(word: str) -> bool:
 
 
 def cached_index(
-    documents: Sequence[str], directory: Path | None, text_field: str | None, encoding: str | None, progress: bool
+    documents: Sequence[str],
+    directory: Path | None,
+    text_field: str | None,
+    encoding: str | None,
+    progress: bool,
 ) -> tuple[Index, str]:
     """Opens the index of documents, brought up to date, and says in a sentence what was done.
 

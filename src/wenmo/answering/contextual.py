@@ -46,7 +46,9 @@ class LanguageVectors:
         loaded = load_model(directory)
         model = _neural(loaded.model)
         if model is None:
-            raise ModelError(f"--from: {directory} holds no neural network; train one with --arch transformer or lstm")
+            raise ModelError(
+                f"--from: {directory} holds no neural network; train one with --arch transformer or lstm"
+            )
         if loaded.tokenizer is None:
             raise ModelError(f"--from: {directory} has no tokenizer that wenmo reads; train it with wenmo")
         return cls(model, loaded.tokenizer)

@@ -72,7 +72,9 @@ def _squad_file(path: Path, encoding: str | None, dropped: Dropped) -> list[Exam
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}; check the path") from error
     except (UnicodeDecodeError, LookupError) as error:
-        raise InputError(f"{path} cannot be read as {encoding or 'UTF-8'} ({error}); give --encoding") from error
+        raise InputError(
+            f"{path} cannot be read as {encoding or 'UTF-8'} ({error}); give --encoding"
+        ) from error
     try:
         return read_squad(path, json.loads(content), dropped)
     except (ValueError, RecursionError) as error:
@@ -133,7 +135,9 @@ def _answers(value: object) -> list[str]:
     return [text for item in texts if item is not None and (text := str(item).strip())]
 
 
-def find_answers(pairs: Sequence[Stored], index: Index, dropped: Dropped, passages: int = 10) -> list[Example]:
+def find_answers(
+    pairs: Sequence[Stored], index: Index, dropped: Dropped, passages: int = 10
+) -> list[Example]:
     """Turns plain pairs into examples by finding each answer in the passages that its question retrieves.
 
     Distant supervision (Mintz et al. 2009, for questions Chen et al. 2017): the first retrieved passage that holds the

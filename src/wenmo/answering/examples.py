@@ -149,7 +149,9 @@ def load_squad(path: str | Path, dropped: Dropped | None = None) -> list[Example
     return read_squad(path, data, dropped if dropped is not None else Dropped())
 
 
-def without_answer(examples: Sequence[Example], passages: Sequence[str], share: float, seed: int) -> list[Example]:
+def without_answer(
+    examples: Sequence[Example], passages: Sequence[str], share: float, seed: int
+) -> list[Example]:
     """Pairs a share of the questions with a passage that does not hold their answer.
 
     Args:

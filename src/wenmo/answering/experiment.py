@@ -46,9 +46,9 @@ def score_all(
 ) -> Scored:
     """Scores on held-out questions with answers.
 
-    `f1` and `exact` read the right passage and always answer; `recall_5` is of the right passage among the first five;
-    `end_to_end_f1` and `end_to_end_exact` find the passage too, and count a refusal as 0; `refused` is the share that was
-    refused when the right passages were taken out of the index.
+    `f1` and `exact` read the right passage and always answer; `recall_5` is of the right passage among the first
+    five; `end_to_end_f1` and `end_to_end_exact` find the passage too, and count a refusal as 0; `refused` is the
+    share that was refused when the right passages were taken out of the index.
 
     Args:
         reader: The reader; None answers with sentences.
@@ -72,7 +72,10 @@ def score_all(
         scores |= {"f1": base.f1, "exact": base.exact}
     sentence = {"f1": base.f1, "exact": base.exact}
     where = {text: number for number, text in enumerate(passage_texts(index))}
-    answerer, plain = Answerer(reader, combination), Answerer(None, combination.model_copy(update={"confidence": None}))
+    answerer, plain = (
+        Answerer(reader, combination),
+        Answerer(None, combination.model_copy(update={"confidence": None})),
+    )
     ranks, answers, always, first, refused = [], [], [], [], 0
     start = time.monotonic()
     for example in asked:
@@ -86,7 +89,9 @@ def score_all(
         answers.append(best[0].text if answerer.given(best) else "")
         retrieved = plain.answer_from(example.question, found[:1], index, 1)
         first.append(retrieved[0].text if retrieved else "")
-        wrong = [p for p in found if not any(text in p.text for text in example.texts)][: combination.passages]
+        wrong = [p for p in found if not any(text in p.text for text in example.texts)][
+            : combination.passages
+        ]
         refused += not answerer.given(answerer.answer_from(example.question, wrong, index, 1))
     count = len(answers)
     for name, given in (("end_to_end", answers), ("always_answered", always)):

@@ -93,9 +93,7 @@ class Faq:
             following = next(
                 (s for n, s in found[place + 1 :] if self.pairs[n].answer != self.pairs[number].answer), 0.0
             )
-            sure = (
-                similarity if self.confidence is None else self._sure((similarity, similarity - following))
-            )
+            sure = similarity if self.confidence is None else self._sure((similarity, similarity - following))
             result.append(Similar(self.pairs[number], similarity, sure))
         return result
 
@@ -194,7 +192,9 @@ def fit_faq(pairs: Sequence[Stored], held: Sequence[Stored], seed: int = 0, most
     return faq
 
 
-def score_faq(faq: Faq, held: Sequence[Stored], seed: int = 0) -> tuple[dict[str, float], dict[str, float], int]:
+def score_faq(
+    faq: Faq, held: Sequence[Stored], seed: int = 0
+) -> tuple[dict[str, float], dict[str, float], int]:
     """Scores a FAQ on held-out questions, or on reworded stored ones where there are none.
 
     Args:
@@ -209,7 +209,8 @@ def score_faq(faq: Faq, held: Sequence[Stored], seed: int = 0) -> tuple[dict[str
     """
     rng = random.Random(seed + 1_000_003)
     asked = list(held) or [
-        Stored(reworded(pair.question, rng), pair.answer) for pair in rng.sample(faq.pairs, min(len(faq.pairs), 500))
+        Stored(reworded(pair.question, rng), pair.answer)
+        for pair in rng.sample(faq.pairs, min(len(faq.pairs), 500))
     ]
     stored = [set(asked_terms(pair.question)) for pair in faq.pairs]
     answers: defaultdict[str, set[int]] = defaultdict(set)

@@ -124,7 +124,9 @@ def gather_material(
             "with --valid and --test"
         )
     material.signature = (
-        "characters, longest common substring (CMRC 2018)" if mostly_chinese(material.test) else "words (SQuAD)"
+        "characters, longest common substring (CMRC 2018)"
+        if mostly_chinese(material.test)
+        else "words (SQuAD)"
     )
     return material
 
@@ -183,7 +185,8 @@ def _split(
     if len(set(groups)) < _FEWEST_GROUPS:
         groups = [example.question for example in examples]
         material.notes.append(
-            "fewer than ten passages: questions about one passage stand on both sides of the split, so the scores flatter"
+            "fewer than ten passages: questions about one passage stand on both sides of the split, so the scores "
+            "flatter"
         )
     shares = [0.0 if part else share for part, share in zip(given, fractions, strict=True)]
     split = split_groups(groups, valid=shares[0], test=shares[1], seed=seed)

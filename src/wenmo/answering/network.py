@@ -158,10 +158,18 @@ class ReaderNetwork(nn.Module):
     def forward(self, batch: Batch) -> Spans:
         """Scores every span of at most `max_span` units."""
         p_features, q_features = batch.passage_features, batch.question_features
-        q_valid = torch.arange(batch.question.shape[1], device=batch.question.device) < batch.question_lengths[:, None]
-        p_valid = torch.arange(batch.passage.shape[1], device=batch.passage.device) < batch.passage_lengths[:, None]
+        q_valid = (
+            torch.arange(batch.question.shape[1], device=batch.question.device)
+            < batch.question_lengths[:, None]
+        )
+        p_valid = (
+            torch.arange(batch.passage.shape[1], device=batch.passage.device) < batch.passage_lengths[:, None]
+        )
         bias = torch.zeros(q_valid.shape, device=q_valid.device).masked_fill(~q_valid, MASKED)[:, None]
-        p, q = self._lexical(batch.passage, batch.passage_outside), self._lexical(batch.question, batch.question_outside)
+        p, q = (
+            self._lexical(batch.passage, batch.passage_outside),
+            self._lexical(batch.question, batch.question_outside),
+        )
         similar = torch.relu(self.align(p)) @ torch.relu(self.align(q)).mT / self.align.out_features**0.5
         aligned = (similar + bias).softmax(2) @ q
         x = torch.relu(self.enter_passage(torch.cat([p, aligned, p_features], 2)))

@@ -63,7 +63,9 @@ def _words(units: Units, first: int, last: int) -> list[tuple[int, int]]:
     return [(a, b - 1) for a, b in zip(starts, [*starts[1:], last], strict=bool(starts))]
 
 
-def _ask(units: Units, sentence: tuple[int, int], gap: tuple[int, int], chinese: bool, rng: random.Random) -> str:
+def _ask(
+    units: Units, sentence: tuple[int, int], gap: tuple[int, int], chinese: bool, rng: random.Random
+) -> str:
     """Makes a question of a sentence without a phrase: some words near it, a question word in its place."""
     left = _words(units, sentence[0], gap[0])[-rng.randint(2, _ASKED_WORDS) :]
     right = _words(units, gap[1] + 1, sentence[1])[: rng.randint(2, _ASKED_WORDS)]
@@ -94,7 +96,9 @@ def _sentences(units: Units) -> list[tuple[int, int]]:
     return found
 
 
-def _phrase(units: Units, sentence: tuple[int, int], common: frozenset[str], rng: random.Random) -> tuple[int, int] | None:
+def _phrase(
+    units: Units, sentence: tuple[int, int], common: frozenset[str], rng: random.Random
+) -> tuple[int, int] | None:
     """Draws a phrase of one to four words without a mark that does not begin or end with a common word."""
     words = _words(units, *sentence)
     for _ in range(8):
@@ -123,7 +127,11 @@ def _recurring(units: Units, common: frozenset[str]) -> list[list[tuple[int, int
             continue
         for count in range(1, _MOST_WORDS + 1):
             last = words[min(at + count, len(words)) - 1][1]
-            if at + count > len(words) or units.kinds[last] == MARK or sentence_of[last] != sentence_of[first]:
+            if (
+                at + count > len(words)
+                or units.kinds[last] == MARK
+                or sentence_of[last] != sentence_of[first]
+            ):
                 break
             if units.words[last] not in common:
                 places[tuple(units.folded[first : last + 1])].append((first, last))
@@ -138,7 +146,11 @@ def _recurring(units: Units, common: frozenset[str]) -> list[list[tuple[int, int
 
 
 def _recurring_question(
-    units: Units, sentences: Sequence[tuple[int, int]], spans: list[tuple[int, int]], chinese: bool, rng: random.Random
+    units: Units,
+    sentences: Sequence[tuple[int, int]],
+    spans: list[tuple[int, int]],
+    chinese: bool,
+    rng: random.Random,
 ) -> Example | None:
     gap = rng.choice(spans)
     sentence = next(s for s in sentences if s[0] <= gap[0] < s[1])

@@ -186,13 +186,18 @@ class Reader:
         except OSError as error:
             raise ModelError(f"cannot read {error.filename or path}: {error.strerror or error}") from error
         except (ValueError, KeyError, TypeError, RuntimeError, ValidationError, SafetensorError) as error:
-            raise ModelError(f"{directory} is damaged: {str(error).splitlines()[0]}; copy it again") from error
+            raise ModelError(
+                f"{directory} is damaged: {str(error).splitlines()[0]}; copy it again"
+            ) from error
         if data.get("simplified") and not can_simplify():
             raise ModelError(
-                f"{directory} was trained with traditional characters folded; install opencc: pip install 'wenmo[tasks]'"
+                f"{directory} was trained with traditional characters folded; install opencc: "
+                "pip install 'wenmo[tasks]'"
             )
         if config.outside and outside is None:
-            raise ModelError(f"{directory} needs the language model it was trained from; copy the whole directory")
+            raise ModelError(
+                f"{directory} needs the language model it was trained from; copy the whole directory"
+            )
         return cls(network.eval(), vocabulary, outside, data.get("info", {}))
 
 

@@ -14,7 +14,7 @@ from wenmo.answering.examples import Example
 from wenmo.answering.reader import Found, Reader
 from wenmo.answering.scores import f1, is_chinese
 from wenmo.retrieval.bm25 import Index, Passage
-from wenmo.retrieval.ranking import CANDIDATES, rerank, similarities
+from wenmo.retrieval.ranking import CANDIDATES, best_weight, rerank, similarities
 
 WEIGHTS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
 """Weights of the retrieval that are compared on held-out questions."""
@@ -149,7 +149,11 @@ class Answerer:
             score = sentence.overlap + 0.25 * _retrieval(passage, best)
             end = sentence.start + len(sentence.text)
             fitted = self.combination.confidence
-            sure = float(fitted.probability(_array(_overlap_numbers(sentence.overlap, passage)))) if fitted else sentence.overlap
+            sure = (
+                float(fitted.probability(_array(_overlap_numbers(sentence.overlap, passage))))
+                if fitted
+                else sentence.overlap
+            )
             found.append(Candidate(sentence.text, passage, sentence.start, end, score, sure, None))
         return sorted(found, key=lambda item: -item.score)
 
@@ -208,7 +212,13 @@ def fit_combination(
             best = searcher.answer_from(example.question, chosen, index, 1)
             if best:
                 right = any(text in best[0].text for text in example.texts)
-                items.append(Held(_overlap_numbers(best[0].confidence, best[0].passage), float(answerable and right), answerable))
+                items.append(
+                    Held(
+                        _overlap_numbers(best[0].confidence, best[0].passage),
+                        float(answerable and right),
+                        answerable,
+                    )
+                )
             continue
         ranked = candidates(chosen, spans, weight)
         if ranked:

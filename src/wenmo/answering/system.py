@@ -36,7 +36,11 @@ class QuestionAnswering:
     """
 
     def __init__(
-        self, reader: Reader | None, combination: Combination, index: Index | None = None, faq: Faq | None = None
+        self,
+        reader: Reader | None,
+        combination: Combination,
+        index: Index | None = None,
+        faq: Faq | None = None,
     ) -> None:
         self.answerer = Answerer(reader, combination)
         self.index = index
@@ -95,7 +99,9 @@ class QuestionAnswering:
     def save(self, directory: Path) -> None:
         """Writes everything into an empty folder."""
         write_text(directory / "combination.json", self.answerer.combination.model_dump_json(indent=1) + "\n")
-        parts = [name for name in ("reader", "faq", "passages", "language_model") if self._part(name) is not None]
+        parts = [
+            name for name in ("reader", "faq", "passages", "language_model") if self._part(name) is not None
+        ]
         write_text(directory / "parts.json", json.dumps(parts) + "\n")
         if self.reader is not None:
             self.reader.save(directory)
@@ -108,7 +114,9 @@ class QuestionAnswering:
 
     def _part(self, name: str) -> object:
         outside = self.reader.encoder.outside if self.reader else None
-        return {"reader": self.reader, "faq": self.faq, "passages": self.index, "language_model": outside}[name]
+        return {"reader": self.reader, "faq": self.faq, "passages": self.index, "language_model": outside}[
+            name
+        ]
 
     @classmethod
     def load(cls, directory: Path) -> QuestionAnswering:
@@ -121,7 +129,9 @@ class QuestionAnswering:
             parts = json.loads((directory / "parts.json").read_text("utf-8"))
             combination = Combination.model_validate_json((directory / "combination.json").read_text("utf-8"))
         except (OSError, ValueError, ValidationError) as error:
-            raise ModelError(f"{directory} is damaged ({str(error).splitlines()[0]}); copy the model again") from error
+            raise ModelError(
+                f"{directory} is damaged ({str(error).splitlines()[0]}); copy the model again"
+            ) from error
         outside = LanguageVectors.load(directory / "language_model") if "language_model" in parts else None
         return cls(
             Reader.load(directory, outside) if "reader" in parts else None,

@@ -75,7 +75,8 @@ def score_reader(reader: Reader, examples: Sequence[Example], always: bool = Tru
     """
     found = reader.read([(example.question, example.context) for example in examples], count=1)
     answers = [
-        answer.spans[0].text if answer.spans and (always or answer.spans[0].score > 0) else "" for answer in found
+        answer.spans[0].text if answer.spans and (always or answer.spans[0].score > 0) else ""
+        for answer in found
     ]
     chinese = sum(is_chinese(example.context) for example in examples) * 2 > len(examples)
     return score_answers(answers, [example.texts for example in examples], chinese)
@@ -216,7 +217,9 @@ class _Stage:
         mixed = settings.made_mixed
         for batch in _batches(examples, extra, mixed, settings.batch_units, self.encoder, self.rng):
             progress = (
-                done / settings.steps if settings.steps else (time.monotonic() - begin) / max(end - begin, 1e-6)
+                done / settings.steps
+                if settings.steps
+                else (time.monotonic() - begin) / max(end - begin, 1e-6)
             )
             pairs = []
             for example in batch:
@@ -227,13 +230,17 @@ class _Stage:
                     pairs.append(pair)
             if not pairs:
                 if len(unusable) >= len(examples):
-                    raise TrainingError("no question can be learned from: every answer is too long, or there is no text")
+                    raise TrainingError(
+                        "no question can be learned from: every answer is too long, or there is no text"
+                    )
                 continue
             loss = self._step(pairs, progress)
             total, losses = total + loss * len(pairs), losses + len(pairs)
             done, read = done + 1, read + len(pairs)
             progress = (
-                done / settings.steps if settings.steps else (time.monotonic() - begin) / max(end - begin, 1e-6)
+                done / settings.steps
+                if settings.steps
+                else (time.monotonic() - begin) / max(end - begin, 1e-6)
             )
             if progress >= 1 or progress >= (self._yielded + 1) / points:
                 self._yielded += 1

@@ -59,9 +59,7 @@ class UnitVocabulary:
     def ids(self, units: Units) -> npt.NDArray[np.int64]:
         """Numbers of each unit: itself, its word, its ending; int64 (L, 3)."""
         table = np.empty((len(units), 3), np.int64)
-        for place, (unit, word, kind) in enumerate(
-            zip(units.folded, units.words, units.kinds, strict=True)
-        ):
+        for place, (unit, word, kind) in enumerate(zip(units.folded, units.words, units.kinds, strict=True)):
             ending = unit[-3:] if kind == LATIN else word[-1:] + str(min(len(word), 4))
             table[place] = (
                 self._ids.get(unit, UNKNOWN),

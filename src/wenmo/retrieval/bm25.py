@@ -147,12 +147,16 @@ def open_index(directory: Path) -> Index:
         if facts["format_version"] != FORMAT_VERSION:
             raise ValueError(f"format version {facts['format_version']}")
         names = json.loads((directory / "terms.json").read_text("utf-8"))
-        arrays = {name: np.load(directory / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in ARRAYS}
+        arrays = {
+            name: np.load(directory / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in ARRAYS
+        }
         size = (directory / "texts.utf8").stat().st_size
         texts = np.memmap(directory / "texts.utf8", np.uint8, "r") if size else np.zeros(0, np.uint8)
         places = arrays["places"]
         if size != (int(places[-1, 1]) if len(places) else 0) or len(arrays["post_starts"]) != len(names) + 1:
             raise ValueError("a file is cut short")
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"the index {directory} is damaged ({error}); delete it, and it is made again") from error
+        raise ModelError(
+            f"the index {directory} is damaged ({error}); delete it, and it is made again"
+        ) from error
     return Index(facts, {name: number for number, name in enumerate(names)}, arrays, texts)

@@ -34,7 +34,9 @@ def rerank(passages: Sequence[Passage], similarity: Sequence[float], weight: flo
     values = [
         passage.score / best + weight * near for passage, near in zip(passages, similarity, strict=True)
     ]
-    return [passages[place] for place in sorted(range(len(passages)), key=lambda place: (-values[place], place))]
+    return [
+        passages[place] for place in sorted(range(len(passages)), key=lambda place: (-values[place], place))
+    ]
 
 
 def similarities(vector: Callable[[str], Vector], question: str, passages: Sequence[Passage]) -> list[float]:
@@ -67,4 +69,3 @@ def best_weight(
             ranks.append(next((rank for rank, number in enumerate(order, 1) if number in wanted), None))
         scores[weight] = mean_reciprocal_rank(ranks)
     return max(scores, key=lambda weight: (scores[weight], -weight)), scores
-

@@ -105,9 +105,13 @@ class QuestionAnsweringTask(Task):
     def check(self, settings: QuestionAnsweringSettings) -> None:
         """See `Task`."""
         if settings.mode in ("faq", "retrieval") and settings.from_model is not None:
-            raise OptionError(f"--from: the mode {settings.mode} trains no network; leave it out, or take --mode reader")
+            raise OptionError(
+                f"--from: the mode {settings.mode} trains no network; leave it out, or take --mode reader"
+            )
         if settings.mode == "faq" and settings.documents:
-            raise OptionError("--documents: a FAQ answers from its pairs; leave them out, or take --mode reader")
+            raise OptionError(
+                "--documents: a FAQ answers from its pairs; leave them out, or take --mode reader"
+            )
 
     def train(
         self, paths: Sequence[str], settings: QuestionAnsweringSettings, context: TaskContext
@@ -145,7 +149,9 @@ _READING = 0.8
 """Share of the time that is left for training the reader; the rest is for the threshold and the scores."""
 
 
-def _faq_outcome(material: Material, settings: QuestionAnsweringSettings, context: TaskContext) -> TaskOutcome:
+def _faq_outcome(
+    material: Material, settings: QuestionAnsweringSettings, context: TaskContext
+) -> TaskOutcome:
     from wenmo.answering.faq import fit_faq, score_faq
     from wenmo.answering.searching import Combination
     from wenmo.answering.system import QuestionAnswering
@@ -184,7 +190,6 @@ def _reader_outcome(
     material: Material, settings: QuestionAnsweringSettings, context: TaskContext
 ) -> TaskOutcome:
     from wenmo.answering.experiment import score_all
-    from wenmo.answering.reader import Reader
     from wenmo.answering.searching import fit_combination
     from wenmo.answering.system import QuestionAnswering
     from wenmo.answering.training import ReaderRun
@@ -208,7 +213,9 @@ def _reader_outcome(
             f"that keeps F1 {fitted.answerable_f1:.1f} and refuses {fitted.refused:.0f} % of those without an answer"
         )
     else:
-        context.say("too few held-out questions to fit a threshold: every answer is given, with its confidence")
+        context.say(
+            "too few held-out questions to fit a threshold: every answer is given, with its confidence"
+        )
     return TaskOutcome(
         model=QuestionAnsweringModel(system),
         metric="f1",
@@ -221,7 +228,9 @@ def _reader_outcome(
             "test": len(material.test),
         },
         dropped=dropped,
-        verdict=_verdict(scored.scores, scored.sentence, len(material.test), material.real, reader is not None),
+        verdict=_verdict(
+            scored.scores, scored.sentence, len(material.test), material.real, reader is not None
+        ),
         signatures={"f1": material.signature},
         sections=[
             Section(
@@ -291,9 +300,9 @@ def _verdict(
     better = "better" if scores["f1"] > baseline["f1"] else "NOT better"
     few = " That is few questions: the score may be off by several points." if count < 200 else ""
     return (
-        f"On {count} held-out questions{kind} the reader reaches F1 {scores['f1']:.1f} on the right passage, {better} "
-        f"than the sentence with the most overlap ({baseline['f1']:.1f}), and {scores['end_to_end_f1']:.1f} when it must "
-        f"find the passage and may refuse.{few}"
+        f"On {count} held-out questions{kind} the reader reaches F1 {scores['f1']:.1f} on the right passage, "
+        f"{better} than the sentence with the most overlap ({baseline['f1']:.1f}), and "
+        f"{scores['end_to_end_f1']:.1f} when it must find the passage and may refuse.{few}"
     )
 
 
@@ -345,7 +354,11 @@ def ask(
         terminal.tell(sentence)
     if file:
         items = gather(
-            [question] if question else [], file, column=question_field, encoding=encoding, names=QUESTION,
+            [question] if question else [],
+            file,
+            column=question_field,
+            encoding=encoding,
+            names=QUESTION,
             option="--question-field",
         )
         results = loaded.predict([item.text for item in items], index=opened, count=count)
@@ -353,8 +366,12 @@ def ask(
             write_rows(
                 output,
                 [
-                    item.row | {"question": item.text, "answer": r.answer, "confidence": r.confidence}
-                    | {"source": r.answers[0].source if r.found else "", "line": r.answers[0].line if r.found else ""}
+                    item.row
+                    | {"question": item.text, "answer": r.answer, "confidence": r.confidence}
+                    | {
+                        "source": r.answers[0].source if r.found else "",
+                        "line": r.answers[0].line if r.found else "",
+                    }
                     for item, r in zip(items, results, strict=True)
                 ],
             )
