@@ -100,6 +100,46 @@ def on_passage(reader: Reader, examples: list[Example], index: Index) -> dict[st
     }
 
 
+def trained(
+    train: list[Example], dev: list[Example], english: list[str], options: argparse.Namespace
+) -> tuple[Reader, dict[str, Any]]:
+    """Trains a reader in the given minutes, the making of questions included."""
+    start = time.monotonic()
+    made = made_questions([*contexts(train), *english], options.made, options.seed)
+    wrong = without_answer(train, contexts(train), 0.15, options.seed)
+    settings = ReaderSettings(
+        seconds=options.minutes * 60 - (time.monotonic() - start),
+        made_share=options.made_share,
+        made_mixed=options.made_mixed,
+        seed=options.seed,
+        evaluations=16,
+    )
+    reader, run = train_reader(
+        [*train, *wrong],
+        dev,
+        settings,
+        made=made,
+        config=ReaderConfig(vocab_size=0, dropout=options.dropout),
+        say=lambda line: print(line, flush=True),
+    )
+    curve = [{k: round(v, 3) if isinstance(v, float) else v for k, v in p.items()} for p in run.curve]
+    reader.info = {
+        "minutes": round((time.monotonic() - start) / 60, 2),
+        "processor_minutes": round(time.process_time() / 60, 2),
+        "train_questions": len(train),
+        "wrong_passages": len(wrong),
+        "dev_questions": len(dev),
+        "made_questions": len(made),
+        "made_share": options.made_share,
+        "made_mixed": options.made_mixed,
+        "threads": torch.get_num_threads(),
+        "curve": curve,
+    }
+    if options.save:
+        reader.save(options.save)
+    return reader, reader.info
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=default_data())
@@ -113,6 +153,9 @@ def main() -> None:
     parser.add_argument("--dropout", type=float, default=0.3)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--save", type=Path, help="folder for the reader")
+    parser.add_argument(
+        "--reader", type=Path, help="folder of a reader that --save wrote: score it, train none"
+    )
     parser.add_argument("--only", choices=["retrieval"])
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
@@ -140,28 +183,11 @@ def main() -> None:
         print(name, row, flush=True)
     if options.only == "retrieval":
         return
-    raw = [*contexts(train), *contexts(tests["XQuAD en"])]
-    start = time.monotonic()
-    made = made_questions(raw, options.made, options.seed)
-    wrong = without_answer(train, contexts(train), 0.15, options.seed)
-    settings = ReaderSettings(
-        seconds=options.minutes * 60 - (time.monotonic() - start),
-        made_share=options.made_share,
-        made_mixed=options.made_mixed,
-        seed=options.seed,
-        evaluations=16,
+    reader, facts = (
+        trained(train, dev, contexts(tests["XQuAD en"]), options)
+        if options.reader is None
+        else ((kept := Reader.load(options.reader)), kept.info)
     )
-    reader, run = train_reader(
-        [*train, *wrong],
-        dev,
-        settings,
-        made=made,
-        config=ReaderConfig(vocab_size=0, dropout=options.dropout),
-        say=lambda line: print(line, flush=True),
-    )
-    minutes = (time.monotonic() - start) / 60
-    if options.save:
-        reader.save(options.save)
     dev_index = index_texts(contexts(material))
     combination = fit_combination(reader, dev_index, dev)
     known = {e.group for e in material if "DRCD" in e.source}
@@ -186,19 +212,12 @@ def main() -> None:
         "and retrieval finds the right passage among the first five for 95 % of the questions.",
         packages=("torch", "numpy", "opencc", "rjieba", "bm25s"),
         path=options.out,
-        threads=torch.get_num_threads(),
-        minutes=round(minutes, 2),
-        train_questions=len(train),
-        dev_questions=len(dev),
-        made_questions=len(made),
         parameters=sum(p.numel() for p in reader.network.parameters()),
-        curve=[
-            {k: round(v, 3) if isinstance(v, float) else v for k, v in point.items()} for point in run.curve
-        ],
+        training=facts,
         combination=combination.model_dump(),
         tests=found,
         verdict=f"F1 {drcd['right_passage']['f1']} on DRCD test ({drcd['articles_not_in_dev']['f1']} on articles "
-        f"without a training question) after {minutes:.0f} minutes; recall@5 at least {recall} %.",
+        f"without a training question) after {facts['minutes']:.0f} minutes; recall@5 at least {recall} %.",
     )
 
 

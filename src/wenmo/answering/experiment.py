@@ -76,7 +76,11 @@ def score_all(
         Answerer(reader, combination),
         Answerer(None, combination.model_copy(update={"confidence": None})),
     )
-    ranks, answers, always, first, refused = [], [], [], [], 0
+    ranks: list[int | None] = []
+    answers: list[str] = []
+    always: list[str] = []
+    first: list[str] = []
+    refused = 0
     start = time.monotonic()
     for example in asked:
         found = answerer.search(example.question, index, more=20 - combination.passages)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from wenmo.answering.data import QuestionData, find_answers, read_questions
@@ -89,7 +90,7 @@ def gather_material(
     raw = [path for path in paths if Path(path).suffix.lower() in RAW]
     files = [path for path in paths if path not in raw]
     documents = [*documents, *raw]
-    read = lambda names: _read(names, fields, encoding)  # noqa: E731 - short, used three times
+    read = partial(_read, fields=fields, encoding=encoding)
     data = read(files) if files else QuestionData()
     store = faq if faq is not None else not data.examples and not documents
     if store:
@@ -131,7 +132,7 @@ def gather_material(
     return material
 
 
-def _read(names: Sequence[str], fields: Fields, encoding: str | None) -> QuestionData:
+def _read(names: Sequence[str], *, fields: Fields, encoding: str | None) -> QuestionData:
     question, answer, context = fields
     return read_questions(
         names, question_field=question, answer_field=answer, context_field=context, encoding=encoding

@@ -12,13 +12,13 @@ from itertools import pairwise
 from wenmo.text.folding import fold, stem
 from wenmo.text.segmentation import HAN_RUN, RUNS
 
-_ENGLISH_STOP = frozenset(
-    ["a", "an", "the", "of", "in", "on", "at", "to", "for", "from", "by", "with", "and", "or", "is", "are", "was", "were", "be", "been", "do", "does", "did", "has", "have", "had", "it", "its", "this", "that", "these", "those", "what", "which", "who", "whom", "whose", "when", "where", "why", "how", "many", "much", "as", "not"]
+_ENGLISH = """a an the of in on at to for from by with and or is are was were be been do does did has have had it its
+this that these those what which who whom whose when where why how many much as not"""
+_CHINESE = """的 了 和 是 在 有 与 为 被 什么 哪 哪个 哪些 哪一 多少 谁 吗 呢 何 何时 几 及 其 于 之 而 或 由 所 以"""
+_ENGLISH_STOP, _CHINESE_STOP = frozenset(_ENGLISH.split()), frozenset(_CHINESE.split())
+_QUESTION = frozenset(
+    ["什么", "哪个", "哪些", "哪一", "多少", "何时", "何处", "为何", "如何", "怎么", "怎样"]
 )
-_CHINESE_STOP = frozenset(
-    ["的", "了", "和", "是", "在", "有", "与", "为", "被", "什么", "哪", "哪个", "哪些", "哪一", "多少", "谁", "吗", "呢", "何", "何时", "几", "及", "其", "于", "之", "而", "或", "由", "所", "以"]
-)
-_QUESTION = frozenset(["什么", "哪个", "哪些", "哪一", "多少", "何时", "何处", "为何", "如何", "怎么", "怎样"])
 
 
 def terms(text: str) -> list[str]:
