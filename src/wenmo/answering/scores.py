@@ -37,16 +37,18 @@ def chinese_tokens(text: str) -> list[str]:
     """Han characters one by one and the rest in words, lower case, without punctuation, symbols and spaces."""
     tokens: list[str] = []
     word = ""
-    for character in text.lower():
-        skipped = unicodedata.category(character)[0] in "PSZC"
-        if (skipped or is_han(character)) and word:
+    for character in f"{text.lower()} ":
+        category = unicodedata.category(character)[0]
+        if category in "PS":  # a mark inside a word is left out, and does not part it
+            continue
+        if (category in "ZC" or is_han(character)) and word:
             tokens.append(word)
             word = ""
         if is_han(character):
             tokens.append(character)
-        elif not skipped:
+        elif category not in "ZC":
             word += character
-    return [*tokens, word] if word else tokens
+    return tokens
 
 
 def longest_common(first: Sequence[str], second: Sequence[str]) -> int:
