@@ -77,7 +77,9 @@ def test_columns_can_be_named_and_a_headless_table_is_understood(tmp_path):
 
 
 def test_answers_are_found_in_documents():
-    index = index_texts(["长江发源于青海，流入东海。", "黄河流入渤海。", "The Nile flows into the Mediterranean Sea."])
+    index = index_texts(
+        ["长江发源于青海，流入东海。", "黄河流入渤海。", "The Nile flows into the Mediterranean Sea."]
+    )
     pairs = [
         Stored("長江流入哪裡？", "東海", "f", 1),
         Stored("Where does the Nile flow?", "the mediterranean sea", "f", 2),
@@ -90,25 +92,47 @@ def test_answers_are_found_in_documents():
 
 
 def test_wrong_passages_do_not_hold_the_answer(tmp_path):
-    examples = load_squad(squad(tmp_path / "q.json", [question("發源於哪裡？", "青海", CONTEXT.index("青海"))]))
+    examples = load_squad(
+        squad(tmp_path / "q.json", [question("發源於哪裡？", "青海", CONTEXT.index("青海"))])
+    )
     made = without_answer(examples * 4, [CONTEXT, "別的青海", "黃河流入渤海。"], 1.0, 0)
     assert len(made) == 4 and {example.context for example in made} == {"黃河流入渤海。"}
     assert not any(example.answers for example in made)
 
 
 FAQ = {
-    "zh": [("多久能收到货？", "三天"), ("怎么申请退货？", "在订单里点退货"), ("可以开发票吗？", "可以"), ("周末营业吗？", "营业"),
-           ("怎么修改地址？", "在设置里改"), ("忘记密码怎么办？", "点找回密码"), ("支持哪些支付方式？", "支付宝和微信"), ("客服电话是多少？", "见首页")],
-    "en": [("How long does shipping take?", "Three days"), ("How do I return an item?", "In your orders"), ("Do you send invoices?", "Yes"),
-           ("Are you open on weekends?", "Yes, always"), ("How can I change my address?", "In the settings"), ("I forgot my password", "Reset it"),
-           ("Which payment methods are there?", "Card"), ("What is your phone number?", "See the home page")],
+    "zh": [
+        ("多久能收到货？", "三天"),
+        ("怎么申请退货？", "在订单里点退货"),
+        ("可以开发票吗？", "可以"),
+        ("周末营业吗？", "营业"),
+        ("怎么修改地址？", "在设置里改"),
+        ("忘记密码怎么办？", "点找回密码"),
+        ("支持哪些支付方式？", "支付宝和微信"),
+        ("客服电话是多少？", "见首页"),
+    ],
+    "en": [
+        ("How long does shipping take?", "Three days"),
+        ("How do I return an item?", "In your orders"),
+        ("Do you send invoices?", "Yes"),
+        ("Are you open on weekends?", "Yes, always"),
+        ("How can I change my address?", "In the settings"),
+        ("I forgot my password", "Reset it"),
+        ("Which payment methods are there?", "Card"),
+        ("What is your phone number?", "See the home page"),
+    ],
 }
-ASKED = {"zh": ("请问密码忘了怎么办", "点找回密码", "附近有停车场吗"), "en": ("I have forgotten my password, what now?", "Reset it", "Who is the president?")}
+ASKED = {
+    "zh": ("请问密码忘了怎么办", "点找回密码", "附近有停车场吗"),
+    "en": ("I have forgotten my password, what now?", "Reset it", "Who is the president?"),
+}
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])
 def test_a_faq_answers_what_is_near_and_refuses_what_is_far(tmp_path, language):
-    faq = fit_faq([Stored(question, answer, "faq.csv", n) for n, (question, answer) in enumerate(FAQ[language], 2)], [])
+    faq = fit_faq(
+        [Stored(question, answer, "faq.csv", n) for n, (question, answer) in enumerate(FAQ[language], 2)], []
+    )
     assert faq.confidence is None  # eight pairs are too few to fit a threshold
     pairs = [Stored(f"{q} {n}", a, "faq.csv", n) for n, (q, a) in enumerate(FAQ[language] * 2)]
     faq = fit_faq(pairs, [])

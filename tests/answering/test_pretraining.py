@@ -35,7 +35,11 @@ def test_a_recurring_span_is_read_without_the_sentence_of_the_question(language)
     recurring = [e for e in made_questions(TEXTS[language], 60, seed=1) if "recurring" in e.source]
     assert recurring
     for example in recurring:
-        whole = next(text for text in TEXTS[language] if text.startswith(example.context[:5]) or text.endswith(example.context[-5:]))
+        whole = next(
+            text
+            for text in TEXTS[language]
+            if text.startswith(example.context[:5]) or text.endswith(example.context[-5:])
+        )
         assert len(example.context) < len(whole)
         assert all(text in whole for text in example.texts)
 

@@ -20,7 +20,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tasks"))
 from case_question_answering import passages
 
 SETTINGS = ReaderSettings(steps=60, lr=1e-2, batch_units=600, evaluations=2)
-CONFIG = ReaderConfig(vocab_size=0, unit_size=16, word_size=8, ending_size=4, hidden=16, max_span=8, dropout=0.0)
+CONFIG = ReaderConfig(
+    vocab_size=0, unit_size=16, word_size=8, ending_size=4, hidden=16, max_span=8, dropout=0.0
+)
 
 
 def examples(language):
@@ -101,7 +103,9 @@ def test_training_repeats_bit_by_bit():
 
 def test_answers_that_are_too_long_are_counted_and_nothing_is_refused():
     long = Example("Where?", "word " * 30, ((0, 100),), "g")
-    _, run = train_reader([*examples("en"), long], [], ReaderSettings(steps=20, batch_units=400), config=CONFIG)
+    _, run = train_reader(
+        [*examples("en"), long], [], ReaderSettings(steps=20, batch_units=400), config=CONFIG
+    )
     assert run.left_out == 1
     with pytest.raises(TrainingError, match="too long"):
         train_reader([long], [], ReaderSettings(steps=2), config=CONFIG)

@@ -4,8 +4,8 @@ import math
 import pytest
 import torch
 
-from wenmo.answering.network import MASKED, Batch, ReaderConfig, ReaderNetwork, Spans
 from wenmo.answering.features import NAMES
+from wenmo.answering.network import MASKED, Batch, ReaderConfig, ReaderNetwork, Spans
 from wenmo.answering.spans import best_spans, span_loss
 from wenmo.answering.vocabulary import ENDING_BUCKETS, WORD_BUCKETS
 
@@ -26,7 +26,11 @@ def batch(lengths=(9, 6), questions=(4, 3), length=None, seed=0):
 
     def draw(sizes, longest):
         ids = torch.stack(
-            [torch.randint(1, top, (len(sizes), longest), generator=generator) for top in (50, WORD_BUCKETS, ENDING_BUCKETS)], 2
+            [
+                torch.randint(1, top, (len(sizes), longest), generator=generator)
+                for top in (50, WORD_BUCKETS, ENDING_BUCKETS)
+            ],
+            2,
         )
         features = torch.rand(len(sizes), longest, len(NAMES), generator=generator)
         valid = torch.arange(longest) < torch.tensor(sizes)[:, None]

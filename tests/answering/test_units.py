@@ -18,7 +18,17 @@ def features(passage, question):
 
 def test_units_of_both_languages():
     units = cut_units("2008年Olympics在北京，好!")
-    assert units.folded == ["2008", "年", "olympics", "在", "北", "京", "，" if "，" in units.folded else ",", "好", "!"]
+    assert units.folded == [
+        "2008",
+        "年",
+        "olympics",
+        "在",
+        "北",
+        "京",
+        "，" if "，" in units.folded else ",",
+        "好",
+        "!",
+    ]
     assert units.kinds.tolist() == [NUMBER, HAN, LATIN, HAN, HAN, HAN, MARK, HAN, MARK]
     assert [units.string(i, i) for i in range(3)] == ["2008", "年", "Olympics"]
     assert units.words[4:6] == ["北京", "北京"]
@@ -71,7 +81,9 @@ def test_the_sentence_with_most_in_common_is_marked():
 def test_distances_count_from_matches():
     units, found = features(EN, "London")
     london = units.folded.index("london")
-    assert np.isclose(found["left5"][london + 1], np.exp(-1 / 5)) and np.isclose(found["right5"][london - 2], np.exp(-2 / 5))
+    assert np.isclose(found["left5"][london + 1], np.exp(-1 / 5)) and np.isclose(
+        found["right5"][london - 2], np.exp(-2 / 5)
+    )
     assert found["left5"][london] < 1e-6
 
 

@@ -20,7 +20,9 @@ def test_passages_hold_every_character_and_keep_their_order(text, most):
     cut = cut_passages(text, most)
     assert all(0 < end - start <= most for start, end in cut)
     assert all(before[1] <= after[0] for before, after in zip(cut, cut[1:], strict=False))
-    outside = "".join(text[a:b] for a, b in zip([0, *(e for _, e in cut)], [*(s for s, _ in cut), len(text)], strict=True))
+    outside = "".join(
+        text[a:b] for a, b in zip([0, *(e for _, e in cut)], [*(s for s, _ in cut), len(text)], strict=True)
+    )
     assert not outside.strip()
 
 
@@ -39,7 +41,11 @@ def test_a_long_paragraph_is_cut_between_sentences():
 
 @pytest.mark.parametrize("encoding", ["utf-8", "gb18030"])
 def test_places_point_into_the_file(tmp_path, encoding):
-    text = "第一段：北京是中国的首都，有很长的历史。\n\n第二段。\n\n" + "上海在长江口。" * 30 + "\n最后一段在这里结束。\n"
+    text = (
+        "第一段：北京是中国的首都，有很长的历史。\n\n第二段。\n\n"
+        + "上海在长江口。" * 30
+        + "\n最后一段在这里结束。\n"
+    )
     path = tmp_path / "城市.txt"
     path.write_bytes(text.encode(encoding))
     found = passages_of(path, 60)

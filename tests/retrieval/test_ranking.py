@@ -6,7 +6,9 @@ from wenmo.retrieval.bm25 import Passage
 from wenmo.retrieval.ranking import best_weight, rerank, similarities
 from wenmo.retrieval.scores import first_rank
 
-PASSAGES = [Passage(number, f"text {number}", "f", 1, 0, score) for number, score in enumerate((10.0, 9.0, 5.0))]
+PASSAGES = [
+    Passage(number, f"text {number}", "f", 1, 0, score) for number, score in enumerate((10.0, 9.0, 5.0))
+]
 
 
 def test_recall_and_reciprocal_rank():

@@ -20,7 +20,9 @@ def test_no_character_changes_its_place(text):
 @given(st.text())
 def test_folding_twice_changes_nothing(text):
     once = fold(text)
-    assert fold(once) == once or len(text) > 1  # a phrase may be converted only once it stands in simplified form
+    assert (
+        fold(once) == once or len(text) > 1
+    )  # a phrase may be converted only once it stands in simplified form
 
 
 @pytest.mark.parametrize(
