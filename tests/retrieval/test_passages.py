@@ -1,4 +1,5 @@
 import json
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -19,7 +20,7 @@ def passages_of(path, most=None):
 def test_passages_hold_every_character_and_keep_their_order(text, most):
     cut = cut_passages(text, most)
     assert all(0 < end - start <= most for start, end in cut)
-    assert all(before[1] <= after[0] for before, after in zip(cut, cut[1:], strict=False))
+    assert all(before[1] <= after[0] for before, after in pairwise(cut))
     outside = "".join(
         text[a:b] for a, b in zip([0, *(e for _, e in cut)], [*(s for s, _ in cut), len(text)], strict=True)
     )
