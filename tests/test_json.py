@@ -42,6 +42,7 @@ FROZEN = {
         "seconds",
     },
     "chat --file": {"output", "rows", "failed"},
+    "ask": {"question", "found", "answer", "confidence", "answers", "considered", "note"},
     "generate": {"models", "prompt", "completions", "seconds", "tokens_per_second"},
     "evaluate": {
         *("model", "bits_per_byte", "perplexity", "protocol", "bytes", "documents", "tokens", "complete"),

@@ -48,6 +48,7 @@ def test_asking_documents(models, documents, capsys, language):
     words = ["ask", models(language).model, str(documents / language), question]
     assert main([*words, "--json", "--quiet"]) == 0
     asked = json.loads(capsys.readouterr().out)
+    assert set(asked) == {"question", "found", "answer", "confidence", "answers", "considered", "note"}
     best = (asked["answers"] + asked["considered"])[0]
     assert best["source"].endswith(file) and best["line"] == 2
     assert best["passage"][best["start"] : best["end"]] == best["text"] == answer
@@ -123,7 +124,7 @@ def test_the_last_word_is_the_question_unless_it_names_something(tmp_path):
 
 
 FAQ = {
-    "zh": "问题,答案\n多久能收到货？,三天\n怎么退货？,在订单里点退货\n可以开发票吗？,可以\n忘记密码怎么办？,点找回密码\n",
+    "zh": "问题,答案\n多久能收到货？,三天\n怎么退货？,点退货\n可以开发票吗？,可以\n忘记密码怎么办？,点找回密码\n",
     "en": "question,answer\nHow long is shipping?,Three days\nHow do I return an item?,In your orders\n"
     "Do you send invoices?,Yes\nI forgot my password,Reset it\n",
 }
