@@ -112,7 +112,8 @@ def trained(
         made_share=options.made_share,
         made_mixed=options.made_mixed,
         seed=options.seed,
-        evaluations=16,
+        evaluations=14,
+        dev_questions=500,
     )
     reader, run = train_reader(
         [*train, *wrong],

@@ -4,9 +4,10 @@ from wenmo.answering.pretraining import made_questions
 
 TEXTS = {
     "zh": [
-        "长江全长6300千米，发源于青藏高原，流经十一个省。长江是亚洲第一长河，也是世界第三长河。三峡大坝建在长江上，1994年开工。"
+        "长江全长6300千米，发源于青藏高原，流经十一个省。长江是亚洲第一长河，也是世界第三长河。"
+        "三峡大坝建在长江上，1994年开工。"
         "三峡大坝的发电量居世界第一，每年为华东地区供电。",
-        "李白是唐代著名诗人，字太白，号青莲居士。李白一生写下约一千首诗，《静夜思》广为流传。后人把李白称为诗仙，他在公元762年去世。",
+        "李白是唐代著名诗人，字太白，号青莲居士。李白一生写下约一千首诗，《静夜思》广为流传。后人称李白为诗仙，他在762年去世。",
     ],
     "en": [
         "The Nile is about 6650 kilometres long and flows through eleven countries. Egypt depends on the Nile for water. "

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from wenmo.answering.batches import Encoder, Outside, Pair, collate, grouped
 from wenmo.answering.network import ReaderConfig, ReaderNetwork
 from wenmo.answering.spans import best_spans
+from wenmo.answering.units import MARK
 from wenmo.answering.vocabulary import UnitVocabulary
 from wenmo.errors import ModelError
 from wenmo.files import atomic_path, write_text
@@ -116,6 +117,8 @@ class Reader:
                 units = pair.passage.units
                 for span in reading.spans:
                     first, last = span.first + pair.first, span.last + pair.first
+                    if (units.kinds[first : last + 1] == MARK).all():  # a comma is no answer
+                        continue
                     start, end = int(units.starts[first]), int(units.ends[last])
                     score = span.score - reading.nothing_score
                     numbers = (span.probability, span.start_probability, span.end_probability)

@@ -158,10 +158,15 @@ class Answerer:
         return sorted(found, key=lambda item: -item.score)
 
     def given(self, answers: Sequence[Candidate]) -> list[Candidate]:
-        """The answers that are sure enough; an empty list is "no answer found"."""
+        """The answers that are sure enough; an empty list is "no answer found".
+
+        The best one must reach the fitted threshold; another one must reach it too, and a fifth of the best one's
+        confidence, below which it is no alternative.
+        """
         fitted = self.combination.confidence
         least = fitted.threshold if fitted else 0.0
-        return [answer for answer in answers if answer.confidence >= least]
+        best = max((answer.confidence for answer in answers), default=0.0)
+        return [answer for answer in answers if answer.confidence >= max(least, 0.2 * best)]
 
 
 def _overlap_numbers(overlap: float, passage: Passage) -> tuple[float, ...]:

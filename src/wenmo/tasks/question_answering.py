@@ -308,7 +308,7 @@ def _verdict(
 
 def ask(
     model: Path,
-    words: list[str],
+    words: list[str] | None = None,
     /,
     *,
     interactive: Annotated[bool, Parameter(name=("--interactive", "-i"), negative=())] = False,
@@ -345,7 +345,7 @@ def ask(
 
     if output is not None:
         check_written(output)
-    documents, question = documents_and_question(words, batch=bool(file))
+    documents, question = documents_and_question(words or [], batch=bool(file))
     loaded = load_task(TASK, model)
     assert isinstance(loaded, QuestionAnsweringModel)
     opened = None
