@@ -11,7 +11,8 @@ from wenmo.answering.scores import (
 
 
 def test_tokens():
-    assert chinese_tokens("光荣和ω-force，2008年。") == ["光", "荣", "和", "ωforce", "2008", "年"]
+    assert chinese_tokens("光荣和ω-force 2008年。") == ["光", "荣", "和", "ωforce", "2008", "年"]
+    assert chinese_tokens("2,008年，A.B") == ["2008", "年", "ab"]
     assert english_tokens("The  U.S. Army, an army") == ["us", "army", "army"]
 
 
