@@ -10,7 +10,8 @@ TEXTS = {
         "李白是唐代著名诗人，字太白。李白一生写下约一千首诗，《静夜思》广为流传。后人称李白为诗仙，他在762年去世。",
     ],
     "en": [
-        "The Nile is about 6650 kilometres long and flows through eleven countries. Egypt depends on the Nile for water. "
+        "The Nile is about 6650 kilometres long and flows through eleven countries. Egypt depends on "
+        "the Nile for water. "
         "The Aswan Dam was built across the Nile between 1960 and 1970. The Aswan Dam produces electricity for Egypt.",
         "Marie Curie was born in Warsaw in 1867 and moved to Paris. Marie Curie won two Nobel Prizes. The second Nobel "
         "Prize was in chemistry, and Paris named a street after her.",

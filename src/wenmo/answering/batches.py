@@ -19,7 +19,8 @@ from wenmo.answering.units import Units, cut_units
 from wenmo.answering.vocabulary import UnitVocabulary
 
 LONGEST_QUESTION = 80
-_KEPT = 20_000
+_KEPT = 8_000
+"""Texts that are remembered; one takes about 60 kB."""
 
 
 class Outside(Protocol):

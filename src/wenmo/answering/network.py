@@ -195,13 +195,15 @@ class ReaderNetwork(nn.Module):
     def _spans(self, m: Tensor, start: Tensor, end: Tensor, features: Tensor, valid: Tensor) -> Tensor:
         width = min(self.config.max_span, m.shape[1])
         ends = torch.cat([end.masked_fill(~valid, MASKED), end.new_full((len(end), width - 1), MASKED)], 1)
-        left, right = self.left(m), F.pad(self.right(m), (0, 0, 0, width - 1))
         # Marks and question words inside an answer are rare: their numbers, from sums up to each unit.
         inside = torch.stack([features[:, :, NAMES.index(name)] for name in ("mark", "match")], 1)
         sums = F.pad(inside.cumsum(2), (1, width - 1), mode="constant", value=0)
         after = sums[:, :, 1:].unfold(2, width, 1)
         before = sums[:, :, : m.shape[1], None]
         counted = (torch.clamp(after - before, 0, 8) * self.marks[None, :, None, None]).sum(1)
-        pairs = torch.einsum("bld,bldw->blw", left, right.unfold(1, width, 1)) / 4
+        # All pairs of start and end in one product, of which the band of possible spans is then a strided view.
+        table = F.pad(self.left(m) @ self.right(m).mT / 4, (0, width))
+        rows, length, wide = table.shape
+        pairs = table.as_strided((rows, length, width), (length * wide, wide + 1, 1))
         scores = start[:, :, None] + ends.unfold(1, width, 1) + pairs + self.lengths[:width] + counted
         return scores.masked_fill(~valid[:, :, None], MASKED)

@@ -131,7 +131,9 @@ def train_reader(
     if vocabulary is None:
         from wenmo.answering.units import cut_units
 
-        texts = dict.fromkeys(text for e in [*train, *made] for text in (e.context, e.question))
+        # Made questions repeat what their passages say, so that a sample of them shows every unit that matters.
+        sample = random.Random(2).sample(list(made), min(len(made), 4_000))
+        texts = dict.fromkeys(text for e in [*train, *sample] for text in (e.context, e.question))
         vocabulary = UnitVocabulary.count(cut_units(text) for text in texts)
     encoder = Encoder(vocabulary, outside)
     shape = {"vocab_size": len(vocabulary), "outside": outside.size if outside else 0}
