@@ -24,12 +24,14 @@ class Scored:
         sentence: Of the sentence with the most overlap: of the right passage, and of the best retrieved one.
         questions: Questions scored on their right passage.
         searched: Questions asked of the whole index.
+        shown: Some of these: question, answer given ("" for none), an accepted answer, confidence.
     """
 
     scores: dict[str, float]
     sentence: dict[str, float]
     questions: int
     searched: int
+    shown: tuple[tuple[str, str, str, float], ...] = ()
 
 
 def mostly_chinese(examples: Sequence[Example]) -> bool:
@@ -80,6 +82,7 @@ def score_all(
     answers: list[str] = []
     always: list[str] = []
     first: list[str] = []
+    shown: list[tuple[str, str, str, float]] = []
     refused = 0
     start = time.monotonic()
     for example in asked:
@@ -91,6 +94,8 @@ def score_all(
         best = answerer.answer_from(example.question, found[: combination.passages], index, 1)
         always.append(best[0].text if best else "")
         answers.append(best[0].text if answerer.given(best) else "")
+        sure = best[0].confidence if best else 0.0
+        shown.append((example.question, answers[-1], example.texts[0], round(sure, 3)))
         retrieved = plain.answer_from(example.question, found[:1], index, 1)
         first.append(retrieved[0].text if retrieved else "")
         wrong = [p for p in found if not any(text in p.text for text in example.texts)][
@@ -106,7 +111,7 @@ def score_all(
     recall = {f"recall_{k}": 100 * recall_at(k, ranks) for k in (1, 5, 20)}
     recall["mean_reciprocal_rank"] = 100 * mean_reciprocal_rank(ranks)
     scores |= recall | {"refused": 100 * refused / count}
-    return Scored(scores, sentence | recall, len(asked), count)
+    return Scored(scores, sentence | recall, len(asked), count, tuple(shown[:: max(1, count // 20)][:20]))
 
 
 def passage_texts(index: Index) -> list[str]:

@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
 from wenmo.answering.baselines import best_sentence
@@ -173,9 +175,7 @@ def _overlap_numbers(overlap: float, passage: Passage) -> tuple[float, ...]:
     return (overlap, math.log1p(passage.score))
 
 
-def _array(values: tuple[float, ...]):  # type: ignore[no-untyped-def]
-    import numpy as np
-
+def _array(values: tuple[float, ...]) -> npt.NDArray[np.float64]:
     return np.array(values, np.float64)
 
 

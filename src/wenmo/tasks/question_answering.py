@@ -14,6 +14,7 @@ from wenmo.tasking.contract import Section, Task, TaskContext, TaskModel, TaskOu
 from wenmo.tasking.terminal import Terminal
 
 if TYPE_CHECKING:
+    from wenmo.answering.experiment import Scored
     from wenmo.answering.gathering import Material
     from wenmo.answering.reader import Reader
     from wenmo.answering.results import Asked
@@ -232,27 +233,35 @@ def _reader_outcome(
             scored.scores, scored.sentence, len(material.test), material.real, reader is not None
         ),
         signatures={"f1": material.signature},
-        sections=[
-            Section(
-                "How the reader learned",
-                ("F1 and exact match are of held-out questions with their right passage.",),
-                ("minutes", "questions", "read", "loss", "F1", "exact match"),
-                tuple(
-                    (
-                        round(float(point["minutes"]), 2),
-                        str(point["stage"]),
-                        int(point["examples"]),
-                        round(float(point["loss"]), 3),
-                        round(float(point.get("dev_f1", 0.0)), 1),
-                        round(float(point.get("dev_exact", 0.0)), 1),
-                    )
-                    for point in run.curve
-                ),
-            )
-        ]
-        if run.curve
-        else [],
+        sections=_sections(run, scored),
     )
+
+
+def _sections(run: ReaderRun, scored: Scored) -> list[Section]:
+    curve = tuple(
+        (
+            round(float(point["minutes"]), 2),
+            str(point["stage"]),
+            int(point["examples"]),
+            round(float(point["loss"]), 3),
+            round(float(point.get("dev_f1", 0.0)), 1),
+            round(float(point.get("dev_exact", 0.0)), 1),
+        )
+        for point in run.curve
+    )
+    learned = Section(
+        "How the reader learned",
+        ("F1 and exact match are of held-out questions with their right passage.",),
+        ("minutes", "questions", "read", "loss", "F1", "exact match"),
+        curve,
+    )
+    answers = Section(
+        "Answers to held-out questions",
+        ("Found in all passages; nothing stands where the answer was not sure enough to be given.",),
+        ("question", "answer", "accepted answer", "confidence"),
+        scored.shown,
+    )
+    return [learned, answers] if curve else [answers]
 
 
 def _train_reader(
