@@ -45,8 +45,8 @@ class ReaderSettings:
     lr: float = 2e-3
     weight_decay: float = 0.02
     batch_units: int = 12_288
-    made_share: float = 0.35
-    made_mixed: float = 0.25
+    made_share: float = 0.3
+    made_mixed: float = 0.15
     evaluations: int = 12
     dev_questions: int = 600
     seed: int = 0

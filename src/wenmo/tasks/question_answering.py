@@ -38,7 +38,7 @@ class QuestionAnsweringSettings(TaskSettings):
     """`reader` cuts answers out of passages; `faq` stores the pairs; `retrieval` shows sentences, without training."""
     passages: Annotated[int, Field(ge=1, le=100)] = 5
     """Passages that are read for each question."""
-    made_share: Annotated[float, Field(ge=0.0, le=0.9)] = 0.35
+    made_share: Annotated[float, Field(ge=0.0, le=0.9)] = 0.3
     """Share of the training time for practice questions made from the raw text of passages and documents."""
     made_questions: Annotated[int, Field(ge=0)] = 60_000
     """Practice questions at most."""
