@@ -104,6 +104,9 @@ def gather_material(
     material = Material(index=_all_passages(index, [*train, *valid, *test]))
     for part in parts:
         material.notes.extend(part.notes)
+        material.notes.extend(
+            f"left out: {reason} (first in {places[0]})" for reason, places in part.dropped.places.items()
+        )
         for reason, count in part.dropped.counts.items():
             material.dropped[reason] = material.dropped.get(reason, 0) + count
     train = _distinct(train, material.dropped)

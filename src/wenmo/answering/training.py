@@ -65,19 +65,15 @@ class ReaderRun:
     left_out: int = 0
 
 
-def score_reader(reader: Reader, examples: Sequence[Example], always: bool = True) -> AnswerScores:
+def score_reader(reader: Reader, examples: Sequence[Example]) -> AnswerScores:
     """Scores a reader on questions with the right passage.
 
     Args:
         reader: The reader.
-        examples: Questions; those without an answer count as right when nothing is answered.
-        always: Answer always; False answers nothing where "no answer" is likelier than the best span's odds.
+        examples: Questions with answers; every one is answered.
     """
     found = reader.read([(example.question, example.context) for example in examples], count=1)
-    answers = [
-        answer.spans[0].text if answer.spans and (always or answer.spans[0].score > 0) else ""
-        for answer in found
-    ]
+    answers = [answer.spans[0].text if answer.spans else "" for answer in found]
     chinese = sum(is_chinese(example.context) for example in examples) * 2 > len(examples)
     return score_answers(answers, [example.texts for example in examples], chinese)
 
