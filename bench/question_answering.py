@@ -2,8 +2,9 @@
 
 Trained on the questions of CMRC 2018 dev and DRCD dev (split by article into train and dev; dev chooses the weights and
 the threshold) and on questions made from the passages of the training articles and, for English, from the passages of
-XQuAD en without its questions (of which XQuAD zh is a translation). Tested on DRCD test, CMRC 2018 trial, XQuAD zh and XQuAD en. DRCD's dev and test share
-two thirds of their articles (no passage), so the score on test articles that are not in dev stands beside.
+XQuAD en without its questions (XQuAD zh is a translation of them). Tested on DRCD test, CMRC 2018 trial, XQuAD zh and
+XQuAD en. DRCD's dev and test share two thirds of their articles (no passage), so the score on test articles that are
+not in dev stands beside.
 Run: python bench/question_answering.py [--data DIR] [--minutes 45] [--searched 600] [--only retrieval]
 """
 

@@ -136,7 +136,7 @@ def train_reader(
     network = ReaderNetwork((config or ReaderConfig(vocab_size=0)).model_copy(update=shape))
     reader, run = Reader(network, vocabulary, outside), ReaderRun()
     reader.encoder = encoder
-    dev = list(dev)
+    dev = [example for example in dev if example.answers]
     random.Random(1).shuffle(dev)
     dev = dev[: settings.dev_questions]
     made = list(made)
