@@ -78,6 +78,14 @@ def test_nothing_to_read_gives_nothing(trained):
     assert reader.read([]) == []
 
 
+def test_coverage_counts_rare_units_more(trained):
+    _, data, reader, _, _ = trained
+    question, passage = data[0].question, data[0].context
+    assert reader.coverage(question, question) == pytest.approx(1.0)
+    assert reader.coverage(question, "，。") == 0.0 and reader.coverage("", passage) == 0.0
+    assert reader.coverage(question, passage) > reader.coverage(question, data[4].context) > 0
+
+
 def test_saved_and_loaded_it_answers_the_same(trained, tmp_path):
     _, data, reader, _, _ = trained
     reader.save(tmp_path)

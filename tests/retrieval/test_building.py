@@ -48,7 +48,9 @@ def test_changed_and_removed_files_are_found_by_their_hash(documents, tmp_path):
     index, report = update(documents, tmp_path)
     assert names(report.read) == ["a.txt", "d.txt"] and names(report.removed) == ["b.txt"]
     assert names(report.kept) == ["c.md"]
-    assert "葡萄" in index.search("葡萄", 1)[0].text and not any("欧洲" in p.text for p in index.search("欧洲", 5))
+    assert "葡萄" in index.search("葡萄", 1)[0].text and not any(
+        "欧洲" in p.text for p in index.search("欧洲", 5)
+    )
     assert not [p for p in index.search("bananas tropics", 5) if "Banana" in p.text]
 
 

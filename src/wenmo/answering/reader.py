@@ -143,6 +143,13 @@ class Reader:
         table = torch.cat([units[encoded.ids[:, 0]], words[encoded.ids[:, 1]]], 1).numpy()
         return np.asarray(weights @ table, np.float32)
 
+    def coverage(self, question: str, passage: str) -> float:
+        """Share of the question's units, weighted by idf, that stand in the passage, 0 to 1; marks do not count."""
+        asked, read = self.encoder.text(question), self.encoder.text(passage)
+        weights = asked.idf * (asked.units.kinds != MARK)
+        held = np.isin(asked.units.keys, read.units.keys)
+        return float((weights * held).sum() / max(float(weights.sum()), 1e-9))
+
     def save(self, directory: Path) -> None:
         """Writes reader.json and reader.safetensors.
 

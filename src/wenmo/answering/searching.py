@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
 from wenmo.answering.baselines import best_sentence
@@ -77,13 +77,22 @@ def candidates(
     return sorted(found, key=lambda item: -item[0])
 
 
-def numbers(ranked: Sequence[tuple[float, Passage, Found]]) -> tuple[float, ...]:
-    """What says how sure the best candidate is: its score and odds, its lead, how well the passage fits."""
-    score, passage, span = ranked[0]
+def numbers(ranked: Sequence[tuple[float, Passage, Found]], fit: float) -> tuple[float, ...]:
+    """What says how sure the best candidate is; nothing in it depends on the size of an index.
+
+    Args:
+        ranked: Candidates, best first.
+        fit: Share of the question that stands in the best candidate's passage (`Reader.coverage`).
+
+    Returns:
+        Log-odds against "no answer", lead over the next other answer, log-probability of the span, fit, and how often
+        the same answer was found again.
+    """
+    score, _, span = ranked[0]
     other = next((item[0] for item in ranked[1:] if item[2].text != span.text), score - 10.0)
     again = sum(item[2].text == span.text for item in ranked[1:])
     margin = min(score - other, 10.0)
-    return (span.score, margin, math.log(span.probability + 1e-6), math.log1p(passage.score), float(again))
+    return (span.score, margin, math.log(span.probability + 1e-6), fit, float(again))
 
 
 class Answerer:
@@ -133,7 +142,8 @@ class Answerer:
             if fitted is None:
                 sure = span.probability
             else:
-                sure = float(fitted.probability(_array(numbers(ranked[place:]))))
+                fit = self.reader.coverage(question, passage.text)
+                sure = float(fitted.probability(np.array(numbers(ranked[place:], fit))))
             # A lower one is never shown as surer than a higher one.
             sure = min([sure, *(other.confidence for other in result)])
             result.append(Candidate(span.text, passage, span.start, span.end, score, sure, span))
@@ -151,11 +161,7 @@ class Answerer:
             score = sentence.overlap + 0.25 * _retrieval(passage, best)
             end = sentence.start + len(sentence.text)
             fitted = self.combination.confidence
-            sure = (
-                float(fitted.probability(_array(_overlap_numbers(sentence.overlap, passage))))
-                if fitted
-                else sentence.overlap
-            )
+            sure = float(fitted.probability(np.array([sentence.overlap]))) if fitted else sentence.overlap
             found.append(Candidate(sentence.text, passage, sentence.start, end, score, sure, None))
         return sorted(found, key=lambda item: -item.score)
 
@@ -169,14 +175,6 @@ class Answerer:
         least = fitted.threshold if fitted else 0.0
         best = max((answer.confidence for answer in answers), default=0.0)
         return [answer for answer in answers if answer.confidence >= max(least, 0.2 * best)]
-
-
-def _overlap_numbers(overlap: float, passage: Passage) -> tuple[float, ...]:
-    return (overlap, math.log1p(passage.score))
-
-
-def _array(values: tuple[float, ...]) -> npt.NDArray[np.float64]:
-    return np.array(values, np.float64)
 
 
 def fit_combination(
@@ -194,7 +192,8 @@ def fit_combination(
         passages: Passages that are read.
         most: Questions that are used at most.
     """
-    asked = [example for example in held if example.answers][:most]
+    asked = [example for example in held if example.answers]
+    asked = random.Random(0).sample(asked, min(len(asked), most))
     meaning = fit_meaning(reader, index, asked) if reader is not None and asked else 0.0
     plain = Combination(weight=0.0, passages=passages, meaning=meaning, confidence=None)
     searcher = Answerer(reader, plain)
@@ -217,18 +216,13 @@ def fit_combination(
             best = searcher.answer_from(example.question, chosen, index, 1)
             if best:
                 right = any(text in best[0].text for text in example.texts)
-                items.append(
-                    Held(
-                        _overlap_numbers(best[0].confidence, best[0].passage),
-                        float(answerable and right),
-                        answerable,
-                    )
-                )
+                items.append(Held((best[0].confidence,), float(answerable and right), answerable))
             continue
         ranked = candidates(chosen, spans, weight)
         if ranked:
             got = _f1(ranked[0][2].text, example) if answerable else 0.0
-            items.append(Held(numbers(ranked), got, answerable))
+            fit = reader.coverage(example.question, ranked[0][1].text)
+            items.append(Held(numbers(ranked, fit), got, answerable))
     kinds = {item.answerable for item in items}
     confidence = fit_confidence(items) if len(kinds) == 2 and len(items) >= 20 else None
     return Combination(weight=weight, passages=passages, meaning=meaning, confidence=confidence)

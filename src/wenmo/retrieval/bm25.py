@@ -17,6 +17,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,11 @@ class Index:
 
     def __len__(self) -> int:
         return len(self.arrays["lengths"])
+
+    @cached_property
+    def names(self) -> list[str]:
+        """Terms by their number."""
+        return list(self.vocabulary)
 
     @property
     def han_share(self) -> float:

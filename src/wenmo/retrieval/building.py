@@ -80,10 +80,10 @@ class IndexBuilder:
     def take(self, old: Index, file: int) -> int:
         """Takes a file over from another index; returns its number of passages."""
         facts = old.facts["files"][file]
-        names = list(old.vocabulary)
+        names = old.names
         places = old.arrays["places"]
-        rows = np.flatnonzero(places[:, 2] == file)
-        for row in rows.tolist():
+        first_row, last_row = np.searchsorted(places[:, 2], [file, file + 1]).tolist()
+        for row in range(first_row, last_row):
             span = slice(int(old.arrays["row_starts"][row]), int(old.arrays["row_starts"][row + 1]))
             ids = [
                 self._numbers.setdefault(names[number], len(self._numbers))
@@ -94,8 +94,8 @@ class IndexBuilder:
             first, after, _, line, start, length = places[row].tolist()
             self._texts.append(old.texts[first:after].tobytes())
             self._places.append((len(self.files), line, start, length))
-        self._close(facts["label"], facts["sha256"], len(rows), facts["scripts"])
-        return len(rows)
+        self._close(facts["label"], facts["sha256"], last_row - first_row, facts["scripts"])
+        return last_row - first_row
 
     def _close(self, label: str, sha256: str, passages: int, scripts: dict[str, int]) -> None:
         self._scripts.update(scripts)
