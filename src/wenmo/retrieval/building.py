@@ -82,7 +82,7 @@ class IndexBuilder:
         facts = old.facts["files"][file]
         names = old.names
         places = old.arrays["places"]
-        first_row, last_row = np.searchsorted(places[:, 2], [file, file + 1]).tolist()
+        first_row, last_row = map(int, np.searchsorted(places[:, 2], [file, file + 1]))
         for row in range(first_row, last_row):
             span = slice(int(old.arrays["row_starts"][row]), int(old.arrays["row_starts"][row + 1]))
             ids = [

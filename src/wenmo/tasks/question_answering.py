@@ -41,7 +41,7 @@ class QuestionAnsweringSettings(TaskSettings):
     made_share: Annotated[float, Field(ge=0.0, le=0.9)] = 0.3
     """Share of the training time for practice questions made from the raw text of passages and documents."""
     made_questions: Annotated[int, Field(ge=0)] = 60_000
-    """Practice questions at most."""
+    """Practice questions at most; no more are made than can be read within the budget."""
     unanswerable: Annotated[float, Field(ge=0.0, le=2.0)] = 0.15
     """Questions paired with a wrong passage to learn from, as a share of the real ones."""
     hidden: Annotated[int, Field(ge=8, le=1024)] = 64
@@ -129,7 +129,7 @@ class QuestionAnsweringTask(Task):
             encoding=settings.encoding,
             seed=settings.seed,
             faq={"auto": None, "faq": True}.get(settings.mode, False),
-            made=settings.made_questions,
+            made=min(settings.made_questions, round(_PER_SECOND * context.budget)),
             progress=context.progress,
         )
         for note in material.notes:
@@ -146,6 +146,8 @@ class QuestionAnsweringTask(Task):
 
 
 TASK = QuestionAnsweringTask()
+_PER_SECOND = 60
+"""Practice questions made for each second of the budget: more than a core reads."""
 _READING = 0.8
 """Share of the time that is left for training the reader; the rest is for the threshold and the scores."""
 
@@ -190,7 +192,7 @@ def _faq_outcome(
 def _reader_outcome(
     material: Material, settings: QuestionAnsweringSettings, context: TaskContext
 ) -> TaskOutcome:
-    from wenmo.answering.experiment import score_all
+    from wenmo.answering.experiment import reading_rate, score_all
     from wenmo.answering.searching import fit_combination
     from wenmo.answering.system import QuestionAnswering
     from wenmo.answering.training import ReaderRun
@@ -199,8 +201,10 @@ def _reader_outcome(
     run = ReaderRun()
     if settings.mode != "retrieval":
         reader, run = _train_reader(material, settings, context)
-    most = 400 if context.left > 120 else 60
     held = material.valid or material.test
+    # A question is read with about ten passages; a third of what is left is for this.
+    rate = reading_rate(reader, held) if reader else 1e3
+    most = min(400, max(30, round(context.left / 3 * rate / 10)))
     combination = fit_combination(reader, material.index, held, settings.passages, most)
     scored = score_all(reader, combination, material.index, material.test, max(context.left - 5, 1))
     system = QuestionAnswering(reader, combination, material.index)
