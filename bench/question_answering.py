@@ -142,6 +142,33 @@ def trained(
     return reader, reader.info
 
 
+def row(name: str, found: dict[str, Any]) -> dict[str, Any]:
+    """One line of the table: everything that was measured on a test set."""
+    right, asked, alone = found["right_passage"], found["end_to_end"], found["end_to_end_sentence"]
+    own, pool = found["retrieval_own_passages"], found.get("retrieval_all_chinese_passages", {})
+    unseen = found.get("articles_not_in_dev", {})
+    return {
+        "test": name,
+        "questions": right["questions"],
+        "F1": right["f1"],
+        "standard error": right["standard_error"],
+        "exact": right["exact"],
+        "F1, articles without training questions": unseen.get("f1"),
+        "their questions": unseen.get("questions"),
+        "F1 of the best sentence": right["sentence_f1"],
+        "questions/s": right["questions_per_second"],
+        "passages": own["passages"],
+        **{f"recall@{k}": own[f"recall_{k}"] for k in (1, 5, 20)},
+        "recall@5, all Chinese passages": pool.get("recall_5"),
+        "recall@5, bm25s with its own pattern": found["bm25s_default_pattern"]["recall_5"],
+        "asked end to end": asked["questions"],
+        "F1 end to end, refusals 0": asked["end_to_end_f1"],
+        "F1 end to end, always answered": asked["always_answered_f1"],
+        "refused without an answer, %": asked["refused"],
+        "F1 of retrieval alone": alone["end_to_end_f1"],
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=default_data())
@@ -181,8 +208,8 @@ def main() -> None:
         )
         for name, examples in tests.items()
     }
-    for name, row in found.items():
-        print(name, row, flush=True)
+    for name, measured in found.items():
+        print(name, measured, flush=True)
     if options.only == "retrieval":
         return
     reader, facts = (
@@ -194,20 +221,20 @@ def main() -> None:
     combination = fit_combination(reader, dev_index, dev)
     known = {e.group for e in material if "DRCD" in e.source}
     for name, examples in tests.items():
-        row = found[name]
-        row["right_passage"] = on_passage(reader, examples, own[name])
+        measured = found[name]
+        measured["right_passage"] = on_passage(reader, examples, own[name])
         if name == "DRCD test":
-            row["articles_not_in_dev"] = on_passage(
+            measured["articles_not_in_dev"] = on_passage(
                 reader, [e for e in examples if e.group not in known], own[name]
             )
         # The questions are taken from all over the file, not from its first articles.
         step = max(1, len(examples) // options.searched)
         scored = score_all(reader, combination, own[name], examples[::step][: options.searched])
-        row["end_to_end"] = {"questions": scored.searched, **rounded(scored.scores)}
-        row["end_to_end_sentence"] = rounded(scored.sentence)
-        print(name, row, flush=True)
+        measured["end_to_end"] = {"questions": scored.searched, **rounded(scored.scores)}
+        measured["end_to_end_sentence"] = rounded(scored.sentence)
+        print(name, measured, flush=True)
     drcd = found["DRCD test"]
-    recall = min(row["retrieval_own_passages"]["recall_5"] for row in found.values())
+    recall = min(m["retrieval_own_passages"]["recall_5"] for m in found.values())
     record(
         "question_answering",
         claim="A reader trained from nothing within an hour on two cores reaches a character F1 of 50 on DRCD test, "
@@ -217,7 +244,7 @@ def main() -> None:
         parameters=sum(p.numel() for p in reader.network.parameters()),
         training=facts,
         combination=combination.model_dump(),
-        tests=found,
+        rows=[row(name, measured) for name, measured in found.items()],
         verdict=f"F1 {drcd['right_passage']['f1']} on DRCD test ({drcd['articles_not_in_dev']['f1']} on articles "
         f"without a training question) after {facts['minutes']:.0f} minutes; recall@5 at least {recall} %.",
     )
