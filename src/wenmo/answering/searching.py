@@ -18,7 +18,7 @@ from wenmo.answering.scores import f1, is_chinese
 from wenmo.retrieval.bm25 import Index, Passage
 from wenmo.retrieval.ranking import CANDIDATES, best_weight, rerank, similarities
 
-WEIGHTS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
+WEIGHTS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 """Weights of the retrieval that are compared on held-out questions."""
 
 
