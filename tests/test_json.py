@@ -44,6 +44,7 @@ FROZEN = {
     "chat --file": {"output", "rows", "failed"},
     "translate": {"translations", "documents"},
     "sentiment": {"results"},
+    "ask": {"question", "found", "answer", "confidence", "answers", "considered", "note"},
     "generate": {"models", "prompt", "completions", "seconds", "tokens_per_second"},
     "evaluate": {
         *("model", "bits_per_byte", "perplexity", "protocol", "bytes", "documents", "tokens", "complete"),

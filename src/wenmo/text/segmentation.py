@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import re
 
-_HAN = "\u3005-\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufad9\U00020000-\U000323af"
-_RUNS = re.compile(
-    rf"(?P<han>[{_HAN}]+)"
-    rf"|(?P<word>[^\W\d_{_HAN}]+(?:['’\-][^\W\d_{_HAN}]+)*)"
+HAN = "\u3005-\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufad9\U00020000-\U000323af"
+RUNS = re.compile(
+    rf"(?P<han>[{HAN}]+)"
+    rf"|(?P<word>[^\W\d_{HAN}]+(?:['’\-][^\W\d_{HAN}]+)*)"
     r"|(?P<number>\d+(?:[.,:]\d+)*)"
 )
+"""Runs of Han characters (group `han`), words of letters (`word`) and numbers (`number`)."""
+HAN_RUN = re.compile(rf"[{HAN}]+")
+"""A run of Han characters."""
 _CLOSERS = "”’」』）)】》〉\"'\\]"
 _SENTENCE = re.compile(
     rf"[。！？…!?]+[{_CLOSERS}]*"
@@ -31,7 +34,7 @@ def words(text: str) -> list[str]:
     import rjieba
 
     found: list[str] = []
-    for match in _RUNS.finditer(text):
+    for match in RUNS.finditer(text):
         if match.lastgroup == "han":
             found.extend(rjieba.cut(match.group()))
         else:
@@ -70,7 +73,7 @@ def shingles(text: str, n: int) -> list[str]:
     if n < 1:
         raise ValueError("n must be at least 1")
     units: list[str] = []
-    for match in _RUNS.finditer(text):
+    for match in RUNS.finditer(text):
         if match.lastgroup == "han":
             units.extend(match.group())
         else:
