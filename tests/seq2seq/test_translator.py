@@ -81,6 +81,7 @@ def test_one_model_translates_both_ways(both):
     with pytest.raises(OptionError, match="both ways; say into which of zh, en"):
         both.backward(None)
     assert both.backward("en") and not both.backward("zh")
+    assert both.backward(None, ["三个新文件。", "ok"]) and not both.backward(None, ["3 new files", "新"])
     with pytest.raises(OptionError, match="not into 'fr'"):
         both.backward("fr")
 

@@ -14,12 +14,16 @@ import time
 
 from wenmo.cli.process import ignore_interrupts, lost_interrupts, own_stdout, use_utf8
 
-STARTED = time.monotonic()
-"""When the process began to work, from which the budget of `train` counts."""
+_started = time.monotonic()
 INTERRUPTED = 130
 BUG = 1
 STDIN = "\x00"
 """Stands for `-` (standard input) while options are parsed; no argument of a process can hold a NUL."""
+
+
+def started() -> float:
+    """Returns `time.monotonic()` at which the command began, from which the budget of `train` counts."""
+    return _started
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -31,6 +35,9 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         The exit status: 0; 2 for a mistake of the user; 130 after Ctrl-C.
     """
+    global _started
+    if arguments is not None:
+        _started = time.monotonic()  # several commands may run in one process
     use_utf8()
     words = sys.argv[1:] if arguments is None else arguments
     words = [STDIN if word == "-" else _as_text(word) for word in words]

@@ -11,7 +11,8 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 from pydantic import Field, create_model
 
-from wenmo.cli import STARTED, STDIN
+from wenmo.cli import STDIN
+from wenmo.cli import started as command_started
 from wenmo.cli.options import Common, given, merged, paths_given, read_yaml, validate
 from wenmo.errors import OptionError
 from wenmo.tasking.contract import Task, TaskResult, TaskSettings
@@ -130,7 +131,7 @@ def _train(
         settings,
         resume=resume,
         progress=not common.quiet,
-        started=STARTED,
+        started=command_started(),
     )
     if common.json:
         from wenmo.cli.output import print_json

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 from pydantic import Field
 
-from wenmo.cli import STARTED
+from wenmo.cli import started as command_started
 from wenmo.cli.options import Common, given, paths_given, recipe_of
 from wenmo.config import Architecture, Recipe
 from wenmo.errors import OptionError
@@ -60,7 +60,7 @@ def train(
         recipe,
         resume=resume,
         progress=not common.quiet,
-        started=STARTED,
+        started=command_started(),
     )
     if common.json:
         from wenmo.cli.output import print_json

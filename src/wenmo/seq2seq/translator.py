@@ -22,11 +22,14 @@ from wenmo.seq2seq.batches import padded
 from wenmo.seq2seq.codec import PairCodec
 from wenmo.seq2seq.registry import parse_config, restore_model
 from wenmo.seq2seq.search import search_all
+from wenmo.text import han_share
 from wenmo.tokenization.tokenizer import Tokenizer
 
 FORMAT_VERSION = 1
 FACTS = "translator.json"
 WEIGHTS = "model.safetensors"
+CHINESE_SHARE = 0.3
+"""Share of Han characters from which on a text is taken to be Chinese."""
 
 
 @dataclass(frozen=True)
@@ -71,14 +74,22 @@ class Translator:
         self.model, self.codec = model, codec
         self.ratio, self.beams, self.length_penalty, self.longest = ratio, beams, length_penalty, longest
 
-    def backward(self, to: str | None) -> bool:
+    def backward(self, to: str | None, texts: Sequence[str] = ()) -> bool:
         """Whether translating into the language `to` is the way back.
+
+        Args:
+            to: The language; where none is named and one side is Chinese and the other is not, the script of
+                `texts` tells.
+            texts: What is to be translated.
 
         Raises:
             OptionError: When the model does not translate into it, or both ways are possible and none is named.
         """
         ways = {self.codec.languages[0 if backward else 1]: backward for backward in self.codec.backwards}
         if to is None:
+            chinese = [language.startswith("zh") for language in self.codec.languages]
+            if len(ways) > 1 and texts and chinese[0] != chinese[1]:
+                return chinese[1] == (han_share(" ".join(texts)) > CHINESE_SHARE)
             if len(ways) > 1:
                 raise OptionError(
                     f"--to: this model translates both ways; say into which of {', '.join(ways)}"

@@ -276,7 +276,8 @@ def translate(
         texts: Texts to translate; - reads standard input, one text a line.
         file: Text files, whose layout is kept, or tables, which get a column `translation`.
         output: File for the translation: of a document, or of the rows (.csv, .tsv, .jsonl, .parquet).
-        to: Language to translate into, for a model of both directions.
+        to: Language to translate into, for a model of both directions; between Chinese and another language the script
+            of the text tells.
         beams: Width of the beam search; as trained when not given.
         length_penalty: Above 1 favours longer translations.
         alignment: Page (.html) that shows which words became which.
@@ -286,6 +287,7 @@ def translate(
     """
     from wenmo.files import write_text
     from wenmo.seq2seq.alignment import pairs_page
+    from wenmo.seq2seq.documents import read_document
     from wenmo.seq2seq.results import repetition
     from wenmo.tasking.batch import check_written, gather, write_rows
     from wenmo.tasking.running import load_task
@@ -302,7 +304,16 @@ def translate(
         check_written(output)
     opened = load_task(TASK, model)
     assert isinstance(opened, TranslationModel)
-    backward = opened.translator.backward(to)
+    items = []
+    if documents:
+        seen = [read_document(path, encoding) for path in documents]
+    else:
+        items = gather(
+            texts or [], tables, column=text_field, encoding=encoding, names=("source", "src", "原文")
+        )
+        seen = [item.text for item in items]
+    backward = opened.translator.backward(to, seen)
+    to = opened.translator.codec.languages[0 if backward else 1]
     options: dict[str, Any] = {"to": to, "beams": beams, "length_penalty": length_penalty}
     if documents:
         found = _documents(opened, documents, encoding, options, terminal)
@@ -312,7 +323,6 @@ def translate(
             shown = f"translation in {output}"
         terminal.result({"translations": [], "documents": found}, shown)
         return
-    items = gather(texts or [], tables, column=text_field, encoding=encoding, names=("source", "src", "原文"))
     results = opened.predict(
         [item.text for item in items], progress=terminal.progress, alignment=alignment is not None, **options
     )
