@@ -133,11 +133,11 @@ def train_neural(
     architecture = name.split("-")[0]
     if record.is_file():
         shape = Shape.read(record)
-        clock.scoring_speeds[name] = scoring_speed(shape.tokens_per_second, texts)
+        clock.scoring_speeds[name] = scoring_speed(name, shape.tokens_per_second, texts)
     else:
         seed = run.recipe.training.seed + number
         shape = decide(architecture, run.recipe, texts, machine, clock.training(waiting), seed)
-        clock.scoring_speeds[name] = scoring_speed(shape.tokens_per_second, texts)
+        clock.scoring_speeds[name] = scoring_speed(name, shape.tokens_per_second, texts)
         shape = shape.lasting(clock.training(waiting, undecided=waiting - 1))
         shape.write(record)
     tell(shape.summary(name, shape.plan.seconds))
@@ -167,13 +167,14 @@ def train_neural(
     )
 
 
-def scoring_speed(tokens_per_second: float, texts: Texts) -> float:
-    """Bytes of text that a model scores in a second, from the speed at which it is trained; rather too low.
+def scoring_speed(name: str, tokens_per_second: float, texts: Texts) -> float:
+    """Bytes of text that a member scores in a second, from the speed at which it is trained.
 
     An n-gram model learns as fast as it scores, and reads the test text twice: frozen, and learning on. A forward pass
     of a neural model is a third of a training step, and windows that slide by half read every token twice.
     """
-    return tokens_per_second * texts.bytes_per_token / 2.0
+    share = 0.5 if name == "ngram" else 1.5
+    return share * tokens_per_second * texts.bytes_per_token
 
 
 def keep(member: Member, run: Run, texts: Texts) -> None:

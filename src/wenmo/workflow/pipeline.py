@@ -141,7 +141,7 @@ def _members(
     names = member_names(run.recipe)
     ngram = finished("ngram", run) or train_ngram(texts, clock, run.recipe.training.seed, told, told.show)
     keep(ngram, run, texts)
-    clock.scoring_speeds["ngram"] = scoring_speed(ngram.tokens_per_second, texts)
+    clock.scoring_speeds["ngram"] = scoring_speed("ngram", ngram.tokens_per_second, texts)
     waiting = [name for name in names if name != "ngram"]
     members: dict[str, Member] = {}
     for number, name in enumerate(list(waiting)):
@@ -156,7 +156,7 @@ def _members(
             keep(member, run, texts)
         waiting.remove(name)
         members[name] = member
-        clock.scoring_speeds[name] = scoring_speed(member.tokens_per_second, texts)
+        clock.scoring_speeds[name] = scoring_speed(name, member.tokens_per_second, texts)
     if "ngram" in names:
         members["ngram"] = ngram
     return [members[name] for name in names if name in members], ngram
