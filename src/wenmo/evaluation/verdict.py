@@ -15,6 +15,8 @@ RISE = 0.005
 """A held-out loss this much above its best is a rise, not noise."""
 GAIN = 0.01
 """A gain of this much over the last quarter of the time says that more time would help."""
+BUDGET_ADVICE = "A longer --budget would help."
+"""What is said of a loss that was still falling."""
 GAP = 0.10
 """Training and held-out loss this far apart are a gap worth telling."""
 
@@ -67,7 +69,7 @@ def overfitting_verdict(rows: Sequence[Mapping[str, float]]) -> Verdict:
         return Verdict(
             "improving",
             f"No overfitting: the held-out loss was still falling, by {_late_gain(rows):.1%} over the last quarter "
-            f"of the time, and ended at {last['valid_bpb']:.3f} bits per byte. A longer --budget would help.",
+            f"of the time, and ended at {last['valid_bpb']:.3f} bits per byte. {BUDGET_ADVICE}",
         )
     if gap > GAP:
         return Verdict(
