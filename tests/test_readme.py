@@ -24,7 +24,7 @@ from wenmo.text import sentences as sentences_of
 
 ROOT = Path(__file__).resolve().parent.parent
 READMES = ("README.md", "README.zh-CN.md")
-BUDGET = "10s"
+BUDGET = "20s"
 TEXT_BYTES = 60_000
 
 
@@ -77,7 +77,7 @@ def run(words, folder, **options):
     search = os.pathsep.join([str(folder / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]])
     source = os.pathsep.join([str(ROOT / "src"), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "PATH": search, "PYTHONPATH": source}
-    done = subprocess.run(words, capture_output=True, text=True, env=environment, timeout=240, **options)
+    done = subprocess.run(words, capture_output=True, text=True, env=environment, timeout=300, **options)
     assert done.returncode == 0, f"{words}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 
