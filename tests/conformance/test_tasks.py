@@ -12,6 +12,7 @@ The case of a task NAME is `tests/tasks/case_NAME.py`, which has
 import importlib
 import json
 import re
+import resource
 import shutil
 import sys
 from pathlib import Path
@@ -20,7 +21,8 @@ import pytest
 
 import wenmo
 from wenmo.cli import main
-from wenmo.errors import WenmoError
+from wenmo.errors import ResourceError, WenmoError
+from wenmo.files import atomic_directory
 from wenmo.tasking import running
 from wenmo.tasks import get_task, task_names, verbs
 
@@ -192,6 +194,21 @@ def test_files_without_examples_are_refused(name, file, content, tmp_path):
     with pytest.raises(WenmoError):
         wenmo.train_task(name, tmp_path / file, tmp_path / "m", progress=False, **case(name).SETTINGS)
     assert [entry.name for entry in tmp_path.iterdir()] == [file]
+
+
+def test_a_full_disk_while_saving_is_a_sentence(trained, tmp_path):
+    """No file may grow: every writer of every task must turn that into the same sentence, and leave nothing."""
+    _, most = limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, most))
+    try:
+        with (
+            pytest.raises(ResourceError, match="no space left"),
+            atomic_directory(tmp_path / "model") as temporary,
+        ):
+            trained.in_memory.save(temporary)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_another_tasks_model_is_refused(trained):

@@ -156,11 +156,11 @@ class Reader:
         Raises:
             ResourceError: When the disk is full or the folder is not writable.
         """
-        from safetensors.torch import save_file
+        from wenmo.models.saving import write_tensors
 
         directory = Path(directory)
         with atomic_path(directory / "reader.safetensors") as temporary:
-            save_file({k: v.contiguous() for k, v in self.network.state_dict().items()}, temporary)
+            write_tensors({k: v.contiguous() for k, v in self.network.state_dict().items()}, temporary)
         data = {
             "format_version": FORMAT_VERSION,
             "config": self.network.config.model_dump(),

@@ -57,17 +57,17 @@ class LinearModel:
 
     def save(self, path: Path) -> None:
         """Writes keys of 6 bytes and weights of one byte as safetensors."""
-        from safetensors.numpy import save_file
+        import torch
+
+        from wenmo.models.saving import write_tensors
 
         codes, scale = pack_weights(self.weights)
         keys = self.table.astype("<u8").view(np.uint8).reshape(-1, 8)[:, :6]
         described = {"settings": self.settings.model_dump(mode="json"), "classes": self.classes}
-        save_file(
-            {"keys": np.ascontiguousarray(keys), "weights": codes, "scale": scale, "bias": self.bias},
-            path,
-            metadata={"model": json.dumps(described)},  # one entry: several would stand in random order
-        )
-        path.chmod(0o644)
+        arrays = {"keys": np.ascontiguousarray(keys), "weights": codes, "scale": scale, "bias": self.bias}
+        tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
+        # One entry of metadata: several would stand in random order.
+        write_tensors(tensors, path, {"model": json.dumps(described)})
 
     @classmethod
     def load(cls, path: Path) -> LinearModel:

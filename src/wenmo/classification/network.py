@@ -22,6 +22,7 @@ from wenmo.classification.encoder import (
 )
 from wenmo.errors import ModelError
 from wenmo.models.base import NeuralLanguageModel
+from wenmo.models.saving import write_tensors
 from wenmo.models.storage import load_model, save_model
 from wenmo.progress import Progress
 from wenmo.tokenization.tokenizer import Tokenizer
@@ -114,8 +115,6 @@ class Network(nn.Module):
 
     def save(self, directory: Path) -> None:
         """Writes the network into a new folder."""
-        from safetensors.torch import save_file
-
         directory.mkdir()
         based = isinstance(self.encoder, LanguageModelEncoder)
         described: dict[str, object] = {
@@ -130,8 +129,7 @@ class Network(nn.Module):
             self.tokenizer.save(directory)
         if isinstance(self.encoder, ConvolutionalEncoder | CombinedEncoder):
             described["convolutions"] = self.encoder.settings.model_dump(mode="json")
-        save_file(rest, directory / "network.safetensors")
-        (directory / "network.safetensors").chmod(0o644)
+        write_tensors(rest, directory / "network.safetensors")
         (directory / "network.json").write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
 
     @classmethod

@@ -158,16 +158,28 @@ class LanguageModel(nn.Module, ABC):
 
     def _load(self, tensors: dict[str, Tensor]) -> None:
         """Copies tensors, named as in `state_dict` (each once), into this model; raises as `restore` does."""
-        own = LanguageModel.saved_tensors(self)
-        names = set(own) ^ set(tensors)
-        if names:
-            raise ValueError(f"tensor {min(names)} is {'unknown' if min(names) in tensors else 'missing'}")
-        with torch.no_grad():
-            for name, tensor in own.items():
-                if tensor.shape != tensors[name].shape:
-                    found, wanted = tuple(tensors[name].shape), tuple(tensor.shape)
-                    raise ValueError(f"tensor {name} has shape {found} instead of {wanted}")
-                tensor.copy_(tensors[name])
+        copy_tensors(LanguageModel.saved_tensors(self), tensors)
+
+
+def copy_tensors(own: dict[str, Tensor], tensors: dict[str, Tensor]) -> None:
+    """Copies saved tensors into those of a model, by name.
+
+    Args:
+        own: The model's tensors, each once.
+        tensors: The saved ones.
+
+    Raises:
+        ValueError: When a tensor is missing, unknown or of another shape.
+    """
+    names = set(own) ^ set(tensors)
+    if names:
+        raise ValueError(f"tensor {min(names)} is {'unknown' if min(names) in tensors else 'missing'}")
+    with torch.no_grad():
+        for name, tensor in own.items():
+            if tensor.shape != tensors[name].shape:
+                found, wanted = tuple(tensors[name].shape), tuple(tensor.shape)
+                raise ValueError(f"tensor {name} has shape {found} instead of {wanted}")
+            tensor.copy_(tensors[name])
 
 
 class NeuralLanguageModel(LanguageModel):

@@ -125,7 +125,7 @@ def _write(
         _write(member, folder, tokenizer, {}, generation, None)
 
 
-def write_tensors(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
+def write_tensors(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str] | None = None) -> None:
     """Writes a safetensors file.
 
     Raises:

@@ -9,6 +9,8 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
+from wenmo.models.base import copy_tensors
+
 
 class Seq2SeqConfig(BaseModel):
     """Shape of an encoder-decoder model: all that is needed to build it with random weights."""
@@ -137,16 +139,7 @@ class Seq2SeqModel(nn.Module, ABC):
             ValueError: When a tensor is missing, unknown or of another shape.
         """
         model = cls(config)
-        own = dict(model.named_parameters())
-        odd = set(own) ^ set(tensors)
-        if odd:
-            raise ValueError(f"tensor {min(odd)} is {'unknown' if min(odd) in tensors else 'missing'}")
-        with torch.no_grad():
-            for name, parameter in own.items():
-                if parameter.shape != tensors[name].shape:
-                    found, wanted = tuple(tensors[name].shape), tuple(parameter.shape)
-                    raise ValueError(f"tensor {name} has shape {found} instead of {wanted}")
-                parameter.copy_(tensors[name])
+        copy_tensors(model.saved_tensors(), tensors)
         return model
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from wenmo.errors import ModelError, OptionError
 from wenmo.files import write_text
+from wenmo.models.saving import write_tensors
 from wenmo.progress import track
 from wenmo.seq2seq.base import Seq2SeqModel
 from wenmo.seq2seq.batches import padded
@@ -173,7 +174,7 @@ class Translator:
         tensors = {
             name: tensor.cpu().contiguous().clone() for name, tensor in self.model.saved_tensors().items()
         }
-        safetensors.torch.save_file(tensors, directory / WEIGHTS, metadata={"format": "pt"})
+        write_tensors(tensors, directory / WEIGHTS, {"format": "pt"})
         self.codec.tokenizer.save(directory)
         facts = {
             "format_version": FORMAT_VERSION,

@@ -16,9 +16,10 @@ from pydantic import ValidationError
 import wenmo
 from wenmo.config import Settings
 from wenmo.errors import Interrupted, ModelError, OptionError, WenmoError
-from wenmo.files import atomic_directory, disk_errors, folder_for, write_text
+from wenmo.files import atomic_directory, folder_for
 from wenmo.tasking.contract import Task, TaskContext, TaskModel, TaskOutcome, TaskResult, TaskSettings
 from wenmo.tasking.report import model_card, render_report
+from wenmo.workflow.unfinished import begin, content_of, damaged, free_output, resumed, run_folder
 
 FORMAT_VERSION = 1
 RECORD = "task.json"
@@ -66,7 +67,7 @@ def train_task(
         task.check(settings)
         _seconds(settings)
         target = _new_run(task, names, output, settings)
-    directory = _run_folder(target)
+    directory = run_folder(target)
     try:
         return _train(task, names, target, settings, resume is not None, progress, begun)
     except KeyboardInterrupt:
@@ -92,7 +93,7 @@ def _train(
     if settings.threads:
         torch.set_num_threads(settings.threads)
     notes: list[str] = []
-    context = TaskContext(_run_folder(target), _seconds(settings), begun, show, resume, _teller(notes, show))
+    context = TaskContext(run_folder(target), _seconds(settings), begun, show, resume, _teller(notes, show))
     outcome = task.train(paths, settings, context)
     result = TaskResult(
         task=task.name,
@@ -111,7 +112,7 @@ def _train(
         report=str(target / "report.html"),
     )
     _save(task, target, settings, paths, outcome, result)
-    shutil.rmtree(_run_folder(target))
+    shutil.rmtree(run_folder(target))
     return result.model_copy(update={"seconds": round(context.elapsed, 2)})
 
 
@@ -199,77 +200,39 @@ def load_task(task: Task, directory: str | Path) -> TaskModel:
 # -- unfinished runs ---------------------------------------------------------------------------------------------
 
 
-def _run_folder(target: Path) -> Path:
-    return target.with_name(target.name + ".run")
-
-
 def _holds_work(directory: Path) -> bool:
     """Whether a run has written more than its own description."""
     return directory.is_dir() and any(entry.name != "run.json" for entry in directory.iterdir())
 
 
 def _new_run(task: Task, paths: list[str], output: str | Path | None, settings: TaskSettings) -> Path:
-    target = Path(output).absolute() if output is not None else _free_name(task, paths)
-    directory = _run_folder(target)
-    with disk_errors(directory):
-        unfinished = directory.exists()
-    if unfinished:
-        raise OptionError(
-            f"an unfinished run is in {directory}; go on with --resume {target}, or delete that folder"
-        )
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise OptionError(f"{target} exists already; choose another folder with -o, or delete it first")
-    content = {"task": task.name, "paths": paths, "settings": settings.model_dump(mode="json")}
-    with folder_for(directory), disk_errors(directory):
-        directory.mkdir()
-    write_text(directory / "run.json", json.dumps(content, ensure_ascii=False, indent=2))
-    return target
-
-
-def _free_name(task: Task, paths: list[str]) -> Path:
     stem = Path(paths[0]).name.split(".")[0].strip("*?") if paths[0] != "-" else ""
-    name = f"{stem or 'examples'}-{task.name}"
-    base = Path("runs").absolute() / name
-    number, candidate = 2, base
-    while candidate.exists() or _run_folder(candidate).exists():
-        candidate = base.with_name(f"{name}-{number}")
-        number += 1
-    return candidate
+    target = Path(output or free_output(f"{stem or 'examples'}-{task.name}")).absolute()
+    begin(target, {"task": task.name, "paths": paths, "settings": settings.model_dump(mode="json")})
+    return target
 
 
 def unfinished_task(resume: str | Path) -> str | None:
     """Name of the task of an interrupted run; None when it is a run of another kind or none at all."""
     try:
-        content = json.loads((_run_folder(_target(Path(resume))) / "run.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        name = content_of(resumed(resume), RECORD).get("task")
+    except ModelError:
         return None
-    name = content.get("task") if isinstance(content, dict) else None
     return name if isinstance(name, str) else None
 
 
-def _target(resume: Path) -> Path:
-    resume = resume.absolute()
-    return resume.with_name(resume.name[: -len(".run")]) if resume.name.endswith(".run") else resume
-
-
 def _open_run(task: Task, resume: Path) -> tuple[Path, list[str], TaskSettings]:
-    target = _target(resume)
-    record = _run_folder(target) / "run.json"
-    if not record.is_file():
-        if (target / RECORD).is_file():
-            raise ModelError(f"{target} is complete; there is nothing to resume")
-        raise ModelError(f"no interrupted run in {_run_folder(target)}; train without --resume")
+    target = resumed(resume)
+    content = content_of(target, RECORD)
     try:
-        content = json.loads(record.read_text(encoding="utf-8"))
         if content["task"] != task.name:
-            raise ModelError(f"the run in {record.parent} is of the task {content['task']}, not {task.name}")
-        return (
-            target,
-            [str(path) for path in content["paths"]],
-            task.settings.model_validate(content["settings"]),
-        )
-    except (ValueError, KeyError, TypeError, ValidationError) as error:
-        raise ModelError(f"{record} is damaged; delete {record.parent} and train again") from error
+            raise ModelError(
+                f"the run in {run_folder(target)} is of the task {content['task']}, not {task.name}"
+            )
+        paths = [str(path) for path in content["paths"]]
+        return target, paths, task.settings.model_validate(content["settings"])
+    except (KeyError, TypeError, ValidationError) as error:
+        raise damaged(target) from error
 
 
 def _seconds(settings: TaskSettings) -> float:
