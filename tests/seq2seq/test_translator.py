@@ -86,6 +86,13 @@ def test_one_model_translates_both_ways(both):
         both.backward("fr")
 
 
+def test_half_a_character_is_left_out(both):
+    names = both.codec.tokenizer.token_bytes
+    half = next(number for number, data in enumerate(names) if data == "猫".encode()[:1])
+    whole = both.codec.tokenizer.encode("新").tolist()
+    assert both.codec.decode([half, *whole, half]) == "新"
+
+
 def test_texts_without_words_stay_and_order_is_kept(both):
     texts = ["", "12 + 3!", PAIRS[0].source, "***", PAIRS[20].source]
     found = both.translate(texts)

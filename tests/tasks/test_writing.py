@@ -206,3 +206,16 @@ def test_an_interrupted_run_is_resumed(tmp_path, base, facts, monkeypatch):
     resumed = wenmo.train_task("writing", resume=tmp_path / "parts", progress=False)
     assert resumed.scores == whole.scores
     assert main(["chat", resumed.model, "--message", "天", "--max-tokens", "2", "--quiet"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("steps", "said"), [(None, "A longer --budget would help."), (40, "It ended after 5 passes")]
+)
+def test_advice_names_what_ended_the_training(steps, said):
+    """More time is advised only where time was what ran out."""
+    from types import SimpleNamespace
+
+    from wenmo.conversation.verdict import _advice
+
+    tuned = SimpleNamespace(plan=SimpleNamespace(steps=steps), outcome=SimpleNamespace(epochs=5.1))
+    assert said in _advice(SimpleNamespace(tuned=tuned))

@@ -37,6 +37,8 @@ EPOCHS = 6.0
 """Most passes over the conversations when a trained model is fine-tuned."""
 SCRATCH_EPOCHS = 30.0
 """The same for a new model, which has everything to learn."""
+SPARE = 1.5
+"""Passes end the training, not the time, where they would take this much less than it: speeds vary."""
 FINE_TUNING_LR = 0.25
 """Peak learning rates of fine-tuning as a share of those a new model is trained with."""
 EVALUATIONS = 12
@@ -228,12 +230,12 @@ def _plan(
     speed = dial.measure_speed(copy.deepcopy(model), plan)
     tokens = sum(map(len, examples))
     left = max(seconds(), 1.0)
-    if settings.epochs is not None:
+    passes = settings.epochs or (EPOCHS if base is not None else SCRATCH_EPOCHS)
+    steps: int | None = None
+    limit: float | None = left
+    if settings.epochs is not None or SPARE * passes * tokens / speed < left:
         per_epoch = ConversationBatches(examples, tokens=batch_tokens, seed=settings.seed).batches_per_epoch
-        steps, limit = max(1, round(settings.epochs * per_epoch)), None
-    else:
-        most = EPOCHS if base is not None else SCRATCH_EPOCHS
-        steps, limit = None, min(left, most * tokens / speed * 1.15)
+        steps, limit = max(1, round(passes * per_epoch)), None
     scale = settings.lr_scale or (FINE_TUNING_LR if base is not None else 1.0)
     forward = 3.0 * speed
     valid_tokens = int(max(2_000.0, forward * (limit or left) / 10.0 / (EVALUATIONS + 2)))
@@ -251,9 +253,10 @@ def _plan(
 def _summary(
     model: NeuralLanguageModel, plan: TrainingPlan, batch_tokens: int, tokens: int, speed: float
 ) -> str:
-    time = plan.seconds if plan.seconds is not None else 0.0
-    epochs = time * speed / max(tokens, 1)
-    length = f"{plan.steps:,} steps" if plan.steps else f"{duration(time)}, at most {epochs:.1f} epochs"
+    steps = plan.steps * batch_tokens if plan.steps is not None else 0
+    time = plan.seconds if plan.seconds is not None else steps / speed
+    passes = f"about {time * speed / max(tokens, 1):.1f} passes in {duration(time)}"
+    length = f"{plan.steps:,} steps, {passes}" if plan.steps is not None else passes
     return (
         f"{model.architecture}: {quantity(model.num_parameters(), '')} parameters, {plan.optimizer}, batches of "
         f"{batch_tokens:,} tokens, {speed:,.0f} tokens/s, {length}; "

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from wenmo.conversation.course import Course
-from wenmo.conversation.finetuning import EPOCHS, SCRATCH_EPOCHS
 from wenmo.conversation.judging import Likelihood
 from wenmo.evaluation.verdict import BUDGET_ADVICE, overfitting_verdict
 
 METRIC = "bits_per_byte"
-ALL_PASSES = 0.8
-"""Share of the most passes from which on they, not the time, have ended the training."""
 COPYING = 0.1
 """A share of copied stretches this much above people's is told."""
 
@@ -90,8 +87,7 @@ def verdict_of(course: Course) -> str:
 
 def _advice(course: Course) -> str:
     """What is said of a loss that still fell: more time helps only where passes did not end the training."""
-    most = EPOCHS if course.before is not None else SCRATCH_EPOCHS
-    if course.tuned.outcome.epochs < ALL_PASSES * most:
+    if course.tuned.plan.steps is None:
         return BUDGET_ADVICE
     return (
         f"It ended after {course.tuned.outcome.epochs:.0f} passes (--epochs); more examples would help most."

@@ -69,8 +69,8 @@ class PairCodec:
         return TokenPairs(sources, targets)
 
     def decode(self, ids: Iterable[int]) -> str:
-        """Returns the text of target ids."""
-        return self.tokenizer.decode(ids).strip()
+        """Returns the text of target ids without bytes that make no whole character, as a raw model may write."""
+        return self.tokenizer.decode(ids).replace("\ufffd", "").strip()
 
 
 def _opened(text: str) -> str:

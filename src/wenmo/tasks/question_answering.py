@@ -146,6 +146,8 @@ class QuestionAnsweringTask(Task):
 
 
 TASK = QuestionAnsweringTask()
+FEW = 30
+"""Held-out questions of a FAQ below which its score says little."""
 _PER_SECOND = 60
 """Practice questions made for each second of the budget: more than a core reads."""
 _READING = 0.8
@@ -177,6 +179,7 @@ def _faq_outcome(
     verdict = (
         f"{scores['accuracy']:.1f} % of {how} found their answer, and {scores['refused']:.1f} % of the questions "
         "without a stored answer were refused."
+        + (f" So few ({asked}) say little: give each answer in several wordings." if asked < FEW else "")
     )
     return TaskOutcome(
         model=QuestionAnsweringModel(system),
