@@ -8,7 +8,7 @@ export PYTHON
 help:
 	@echo "make demo    train on real text and write new text, in Chinese and English (under 10 minutes)"
 	@echo "make applications"
-	@echo "             train and use the five applications on real text (about 15 minutes)"
+	@echo "             train and use the five applications on real text (about 7 minutes)"
 	@echo "make test    run the tests"
 	@echo "make lint    run ruff and mypy"
 	@echo "make bench   run all benchmarks and write docs/benchmarks.md"

@@ -34,6 +34,7 @@ def test_squad_is_read_and_wrong_places_are_mended_or_counted(tmp_path):
     examples = load_squad(squad(tmp_path / "q.json", qas), dropped)
     assert [example.texts for example in examples] == [["青海"], ["6300公里"], []]
     assert dropped.counts["answer not in its passage"] == 1 and dropped.counts["empty question"] == 1
+    assert dropped.mended == 1
     assert "q.json: 最深多少？" in dropped.places["answer not in its passage"][0]
     assert examples[0].group == "長江"
 

@@ -70,6 +70,8 @@ def test_what_is_named_is_a_file_where_there_is_one(tmp_path):
     found = given_documents([str(path), "电脑的键盘", "Is this a text?"], [])
     assert found.texts == ["电脑的键盘", "Is this a text?", "酒店的早餐"]
     assert found.sources[:2] == ["", ""] and "notes.txt" in found.sources[2]
+    with pytest.raises(InputError, match=r"there is no file /nowhere/letters\.euc"):
+        given_documents(["/nowhere/letters.euc"], [])
     with pytest.raises(InputError, match=r"there is no file nothing\.txt"):
         given_documents(["nothing.txt"], [])
     with pytest.raises(OptionError, match="no text"):

@@ -107,6 +107,10 @@ def gather_material(
         material.notes.extend(
             f"left out: {reason} (first in {places[0]})" for reason, places in part.dropped.places.items()
         )
+        if part.dropped.mended:
+            material.notes.append(
+                f"{part.dropped.mended:,} answers stand at another place than their file says; the nearest one was taken"
+            )
         for reason, count in part.dropped.counts.items():
             material.dropped[reason] = material.dropped.get(reason, 0) + count
     train = _distinct(train, material.dropped)

@@ -162,7 +162,10 @@ def given_documents(texts: Sequence[str], files: Sequence[str | Path], **options
             if text != "-" and (Path(text) / "task.json").is_file():
                 raise OptionError(f"{text} is a model; give it with --model, and the texts beside it")
             paths.append(text)
-        elif " " not in text and text.lower().endswith((".txt", ".md", ".gz", *TABLES)):
+        elif " " not in text and (
+            text.startswith(("/", "./", "../", "~/"))
+            or text.lower().endswith((".txt", ".md", ".gz", *TABLES))
+        ):
             raise InputError(f"there is no file {text}")
         else:
             written.append(text)
