@@ -109,7 +109,7 @@ def gather_material(
         )
         if part.dropped.mended:
             material.notes.append(
-                f"{part.dropped.mended:,} answers stand at another place than their file says; the nearest one was taken"
+                f"{part.dropped.mended:,} answers stand elsewhere than their file says; the nearest place was taken"
             )
         for reason, count in part.dropped.counts.items():
             material.dropped[reason] = material.dropped.get(reason, 0) + count
