@@ -31,6 +31,7 @@ def test_every_kind_gives_the_same_rows(tmp_path, kind):
     table = read_table([write(tmp_path / f"rows.{kind}", kind)])
     assert table.columns == ("text", "label")
     assert [row.values for row in table.rows] == ROWS
+    assert not table.plain
     assert table.rows[1].place.endswith(f"rows.{kind}, line {3 if kind in ('csv', 'tsv') else 2}")
 
 
@@ -50,6 +51,7 @@ def test_plain_text_has_a_row_for_each_line(tmp_path):
     path.write_bytes(gzip.compress("第一行\r\n\r\n second line \n".encode()))
     table = read_table([path])
     assert [(row.text("text"), row.line) for row in table.rows] == [("第一行", 1), ("second line", 3)]
+    assert table.plain
 
 
 def test_a_table_without_header_has_numbered_columns(tmp_path):

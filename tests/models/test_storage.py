@@ -182,3 +182,9 @@ def test_pickles_are_not_read(saved):
     (saved / "pytorch_model.bin").write_bytes(b"\x80\x04.")
     with pytest.raises(ModelError, match=r"pytorch_model\.bin may be a pickle"):
         load_model(saved)
+
+
+def test_an_application_is_told_from_a_language_model(tmp_path):
+    (tmp_path / "task.json").write_text("{}")
+    with pytest.raises(ModelError, match="holds an application, not a language model"):
+        load_model(tmp_path)

@@ -43,6 +43,7 @@ def bad(folder):
             "too many to learn",
         ),
         (file("lines.txt", "no label here\nnor here\n"), {}, "holds no labels"),
+        (file("unlabelled.csv", "text\nno label here\n"), {}, "no column holds the label"),
         (
             file("empty_labels.csv", "text,label\n" + "\n".join(f"text {i}," for i in range(30))),
             {},

@@ -72,7 +72,7 @@ def read_examples(
         columns = {"text": TEXT_COLUMN, "label": LABEL_COLUMN}
     else:
         table = read_table(paths, encoding=encoding)
-        if table.columns == (TEXT_COLUMN,):
+        if table.plain:
             table = _by_line(table, str(paths[0]))
         roles = [
             Role("label", "--label-field", LABEL_NAMES, "label"),

@@ -62,12 +62,14 @@ class Table:
         rows: Every row that could be read.
         dropped: Reason -> number of rows or lines that could not.
         notes: What was found out or left out, a sentence each.
+        plain: Whether all files are plain text, whose rows are lines.
     """
 
     columns: tuple[str, ...] = ()
     rows: list[Row] = field(default_factory=list)
     dropped: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
+    plain: bool = False
 
     def drop(self, reason: str, place: str) -> None:
         """Counts what is left out; the first place of each reason is noted."""
@@ -109,6 +111,7 @@ def read_table(
         lost = "".join(f"; {count} lines: {reason}" for reason, count in table.dropped.items())
         raise InputError(f"{', '.join(map(str, paths))}: there are no rows in it{lost}")
     table.columns = tuple(columns)
+    table.plain = all(source.kind == "text" for source in found.sources)
     return table
 
 

@@ -80,6 +80,10 @@ def load_model(directory: str | Path, device: str | torch.device = "cpu") -> Loa
         return _load_own(folder, device)
     if (folder / "config.json").exists():
         return _load_foreign(folder, device)
+    if (folder / "task.json").exists():
+        raise ModelError(
+            f"{folder} holds an application, not a language model; its README.md says what it is for"
+        )
     raise ModelError(f"{folder} is not a model directory: it has neither wenmo.json nor config.json")
 
 
