@@ -88,7 +88,7 @@ def load_model(directory: str | Path, device: str | torch.device = "cpu") -> Loa
 
 
 def _load_own(folder: Path, device: str | torch.device) -> LoadedModel:
-    data = _read_json(folder / "wenmo.json")
+    data = read_json(folder / "wenmo.json")
     found = data.get("format_version")
     if found != FORMAT_VERSION:
         raise ModelError(
@@ -121,7 +121,7 @@ def _load_own(folder: Path, device: str | torch.device) -> LoadedModel:
 
 
 def _load_foreign(folder: Path, device: str | torch.device) -> LoadedModel:
-    data = _read_json(folder / "config.json")
+    data = read_json(folder / "config.json")
     kind = str(data.get("model_type"))
     if kind.startswith("wenmo-"):
         raise ModelError(f"{folder / 'wenmo.json'} is missing; copy the whole model directory")
@@ -161,7 +161,12 @@ def _load_tokenizer(folder: Path, model: LanguageModel) -> Tokenizer:
     return tokenizer
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """Reads a JSON object of a model directory.
+
+    Raises:
+        ModelError: When it is missing, damaged or no object.
+    """
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -179,7 +184,7 @@ def _read_tensors(folder: Path) -> dict[str, Tensor]:
     index = folder / "model.safetensors.index.json"
     paths = [single]
     if not single.exists() and index.exists():
-        shards = _read_json(index).get("weight_map")
+        shards = read_json(index).get("weight_map")
         if not isinstance(shards, dict):
             raise ModelError(f"{index} is damaged: 'weight_map' is missing; copy the model again")
         paths = [folder / checked_name(str(name)) for name in sorted(set(shards.values()))]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -15,7 +13,7 @@ from wenmo.seq2seq.batches import PairBatches, TokenPairs
 from wenmo.seq2seq.objective import pair_loss
 from wenmo.seq2seq.plan import PairPlan
 from wenmo.seq2seq.registry import build_model, parse_config
-from wenmo.training.optimisation import build_optimizers
+from wenmo.training.budget import median_step
 
 SHAPES = (
     (2, 64, 4, 128),
@@ -197,22 +195,12 @@ def estimate(model: Seq2SeqModel, train: TokenPairs, plan: PairPlan, steps: int 
         plan: The numbers of the training.
         steps: Steps that are measured.
     """
-    optimizers = build_optimizers(
-        model, plan.optimizer, lr=plan.lr * 1e-3, muon_lr=plan.muon_lr * 1e-3, weight_decay=0.0
-    )
     batches = PairBatches(train, plan.batch_tokens, plan.seed)
-    times: list[float] = []
-    model.train()
-    for _ in range(steps + 1):
-        started = time.perf_counter()
+
+    def backward() -> None:
         pair_loss(model, batches.next().to(model.device), plan.label_smoothing).backward()  # type: ignore[no-untyped-call]
-        for optimizer in optimizers:
-            optimizer.step()
-            optimizer.zero_grad()
-        if model.device.type == "cuda":
-            torch.cuda.synchronize()
-        times.append(time.perf_counter() - started)
-    step = statistics.median(times[1:]) * (2.0 if plan.rdrop else 1.0)
+
+    step = median_step(model, plan, backward, steps) * (2.0 if plan.rdrop else 1.0)
     done = plan.steps if plan.steps is not None else (plan.seconds or 0.0) / step
     # Weights, gradients, two moments, the average and the best weights; about 40 vectors per layer and token.
     numbers = sum(p.numel() for p in model.parameters())

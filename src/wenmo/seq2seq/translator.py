@@ -17,6 +17,7 @@ from torch import Tensor
 from wenmo.errors import ModelError, OptionError
 from wenmo.files import write_text
 from wenmo.models.saving import write_tensors
+from wenmo.models.storage import read_json
 from wenmo.progress import track
 from wenmo.seq2seq.base import Seq2SeqModel
 from wenmo.seq2seq.batches import padded
@@ -222,12 +223,7 @@ class Translator:
 
 
 def _read_facts(path: Path) -> dict[str, Any]:
-    try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ModelError(f"cannot read {path}: {error.strerror}; copy the whole model directory") from error
-    except ValueError as error:
-        raise ModelError(f"{path} is damaged ({error}); copy the model again") from error
+    facts = read_json(path)
     kinds = {
         "model": dict,
         "languages": list,
@@ -236,7 +232,7 @@ def _read_facts(path: Path) -> dict[str, Any]:
         "ratio": float,
         "longest": int,
     }
-    if not isinstance(facts, dict) or facts.get("format_version") != FORMAT_VERSION:
+    if facts.get("format_version") != FORMAT_VERSION:
         raise ModelError(f"{path} is damaged or of another version of wenmo; train again")
     for name, kind in kinds.items():
         if not isinstance(facts.get(name), kind):

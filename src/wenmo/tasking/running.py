@@ -171,11 +171,10 @@ def read_record(directory: str | Path) -> dict[str, Any]:
     if not path.is_file():
         kind = "a language model" if (folder / "wenmo.json").exists() else "no model"
         raise ModelError(f"{folder} holds {kind}, not a trained task; train one with: wenmo train --task")
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path} is damaged ({error}); copy the model again") from error
-    if not isinstance(record, dict) or not isinstance(record.get("task"), str):
+    from wenmo.models.storage import read_json
+
+    record = read_json(path)
+    if not isinstance(record.get("task"), str):
         raise ModelError(f"{path} is damaged: 'task' is missing; copy the model again")
     if record.get("format_version") != FORMAT_VERSION:
         raise ModelError(

@@ -10,9 +10,11 @@ import re
 import shutil
 import statistics
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import log2
 from pathlib import Path
+from typing import Literal, Protocol
 
 import torch
 
@@ -20,7 +22,7 @@ from wenmo.config import ModelSettings, TrainingSettings
 from wenmo.errors import OptionError
 from wenmo.models.base import NeuralLanguageModel
 from wenmo.training.objective import CHUNK_ELEMENTS, computing, linear_cross_entropy
-from wenmo.training.optimisation import build_optimizers, prefers_muon
+from wenmo.training.optimisation import Optimisable, build_optimizers, prefers_muon
 from wenmo.training.plan import TrainingPlan
 
 _UNITS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
@@ -189,14 +191,9 @@ def training_memory(model: NeuralLanguageModel, plan: TrainingPlan) -> float:
 
 def measure_speed(model: NeuralLanguageModel, plan: TrainingPlan, steps: int = 3) -> float:
     """Trains a throwaway model for a few steps and returns its speed in tokens per second (the median step's)."""
-    optimizers = build_optimizers(
-        model, plan.optimizer, lr=plan.lr * 1e-3, muon_lr=plan.muon_lr * 1e-3, weight_decay=0.0
-    )
     ids = torch.randint(model.vocab_size, (plan.micro_rows, plan.context + 1), device=model.device)
-    times: list[float] = []
-    model.train()
-    for _ in range(steps + 1):
-        started = time.perf_counter()
+
+    def backward() -> None:
         for _ in range(max(1, plan.rows // plan.micro_rows)):
             with computing(model.device.type, plan.precision):
                 hidden, _ = model.hidden(ids[:, :-1], need_state=False)
@@ -204,13 +201,61 @@ def measure_speed(model: NeuralLanguageModel, plan: TrainingPlan, steps: int = 3
                 hidden = hidden.bfloat16()
             loss = linear_cross_entropy(hidden, model.output_weight, ids[:, 1:])
             loss.backward()  # type: ignore[no-untyped-call]
+
+    return plan.rows * plan.context / median_step(model, plan, backward, steps)
+
+
+class Rates(Protocol):
+    """What a measured step needs of a plan."""
+
+    @property
+    def optimizer(self) -> Literal["muon", "adamw", "sgd"]:
+        """Which optimiser takes the steps."""
+
+    @property
+    def lr(self) -> float:
+        """Peak learning rate."""
+
+    @property
+    def muon_lr(self) -> float:
+        """Peak learning rate of Muon."""
+
+
+class Trainable(Optimisable, Protocol):
+    """A model that a measured step can be taken with."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+
+    def train(self, mode: bool = True) -> object:
+        """Switches to training mode."""
+
+
+def median_step(model: Trainable, plan: Rates, backward: Callable[[], None], steps: int = 3) -> float:
+    """Takes a few optimiser steps with a throwaway model and returns the seconds of the median one.
+
+    Args:
+        model: The model; its weights change a little.
+        plan: The optimiser and its rates, of which a thousandth is used.
+        backward: Back-propagates the loss of one batch.
+        steps: Steps that count; one more is taken first.
+    """
+    optimizers = build_optimizers(
+        model, plan.optimizer, lr=plan.lr * 1e-3, muon_lr=plan.muon_lr * 1e-3, weight_decay=0.0
+    )
+    times: list[float] = []
+    model.train()
+    for _ in range(steps + 1):
+        started = time.perf_counter()
+        backward()
         for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad()
         if model.device.type == "cuda":
             torch.cuda.synchronize()
         times.append(time.perf_counter() - started)
-    return plan.rows * plan.context / statistics.median(times[1:])
+    return statistics.median(times[1:])
 
 
 def bfloat16_pays(model: NeuralLanguageModel, machine: Machine) -> bool:
