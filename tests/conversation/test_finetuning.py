@@ -11,7 +11,7 @@ from wenmo.errors import Interrupted, ModelError
 from wenmo.models.mixture import MixtureModel
 from wenmo.models.ngram import NgramConfig, NgramModel
 from wenmo.models.storage import save_model
-from wenmo.training import budget as dial
+from wenmo.training import hardware
 from wenmo.training.trainer import BatchTrainer
 
 FACTS = {"小梅": "北京", "老王": "上海", "小李": "西安", "Anna": "Paris", "Tom": "London", "Eva": "Rome"}
@@ -58,7 +58,7 @@ def test_answers_are_learned_from_every_family(base, tmp_path):
 @pytest.mark.parametrize("scratch", [False, True])
 def test_an_interrupted_training_is_gone_on_with_bitwise(base, tmp_path, monkeypatch, scratch):
     # The number format is measured; on a busy machine two runs may choose differently.
-    monkeypatch.setattr(dial, "measure_machine", lambda device: dial.Machine(device, 1e10, 1.0))
+    monkeypatch.setattr(hardware, "measure_machine", lambda device: hardware.Machine(device, 1e10, 1.0))
     start = None if scratch else base
     whole = tune(start, tmp_path / "whole")
     original, steps = BatchTrainer._step, []

@@ -184,11 +184,11 @@ def test_transformers_opens_the_folder_and_ends_where_we_do(learned):
 
 
 def test_an_interrupted_run_is_resumed(tmp_path, base, facts, monkeypatch):
-    from wenmo.training import budget as dial
+    from wenmo.training import hardware
     from wenmo.training.trainer import BatchTrainer
 
     # The number format is measured; on a busy machine two runs may choose differently.
-    monkeypatch.setattr(dial, "measure_machine", lambda device: dial.Machine(device, 1e10, 1.0))
+    monkeypatch.setattr(hardware, "measure_machine", lambda device: hardware.Machine(device, 1e10, 1.0))
     settings = {"from_model": base, "epochs": 3, "batch_tokens": 64, "prompt": "{title}{number}", "seed": 3}
     whole = wenmo.train_task("writing", facts, tmp_path / "whole", progress=False, **settings)
     original, steps = BatchTrainer._step, []

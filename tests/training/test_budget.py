@@ -1,5 +1,4 @@
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -7,7 +6,7 @@ from wenmo.config import ModelSettings, TrainingSettings
 from wenmo.errors import OptionError
 from wenmo.models.base import NeuralLanguageModel
 from wenmo.models.registry import build_config, build_model
-from wenmo.training import budget
+from wenmo.training import budget, hardware
 
 
 @pytest.mark.parametrize(
@@ -56,7 +55,7 @@ def tiny() -> NeuralLanguageModel:
 def plan_of(**settings: object) -> budget.TrainingPlan:
     return budget.resolve_plan(
         tiny(), TrainingSettings(**settings), context=8, batch_tokens=64, weight_decay=0.3, seconds=10.0,
-        steps=None, valid_tokens=50, machine=budget.Machine("cpu", 1e11, 0.25),
+        steps=None, valid_tokens=50, machine=hardware.Machine("cpu", 1e11, 0.25),
     )  # fmt: skip
 
 
@@ -79,22 +78,8 @@ def test_settings_override_the_derived_plan() -> None:
         plan_of(batch_tokens=8, micro_batch_tokens=16)
 
 
-def test_speed_and_memory_are_measured() -> None:
-    machine = budget.measure_machine("cpu", seconds=0.01)
-    assert machine.flops > 1e6 and machine.bf16_ratio > 0
-    model = tiny()
-    before = [p.clone() for p in model.parameters()]
-    assert budget.measure_speed(model, plan_of(), steps=1) > 0
-    assert len(before) == len(list(model.parameters()))
+def test_training_needs_more_memory_than_its_weights_and_their_moments() -> None:
     assert budget.training_memory(tiny(), plan_of()) > 24 * tiny().num_parameters()
-    assert budget.available_memory("cpu") > 0
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
-def test_a_missing_gpu_is_refused_by_name() -> None:
-    assert budget.choose_device("auto") == "cpu"
-    with pytest.raises(OptionError, match=r"--training\.device"):
-        budget.choose_device("cuda")
 
 
 def test_context_follows_the_text_and_the_time() -> None:

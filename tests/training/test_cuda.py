@@ -11,7 +11,7 @@ from texts import documents
 from wenmo.api import load
 from wenmo.config import ModelSettings, Recipe, TokenizerSettings, TrainingSettings
 from wenmo.models.likelihood import score_stream
-from wenmo.training import budget as dial
+from wenmo.training import hardware
 from wenmo.training.trainer import Trainer
 from wenmo.workflow import train
 
@@ -42,7 +42,7 @@ def test_losses_agree_with_the_cpu(architecture: str, precision: str, tmp_path: 
 
 @pytest.mark.parametrize("compiled", [False, True])
 def test_a_resumed_run_goes_on(compiled: bool, tmp_path: Path) -> None:
-    if compiled and dial.compiler("cuda") is None:
+    if compiled and hardware.compiler("cuda") is None:
         pytest.skip("torch.compile needs a C compiler")
     options = {"precision": "bf16", "compile": compiled, "dropout": 0.1}
     first = on_gpu(tmp_path, "transformer", **options)
@@ -80,7 +80,7 @@ def test_scores_and_states_agree_with_the_cpu(architecture: str, tmp_path: Path)
 
 
 def test_bfloat16_is_chosen_where_it_is_faster() -> None:
-    machine = dial.measure_machine("cuda")
+    machine = hardware.measure_machine("cuda")
     assert machine.flops > 1e11
     if torch.cuda.get_device_capability()[0] >= 8:
         assert machine.bf16_ratio > 1.2

@@ -12,7 +12,8 @@ from torch.nn.functional import cross_entropy
 
 from wenmo.models.storage import load_model, save_model
 from wenmo.training import budget as dial
-from wenmo.training.budget import Machine
+from wenmo.training import hardware
+from wenmo.training.hardware import Machine
 from wenmo.training.objective import linear_cross_entropy
 
 
@@ -129,16 +130,16 @@ def test_speed_is_measured_in_the_precision_of_the_plan(
         seen.append(hidden.dtype)
         return linear_cross_entropy(hidden, weight, targets)
 
-    monkeypatch.setattr(dial, "linear_cross_entropy", linear)
+    monkeypatch.setattr(hardware, "linear_cross_entropy", linear)
     for precision, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
         trainer = make_trainer(tmp_path, precision=precision)
-        assert dial.measure_speed(trainer.model, trainer.plan, steps=1) > 0
+        assert hardware.measure_speed(trainer.model, trainer.plan, steps=1) > 0
         assert set(seen) == {dtype}
         seen.clear()
 
 
 def test_a_product_of_matrices_is_timed_in_both_formats() -> None:
-    machine = dial.measure_machine("cpu", seconds=0.01)
+    machine = hardware.measure_machine("cpu", seconds=0.01)
     assert machine.flops > 1e8 and machine.bf16_ratio > 0
 
 

@@ -29,6 +29,7 @@ from wenmo.models.registry import build_model, parse_config
 from wenmo.progress import duration, quantity
 from wenmo.tokenization.tokenizer import Tokenizer
 from wenmo.training import budget as dial
+from wenmo.training import hardware
 from wenmo.training.outcome import TrainingOutcome
 from wenmo.training.plan import TrainingPlan
 from wenmo.training.trainer import BatchTrainer
@@ -130,7 +131,7 @@ def fine_tune(
         encoded = encode_conversations(tokenizer, train, context, progress=progress)
     held_out = encode_conversations(tokenizer, valid, context).examples
     _tell_cuts(encoded, context, model_of_base, say)
-    machine = dial.measure_machine(dial.choose_device("auto"))
+    machine = hardware.measure_machine(hardware.choose_device("auto"))
     record = directory / DECISION
     if record.is_file() and (directory / CHECKPOINT).is_file():
         model, plan, batch_tokens = _read_decision(record)
@@ -211,7 +212,7 @@ def _plan(
     base: Base | None,
     context: int,
     batch_tokens: int,
-    machine: dial.Machine,
+    machine: hardware.Machine,
     seconds: Callable[[], float],
 ) -> tuple[TrainingPlan, float]:
     width = min(max(map(len, examples)), context)
@@ -221,13 +222,13 @@ def _plan(
         seconds=0.0, steps=None, valid_tokens=0, machine=machine,
     )  # fmt: skip
     memory = dial.training_memory(model, plan)
-    available = dial.available_memory(machine.device)
+    available = hardware.available_memory(machine.device)
     if memory > available:
         raise ResourceError(
             f"training {quantity(model.num_parameters(), '')} parameters needs {quantity(memory, 'B')} of memory "
             f"and {quantity(available, 'B')} is free; choose a smaller --batch-tokens or --size"
         )
-    speed = dial.measure_speed(copy.deepcopy(model), plan)
+    speed = hardware.measure_speed(copy.deepcopy(model), plan)
     tokens = sum(map(len, examples))
     left = max(seconds(), 1.0)
     passes = settings.epochs or (EPOCHS if base is not None else SCRATCH_EPOCHS)

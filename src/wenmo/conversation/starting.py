@@ -21,6 +21,7 @@ from wenmo.models.storage import load_model
 from wenmo.tokenization.tokenizer import Tokenizer
 from wenmo.tokenization.training import train_tokenizer
 from wenmo.training import budget as dial
+from wenmo.training import hardware
 
 COVERED = 95
 """The context is made long enough for this share of the conversations, in percent."""
@@ -124,7 +125,7 @@ def new_model(
     context: int,
     tokens: int,
     size: str | None,
-    machine: dial.Machine,
+    machine: hardware.Machine,
     seconds: float,
     seed: int,
 ) -> NeuralLanguageModel:

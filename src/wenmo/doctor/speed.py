@@ -12,7 +12,7 @@ from wenmo.doctor.report import Speed
 
 def measure() -> Speed:
     """Measures the device that `wenmo train` would take, in about three seconds."""
-    from wenmo.training.budget import choose_device, measure_machine
+    from wenmo.training.hardware import choose_device, measure_machine
 
     device = choose_device("auto")
     machine = measure_machine(device)

@@ -37,7 +37,7 @@ from wenmo.seq2seq.scores import chrf
 from wenmo.seq2seq.search import search_all
 from wenmo.seq2seq.training import CHECKPOINT, PairOutcome, PairTrainer
 from wenmo.seq2seq.translator import Translator
-from wenmo.training.budget import choose_device, measure_machine
+from wenmo.training.hardware import choose_device, measure_machine
 
 RESOLVED = "fit.json"
 """Shape and plan of an unfinished run, beside its checkpoint."""

@@ -13,7 +13,7 @@ from wenmo.seq2seq.batches import PairBatches, TokenPairs
 from wenmo.seq2seq.objective import pair_loss
 from wenmo.seq2seq.plan import PairPlan
 from wenmo.seq2seq.registry import build_model, parse_config
-from wenmo.training.budget import median_step
+from wenmo.training.hardware import median_step
 
 SHAPES = (
     (2, 64, 4, 128),

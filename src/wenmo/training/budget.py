@@ -5,24 +5,15 @@ The laws here were fitted on this project's own experiments (docs/lab.md): each 
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import statistics
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from math import log2
-from pathlib import Path
-from typing import Literal, Protocol
-
-import torch
 
 from wenmo.config import ModelSettings, TrainingSettings
 from wenmo.errors import OptionError
 from wenmo.models.base import NeuralLanguageModel
-from wenmo.training.objective import CHUNK_ELEMENTS, computing, linear_cross_entropy
-from wenmo.training.optimisation import Optimisable, build_optimizers, prefers_muon
+from wenmo.training.hardware import Machine, compiler
+from wenmo.training.objective import CHUNK_ELEMENTS
+from wenmo.training.optimisation import prefers_muon
 from wenmo.training.plan import TrainingPlan
 
 _UNITS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
@@ -41,63 +32,6 @@ def parse_duration(text: str) -> float:
     if seconds <= 0:
         raise OptionError(f"--budget {text!r} must be more than zero")
     return seconds
-
-
-@dataclass(frozen=True)
-class Machine:
-    """What this machine can do, measured in a second.
-
-    Attributes:
-        device: `cpu` or `cuda`.
-        flops: Multiply-adds counted twice per second in float32 matrix products of a small model's shape.
-        bf16_ratio: Speed of bfloat16 products relative to float32.
-    """
-
-    device: str
-    flops: float
-    bf16_ratio: float
-
-
-def measure_machine(device: str, seconds: float = 0.25) -> Machine:
-    """Times matrix products on a device: of a small model's shape on a CPU, of a batch's on a GPU.
-
-    A GPU is asked for products that are long beside the time to start them; small ones would all seem equally fast,
-    whatever their number format.
-    """
-    rows, inner, columns, repeats = (8192, 1024, 4096, 4) if device == "cuda" else (512, 256, 1024, 1)
-
-    def rate(dtype: torch.dtype) -> float:
-        a = torch.randn(rows, inner, device=device, dtype=dtype)
-        b = torch.randn(inner, columns, device=device, dtype=dtype)
-        times: list[float] = []
-        started = time.perf_counter()
-        while len(times) < 3 or time.perf_counter() - started < seconds:
-            begin = time.perf_counter()
-            for _ in range(repeats):
-                a @ b
-            if device == "cuda":
-                torch.cuda.synchronize()
-            times.append(time.perf_counter() - begin)
-        return 2.0 * rows * inner * columns * repeats / statistics.median(times[1:])
-
-    fp32, bf16 = rate(torch.float32), rate(torch.bfloat16)
-    return Machine(device, fp32, bf16 / fp32)
-
-
-def choose_device(wanted: str) -> str:
-    """Resolves `auto`, and refuses a device that is not there.
-
-    Raises:
-        OptionError: When CUDA was asked for and cannot be used.
-    """
-    available = torch.cuda.is_available()
-    if wanted == "auto":
-        return "cuda" if available else "cpu"
-    if wanted == "cuda" and not available:
-        raise OptionError(
-            "--training.device cuda: no CUDA GPU can be used here; leave it out to train on the CPU"
-        )
-    return wanted
 
 
 EFFICIENCY = {"transformer": 0.5, "lstm": 0.45, "gru": 0.4, "rnn": 0.4}
@@ -165,17 +99,6 @@ def regularisation(epochs: float, architecture: str) -> tuple[float, float]:
     return round(most * strength, 2), 0.1 + 0.9 * strength
 
 
-def available_memory(device: str) -> float:
-    """Free memory in bytes of a device (`cpu`: of the machine)."""
-    if device == "cuda":
-        return float(torch.cuda.mem_get_info()[0])
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        return 1024.0 * next(float(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
-    except (OSError, StopIteration):
-        return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-
-
 def training_memory(model: NeuralLanguageModel, plan: TrainingPlan) -> float:
     """Estimates the bytes that training needs.
 
@@ -187,75 +110,6 @@ def training_memory(model: NeuralLanguageModel, plan: TrainingPlan) -> float:
     activations = 4.0 * 24.0 * layers * model.output_weight.shape[1] * plan.micro_rows * plan.context
     logits = 3.0 * 4.0 * CHUNK_ELEMENTS.get(model.device.type, CHUNK_ELEMENTS["cpu"])
     return states + activations + logits + 64e6
-
-
-def measure_speed(model: NeuralLanguageModel, plan: TrainingPlan, steps: int = 3) -> float:
-    """Trains a throwaway model for a few steps and returns its speed in tokens per second (the median step's)."""
-    ids = torch.randint(model.vocab_size, (plan.micro_rows, plan.context + 1), device=model.device)
-
-    def backward() -> None:
-        for _ in range(max(1, plan.rows // plan.micro_rows)):
-            with computing(model.device.type, plan.precision):
-                hidden, _ = model.hidden(ids[:, :-1], need_state=False)
-            if plan.precision == "bf16":
-                hidden = hidden.bfloat16()
-            loss = linear_cross_entropy(hidden, model.output_weight, ids[:, 1:])
-            loss.backward()  # type: ignore[no-untyped-call]
-
-    return plan.rows * plan.context / median_step(model, plan, backward, steps)
-
-
-class Rates(Protocol):
-    """What a measured step needs of a plan."""
-
-    @property
-    def optimizer(self) -> Literal["muon", "adamw", "sgd"]:
-        """Which optimiser takes the steps."""
-
-    @property
-    def lr(self) -> float:
-        """Peak learning rate."""
-
-    @property
-    def muon_lr(self) -> float:
-        """Peak learning rate of Muon."""
-
-
-class Trainable(Optimisable, Protocol):
-    """A model that a measured step can be taken with."""
-
-    @property
-    def device(self) -> torch.device:
-        """Where the parameters are."""
-
-    def train(self, mode: bool = True) -> object:
-        """Switches to training mode."""
-
-
-def median_step(model: Trainable, plan: Rates, backward: Callable[[], None], steps: int = 3) -> float:
-    """Takes a few optimiser steps with a throwaway model and returns the seconds of the median one.
-
-    Args:
-        model: The model; its weights change a little.
-        plan: The optimiser and its rates, of which a thousandth is used.
-        backward: Back-propagates the loss of one batch.
-        steps: Steps that count; one more is taken first.
-    """
-    optimizers = build_optimizers(
-        model, plan.optimizer, lr=plan.lr * 1e-3, muon_lr=plan.muon_lr * 1e-3, weight_decay=0.0
-    )
-    times: list[float] = []
-    model.train()
-    for _ in range(steps + 1):
-        started = time.perf_counter()
-        backward()
-        for optimizer in optimizers:
-            optimizer.step()
-            optimizer.zero_grad()
-        if model.device.type == "cuda":
-            torch.cuda.synchronize()
-        times.append(time.perf_counter() - started)
-    return statistics.median(times[1:])
 
 
 def bfloat16_pays(model: NeuralLanguageModel, machine: Machine) -> bool:
@@ -276,15 +130,6 @@ def compiling_pays(model: NeuralLanguageModel, machine: Machine, seconds: float 
     if machine.device != "cuda" or model.architecture != "transformer" or not compiler("cuda"):
         return False
     return seconds is None or seconds >= COMPILING_SECONDS
-
-
-def compiler(device: str) -> str | None:
-    """Path of the compiler that torch.compile calls: for C on CUDA, for C++ on a CPU; None where there is none."""
-    variable, names = (
-        ("CC", ("gcc", "clang", "cc")) if device == "cuda" else ("CXX", ("g++", "clang++", "c++"))
-    )
-    wanted = os.environ.get(variable)
-    return next((path for name in ((wanted,) if wanted else names) if (path := shutil.which(name))), None)
 
 
 def resolve_plan(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from wenmo.config import ModelSettings, Recipe, TrainingSettings
 from wenmo.errors import OptionError
 from wenmo.training import budget as dial
+from wenmo.training import hardware
 from wenmo.workflow.members import member_names
 
 _RECURRENT = {"lstm", "gru", "rnn"}
@@ -43,8 +44,8 @@ def check_recipe(recipe: Recipe) -> Recipe:
         raise OptionError(
             "--size, --model.layers and --model.width shape a neural model, and none is trained here"
         )
-    device = dial.choose_device(training.device)
-    if training.compile == "on" and dial.compiler(device) is None:
+    device = hardware.choose_device(training.device)
+    if training.compile == "on" and hardware.compiler(device) is None:
         raise OptionError(
             f"--training.compile on needs a {'C' if device == 'cuda' else 'C++'} compiler, and none is found here; "
             "install gcc or leave it out"

@@ -18,6 +18,7 @@ from wenmo.models.registry import build_config, build_model
 from wenmo.models.sizes import parse_size
 from wenmo.progress import duration, quantity
 from wenmo.training import budget as dial
+from wenmo.training import hardware
 from wenmo.training.plan import TrainingPlan
 from wenmo.workflow.texts import Texts
 
@@ -79,7 +80,7 @@ class Shape:
 
 
 def decide(
-    architecture: str, recipe: Recipe, texts: Texts, machine: dial.Machine, seconds: float, seed: int
+    architecture: str, recipe: Recipe, texts: Texts, machine: hardware.Machine, seconds: float, seed: int
 ) -> Shape:
     """Derives size, shape and plan of a neural model from the text, the machine and the time.
 
@@ -127,14 +128,14 @@ def decide(
             seconds=seconds if timed else None, steps=steps, valid_tokens=0, machine=machine,
         )  # fmt: skip
         memory = dial.training_memory(model, plan)
-        available = dial.available_memory(machine.device)
+        available = hardware.available_memory(machine.device)
         if memory > available:
             raise ResourceError(
                 f"training a {architecture} of {quantity(model.num_parameters(), '')} parameters needs "
                 f"{quantity(memory, 'B')} of memory and {quantity(available, 'B')} is free; "
                 "choose a smaller --size or --training.micro-batch-tokens"
             )
-        speed = dial.measure_speed(model.to(machine.device), plan)
+        speed = hardware.measure_speed(model.to(machine.device), plan)
         actual = model.num_parameters()
         if attempt or pinned is not None or 0.67 < speed * 6.0 * parameters / rate < 1.5:
             break

@@ -16,7 +16,7 @@ from wenmo.models.registry import parse_config
 from wenmo.models.storage import load_model, save_model
 from wenmo.progress import quantity, track
 from wenmo.tokenization.stream import shuffled, spread
-from wenmo.training import budget as dial
+from wenmo.training import hardware
 from wenmo.training.outcome import CurveRow, Stopped
 from wenmo.training.plan import TrainingPlan
 from wenmo.training.trainer import Trainer
@@ -105,7 +105,7 @@ def train_neural(
     name: str,
     run: Run,
     texts: Texts,
-    machine: dial.Machine,
+    machine: hardware.Machine,
     clock: Clock,
     waiting: int,
     number: int,

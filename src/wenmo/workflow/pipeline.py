@@ -15,6 +15,7 @@ from wenmo.errors import Interrupted, OptionError, ResourceError, WenmoError
 from wenmo.models.ngram import NgramModel
 from wenmo.progress import duration, quantity
 from wenmo.training import budget as dial
+from wenmo.training import hardware
 from wenmo.workflow import reporting
 from wenmo.workflow.checks import check_recipe
 from wenmo.workflow.clock import Clock
@@ -100,7 +101,7 @@ def _train(run: Run, progress: bool, started: float) -> TrainResult:
     texts = load_texts(corpus, recipe, run.directory, progress)
     clock.text_bytes = corpus.bytes("train")
     clock.held_out_bytes = max(corpus.bytes("valid"), corpus.bytes("test"))
-    machine = dial.measure_machine(dial.choose_device(recipe.training.device))
+    machine = hardware.measure_machine(hardware.choose_device(recipe.training.device))
     told = Told(progress)
     told.lines.extend(corpus.manifest.losses())
     told(
@@ -135,7 +136,7 @@ class Told:
 
 
 def _members(
-    run: Run, texts: Texts, machine: dial.Machine, clock: Clock, told: Told
+    run: Run, texts: Texts, machine: hardware.Machine, clock: Clock, told: Told
 ) -> tuple[list[Member], Member]:
     """Trains what the recipe names (or loads what an interrupted run had finished), and the n-gram baseline."""
     names = member_names(run.recipe)

@@ -1,0 +1,38 @@
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from small_trainers import make_trainer
+
+from wenmo.errors import OptionError
+from wenmo.training import hardware
+
+
+def test_speed_and_memory_are_measured(tmp_path: Path) -> None:
+    machine = hardware.measure_machine("cpu", seconds=0.01)
+    assert machine.flops > 1e6 and machine.bf16_ratio > 0
+    trainer = make_trainer(tmp_path)
+    assert hardware.measure_speed(trainer.model, trainer.plan, steps=1) > 0
+    assert hardware.available_memory("cpu") > 0
+
+
+def test_the_median_step_counts_and_the_first_does_not(tmp_path: Path) -> None:
+    trainer = make_trainer(tmp_path, optimizer="sgd")
+    before = [parameter.detach().clone() for parameter in trainer.model.parameters()]
+    waits = iter([0.5, 0.1, 0.002, 0.002])
+
+    def backward() -> None:
+        time.sleep(next(waits))
+        sum(parameter.square().sum() for parameter in trainer.model.parameters()).backward()  # type: ignore[union-attr]
+
+    assert 0.002 <= hardware.median_step(trainer.model, trainer.plan, backward, steps=3) < 0.1
+    assert next(waits, None) is None
+    assert any(not torch.equal(a, b) for a, b in zip(before, trainer.model.parameters(), strict=True))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_a_missing_gpu_is_refused_by_name() -> None:
+    assert hardware.choose_device("auto") == "cpu"
+    with pytest.raises(OptionError, match=r"--training\.device"):
+        hardware.choose_device("cuda")
