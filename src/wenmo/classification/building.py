@@ -43,7 +43,6 @@ class Evidence:
             example's fold has seen it.
         losses: Calibrated log-loss of each member, and of both.
         linear: How the n-gram model was chosen.
-        network_losses: Held-out log-loss of the network during its training.
     """
 
     folds: int
@@ -51,7 +50,6 @@ class Evidence:
     log_probs: npt.NDArray[np.float64]
     losses: dict[str, float] = field(default_factory=dict)
     linear: LinearFit | None = None
-    network_losses: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -152,7 +150,7 @@ def build(
         left = seconds - (time.monotonic() - started)
         built = _network(everything, every, classes, folds, plan, left, progress, say)
         if built is not None:
-            network, scores["network"], unbiased["network"], evidence.network_losses = built
+            network, scores["network"], unbiased["network"] = built
     together = blend(scores, evidence.labels)
     evidence.losses = together.losses
     favour = together.favour if plan.rare else np.zeros(classes)

@@ -46,7 +46,7 @@ BYTES_A_TOKEN = {True: 300, False: 100}
 _PASSES = {"language model": 10.0, "scratch": 20.0}
 _RATES = {"language model": 3e-3, "scratch": 3e-3}
 
-Built = tuple[Network, npt.NDArray[np.float64], npt.NDArray[np.float64], list[float]]
+Built = tuple[Network, npt.NDArray[np.float64], npt.NDArray[np.float64]]
 
 
 def build_network(
@@ -72,8 +72,8 @@ def build_network(
         say: Told what was decided.
 
     Returns:
-        The network, its scores on the held-out examples (those of the final choice, and those where nothing was
-        chosen on the same fold), and the held-out log-loss during training; None when there is too little time.
+        The network, and its scores on the held-out examples (those of the final choice, and those where nothing was
+        chosen on the same fold); None when there is too little time.
 
     Raises:
         ModelError: When `plan.base` holds no neural language model with a tokenizer.
@@ -97,7 +97,7 @@ def build_network(
             pooled = network.pooled(ids, bar)
         fit = fit_head(network, pooled, labels, folds, every=not single)
         say("network: the last layer alone was trained, on what the language model knows")
-        return network.rounded(), fit.scores, fit.unbiased, []
+        return network.rounded(), fit.scores, fit.unbiased
     if not single:
         return _in_folds(network, ids, labels, folds, plan, seconds, started)
     left = seconds - (time.monotonic() - started)
@@ -113,7 +113,7 @@ def build_network(
         f"{duration(max(left, 0))} and {_PASSES[kind]:.0f} passes, about {quantity(memory, 'B')} of memory"
     )
     with track("network", max(left, 1.0), "", progress) as bar:
-        losses = train_network(
+        train_network(
             network,
             [ids[i] for i in inside],
             labels[inside],
@@ -127,7 +127,7 @@ def build_network(
             bar=bar,
         )
     scores = network.rounded().scores_of([ids[i] for i in held])
-    return network, scores, scores, losses
+    return network, scores, scores
 
 
 def _from_scratch(texts: Sequence[str], folds: npt.NDArray[np.int64], classes: int, plan: Plan) -> Network:
@@ -216,4 +216,4 @@ def _in_folds(
         )
         scores[outside] = network.scores_of([ids[i] for i in outside])
     unbiased = unbiased_scores([scores[held]], labels[held], folds[held])
-    return network.rounded(), scores[held], unbiased, []
+    return network.rounded(), scores[held], unbiased
