@@ -37,7 +37,7 @@ class Common:
 
 def given(settings: Settings | None) -> dict[str, Any]:
     """Returns what was given on the command line, without defaults."""
-    return {} if settings is None else _restore(settings.model_dump(exclude_unset=True))
+    return {} if settings is None else restored(settings.model_dump(exclude_unset=True))
 
 
 def plain(settings: AnySettings | None, kind: type[AnySettings], prefix: str = "--") -> AnySettings:
@@ -153,13 +153,13 @@ def _underscored(value: Any) -> Any:
     return value
 
 
-def _restore(value: Any, name: str = "") -> Any:
+def restored(value: Any, name: str = "") -> Any:
     """Puts `-` back for the stand-in of standard input, and lets lists of names be written with commas."""
     if isinstance(value, dict):
-        return {key: _restore(item, key) for key, item in value.items()}
-    if isinstance(value, tuple):
-        items = [_restore(item) for item in value]
+        return {key: restored(item, key) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        items = [restored(item) for item in value]
         if name in NAME_LISTS:
             return tuple(part.strip() for item in items for part in item.split(","))
-        return tuple(items)
+        return type(value)(items)
     return "-" if value == STDIN else value

@@ -11,9 +11,8 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 from pydantic import Field, create_model
 
-from wenmo.cli import STDIN
 from wenmo.cli import started as command_started
-from wenmo.cli.options import Common, given, merged, paths_given, read_yaml, validate
+from wenmo.cli.options import Common, given, merged, paths_given, read_yaml, restored, validate
 from wenmo.errors import OptionError
 from wenmo.tasking.contract import Task, TaskResult, TaskSettings
 from wenmo.tasking.terminal import Terminal
@@ -178,8 +177,8 @@ def verb_command(task: Task, verb: str) -> Callable[..., None]:
 
     def command(*values: Any, common: Common = Common(), **named: Any) -> None:  # noqa: B008 - frozen
         shown = Terminal(json=common.json, progress=not common.quiet)
-        arguments = {name: _plain(value) for name, value in named.items()}
-        function(*map(_plain, values), **arguments, **{terminal: shown})
+        arguments = {name: restored(value) for name, value in named.items()}
+        function(*map(restored, values), **arguments, **{terminal: shown})
 
     own = [_named(parameter) for name, parameter in signature.parameters.items() if name != terminal]
     shared = inspect.Parameter("common", inspect.Parameter.KEYWORD_ONLY, default=Common(), annotation=Common)
@@ -201,10 +200,3 @@ def _named(parameter: inspect.Parameter) -> inspect.Parameter:
     ):
         return parameter
     return parameter.replace(annotation=Annotated[annotation, Parameter(name=("--output", "-o"))])
-
-
-def _plain(value: Any) -> Any:
-    """Puts `-` back for the stand-in of standard input."""
-    if isinstance(value, list | tuple):
-        return type(value)(_plain(item) for item in value)
-    return "-" if value == STDIN else value
