@@ -36,6 +36,7 @@ class Vocabulary:
     """Bytes for ids, so that text is written without training a tokenizer."""
 
     eos_id = 0
+    end_ids = frozenset({0})
     token_bytes = (b"", *(b"%x " % i for i in range(1, VOCABULARY)))
 
 
