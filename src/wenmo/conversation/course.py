@@ -222,6 +222,9 @@ def run_course(
 def read_sides(reading: Reading, say: Callable[[str], None]) -> Sides:
     """Reads the examples and holds some out; conversations that ask the same stay on one side.
 
+    Where more ask the same than a side may hold (a few instructions for everything), these are held out one by one;
+    equal conversations still stay together.
+
     Raises:
         InputError: When there are too few conversations.
     """
@@ -229,12 +232,12 @@ def read_sides(reading: Reading, say: Callable[[str], None]) -> Sides:
     for note in found.notes:
         say(note)
     conversations, dropped = found.found, found.dropped
-    sides = split_groups(
-        [_question(each) for each in conversations],
-        valid=0.0 if reading.valid else reading.valid_fraction,
-        test=0.0 if reading.test else reading.test_fraction,
-        seed=reading.seed,
-    )
+    shares = {
+        "valid": 0.0 if reading.valid else reading.valid_fraction,
+        "test": 0.0 if reading.test else reading.test_fraction,
+    }
+    most = len(conversations) * min((share for share in shares.values() if share), default=1.0)
+    sides = split_groups(_groups(conversations, most), **shares, seed=reading.seed)
     train = [conversations[index] for index in sides.train]
     valid = [conversations[index] for index in sides.valid]
     test = [conversations[index] for index in sides.test]
@@ -281,8 +284,14 @@ def _other_side(
     return kept
 
 
-def _question(conversation: Conversation) -> Hashable:
-    return tuple(message.content for message in conversation.messages if message.role == "user")
+def _groups(conversations: Sequence[Conversation], most: float) -> list[Hashable]:
+    """What keeps conversations together: their questions, or all of them where more than `most` ask the same."""
+    questions = [tuple(m.content for m in each.messages if m.role == "user") for each in conversations]
+    asked = Counter(questions)
+    return [
+        question if asked[question] <= most else each.messages
+        for question, each in zip(questions, conversations, strict=True)
+    ]
 
 
 def _within(conversations: list[Conversation], tokens: float) -> list[Conversation]:
