@@ -1,0 +1,240 @@
+"""The recipe by controlled experiment: one thing varied at a time, everything else as the dial chooses it.
+
+The first 80 % of a text are trained on, the next 10 % decide; the last 10 % are never looked at. Training time is that
+of the processor, not of the wall, so that other work on the machine does little harm. For each setting: bits per byte
+of the neural model alone, and of its mixture with the n-gram model (weights fitted on the first half of the deciding
+text, both scored on the second half), mean and standard deviation over the seeds.
+
+    python bench/recipe.py novel.txt --seconds 60 --seeds 2 --vary model.dropout=0,0.1,0.2 training.decay=0.4,0.8
+
+`--vary` takes any field of `model`, `training` and `tokenizer`, `size`, and `dropped_tokens` (a share of the input
+tokens replaced by others drawn from the text). Each result is added to bench/results/recipe.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean, stdev
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+
+import wenmo.training.trainer as trainer_module
+from _record import RESULTS, record
+from wenmo.config import Recipe, TokenizerSettings
+from wenmo.models.likelihood import bits_per_byte, score_stream
+from wenmo.models.mixing_weights import fit_gate, mixture_nats
+from wenmo.models.ngram import NgramConfig, NgramModel
+from wenmo.models.registry import parse_config
+from wenmo.tokenization.tokenizer import Tokenizer
+from wenmo.tokenization.training import train_tokenizer
+from wenmo.training import hardware
+from wenmo.training.batches import Batch
+from wenmo.workflow.decision import build, decide
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A text under one tokenizer, with an n-gram model of it."""
+
+    tokenizer: Tokenizer
+    train: SimpleNamespace
+    dev: np.ndarray
+    bytes_per_token: float
+    ngram: NgramModel
+
+    @property
+    def valid(self) -> SimpleNamespace:
+        """The first half of the deciding text, which steers the training."""
+        return SimpleNamespace(ids=self.dev[: len(self.dev) // 2])
+
+
+def read(path: Path, most: int) -> str:
+    """Reads a text in UTF-8 or GB18030; at most `most` bytes of it."""
+    data = path.read_bytes()
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        text = data.decode("gb18030")
+    return text.encode("utf-8")[:most].decode("utf-8", "ignore")
+
+
+def prepare(text: str, settings: TokenizerSettings) -> Prepared:
+    """Cuts a text, trains the tokenizer and the n-gram model on the first 80 %."""
+    data = text.encode("utf-8")
+    first = data[: int(0.8 * len(data))].decode("utf-8", "ignore")
+    dev = data[len(first.encode()) : int(0.9 * len(data))].decode("utf-8", "ignore")
+    tokenizer = train_tokenizer([first], settings, len(first.encode()), progress=False)
+
+    def tokens(piece: str) -> np.ndarray:
+        return np.array([*tokenizer.encode(piece), tokenizer.eos_id], np.int64)
+
+    ids = tokens(first)
+    ngram = NgramModel(NgramConfig(vocab_size=tokenizer.vocab_size, context_length=2048))
+    ngram.fit(ids, tokenizer.token_bytes)
+    train = SimpleNamespace(ids=ids, offsets=np.array([0, len(ids)], np.int64), num_documents=1)
+    return Prepared(tokenizer, train, tokens(dev), len(first.encode()) / len(ids), ngram)
+
+
+class Noisy:
+    """Batches some of whose input tokens are replaced by others of the text (unigram noising, Xie et al. 2017)."""
+
+    def __init__(self, batches: Any, share: float, ids: np.ndarray, seed: int) -> None:
+        self._batches, self._share, self._ids = batches, share, torch.from_numpy(ids)
+        self._generator = torch.Generator().manual_seed(seed)
+
+    @property
+    def epochs_done(self) -> float:
+        """See `BatchSource`."""
+        return float(self._batches.epochs_done)
+
+    def next(self) -> Batch:
+        """See `BatchSource`."""
+        batch = self._batches.next()
+        shape = batch.inputs.shape
+        drawn = self._ids[torch.randint(len(self._ids), shape, generator=self._generator)]
+        hit = torch.rand(shape, generator=self._generator) < self._share
+        return Batch(torch.where(hit, drawn, batch.inputs), batch.targets, batch.weights)
+
+    def state(self) -> dict[str, int]:
+        """See `BatchSource`."""
+        return dict(self._batches.state())
+
+
+def run(
+    prepared: Prepared, architecture: str, recipe: Recipe, noise: float, seconds: float, seed: int
+) -> dict[str, Any]:
+    """Trains once; returns the scores."""
+    machine = hardware.measure_machine("cpu")
+    shape = decide(architecture, recipe, prepared, machine, seconds, seed)  # type: ignore[arg-type]
+    model = build(parse_config(shape.config), seed)
+    tokenizer = prepared.tokenizer
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = trainer_module.Trainer(
+            model, prepared.train, prepared.valid, shape.plan, byte_lengths=tokenizer.byte_lengths,
+            eos_id=tokenizer.eos_id, directory=Path(folder), show_progress=False,
+        )  # fmt: skip
+        if noise:
+            trainer._batches = Noisy(trainer._batches, noise, prepared.train.ids, seed)
+        outcome = trainer.run()
+    half = len(prepared.dev) // 2
+    fit, score = prepared.dev[:half], prepared.dev[half:]
+    size = int(tokenizer.byte_lengths[score].sum())
+    nats, buckets = [], []
+    for piece in (fit, score):
+        counted, known = prepared.ngram.scan(piece, False, tokenizer.eos_id)
+        nats.append(np.stack([score_stream(model, piece, eos_id=tokenizer.eos_id), counted]))
+        buckets.append(known)
+    weights = fit_gate(nats[0], buckets[0], int(prepared.ngram.num_contexts) + 1)
+    return {
+        "alone": bits_per_byte(nats[1][0], size),
+        "mixture": bits_per_byte(mixture_nats(nats[1], weights[buckets[1]].T), size),
+        "n-gram": bits_per_byte(nats[1][1], size),
+        "train": outcome.curve[-1].train_bpb,
+        "epochs": outcome.epochs,
+        "steps": outcome.steps,
+        "parameters": model.num_parameters(),
+        "plan": f"{shape.plan.optimizer}, {shape.plan.rows} x {shape.plan.context} tokens, "
+        f"decay of weights {shape.plan.weight_decay:.2f}, {shape.plan.precision}",
+    }
+
+
+def changed(recipe: Recipe, setting: str, value: str) -> tuple[Recipe, float]:
+    """The recipe with one field set, and the share of replaced tokens."""
+    if setting == "dropped_tokens":
+        return recipe, float(value)
+    fields = recipe.model_dump(mode="json")
+    *groups, name = setting.split(".")
+    place = fields
+    for group in groups:
+        place = place[group]
+    place[name] = value if setting == "size" else json.loads(value) if value[:1] in "0123456789tf" else value
+    return Recipe.model_validate(fields), 0.0
+
+
+def main() -> None:
+    """Runs the experiment."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("text", type=Path)
+    parser.add_argument(
+        "--vary", nargs="*", default=[], help="FIELD=VALUE,VALUE...; the dial's choice always runs too"
+    )
+    parser.add_argument("--base", nargs="*", default=[], help="FIELD=VALUE in every run")
+    parser.add_argument("--arch", default="transformer")
+    parser.add_argument("--seconds", type=float, default=60.0, help="of the processor, for each training")
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--bytes", type=int, default=10**9, help="of the text, at most")
+    options = parser.parse_args()
+    trainer_module.time = SimpleNamespace(monotonic=time.process_time)  # type: ignore[assignment]
+    text = read(options.text, options.bytes)
+    base = Recipe(architecture=options.arch)
+    for words in options.base:
+        base, _ = changed(base, *words.split("=", 1))
+    cells = [("as the dial chooses", base, 0.0)]
+    for words in options.vary:
+        setting, values = words.split("=", 1)
+        cells += [(f"{setting} {value}", *changed(base, setting, value)) for value in values.split(",")]
+    kept: dict[TokenizerSettings, Prepared] = {}
+    rows = []
+    for name, recipe, noise in cells:
+        if recipe.tokenizer not in kept:
+            kept[recipe.tokenizer] = prepare(text, recipe.tokenizer)
+        prepared = kept[recipe.tokenizer]
+        runs = [
+            run(prepared, options.arch, recipe, noise, options.seconds, seed) for seed in range(options.seeds)
+        ]
+        row = {"setting": name, **summary(runs)}
+        rows.append(row)
+        print(json.dumps(row, ensure_ascii=False), file=sys.stderr, flush=True)
+    keep(options, rows)
+
+
+def summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """Mean and standard deviation of the scores; the rest of the last run."""
+    row: dict[str, Any] = {}
+    for key, value in runs[-1].items():
+        values = [each[key] for each in runs]
+        if isinstance(value, str | int):
+            row[key] = value
+        elif key in ("alone", "mixture") and len(values) > 1:
+            row[key] = f"{mean(values):.4f} ± {stdev(values):.4f}"
+        else:
+            row[key] = round(mean(values), 4 if math.fabs(value) < 10 else 1)
+    return row
+
+
+def keep(options: argparse.Namespace, rows: list[dict[str, Any]]) -> None:
+    """Adds the rows to those of other experiments."""
+    path = RESULTS / "recipe.json"
+    before = json.loads(path.read_text("utf-8"))["rows"] if path.is_file() else []
+    facts = {
+        "text": options.text.name,
+        "seconds": options.seconds,
+        "model": options.arch,
+        "base": " ".join(options.base),
+    }
+    added = [{**facts, **row} for row in rows]
+    keys = ("text", "seconds", "model", "base", "setting")
+    known = {tuple(row[key] for key in keys) for row in added}
+    kept = [row for row in before if tuple(row[key] for key in keys) not in known]
+    record(
+        "recipe",
+        claim="What each part of the recipe is worth: bits per byte on text between the training and the test text.",
+        packages=("torch", "numpy"),
+        rows=kept + added,
+    )
+
+
+if __name__ == "__main__":
+    main()
