@@ -1,0 +1,166 @@
+"""Held-out bits per byte after equal wall-clock: `wenmo train` beside PPMd and three other trainers.
+
+wenmo is given nothing but the budget, everything of which counts: reading, tokenizer, training, scoring, saving. The
+other trainers read the tokens that wenmo made and are given the whole budget for training alone: GPT-2 of
+`transformers` with AdamW at the best of four sizes, an AWD-LSTM at the better of two widths, and the GRU of
+TensorFlow's tutorial in Keras. PPMd (order 6, 256 MB) reads the same training bytes. Both protocols are
+stated: static (frozen), in which the other trainers stand, and prequential (learning on after each prediction), in
+which PPMd stands.
+
+    python bench/quality.py novel.txt poems.txt --budgets 1m 5m --keras-python PYTHON
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import _peers
+from _record import RESULTS, record
+from budget import source_code
+from wenmo.corpus import Corpus
+from wenmo.models.likelihood import bits_per_byte
+from wenmo.tokenization.tokenizer import Tokenizer
+from wenmo.training.budget import parse_duration
+
+
+def ours(text: Path, budget: str, folder: Path, options: argparse.Namespace) -> tuple[dict[str, Any], Path]:
+    """Trains once, in a process of its own; returns what it printed, and its folder."""
+    output = folder / f"{text.stem}-{budget}"
+    words = ["train", str(text), "-o", str(output), "--budget", budget, "--json", "--quiet"]
+    if options.threads:
+        words += ["--training.threads", str(options.threads)]
+    command = [sys.executable, "-c", "import sys; from wenmo.cli import main; sys.exit(main())", *words]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
+    return json.loads(done.stdout), output
+
+
+def tokens(model: Path) -> tuple[Tokenizer, dict[str, np.ndarray]]:
+    """The tokenizer of a model and the tokens of its training and test text, each document followed by eos."""
+    tokenizer = Tokenizer.load(model)
+    corpus = Corpus.open(model.with_name(model.name + ".corpus"))
+    found = {}
+    for split in ("train", "test"):
+        pieces: list[int] = []
+        for text, last in corpus.parts(split):
+            pieces += tokenizer.encode(text).tolist()
+            if last:
+                pieces.append(tokenizer.eos_id)
+        found[split] = np.array(pieces, np.int64)
+    return tokenizer, found
+
+
+def peers(model: Path, seconds: float, options: argparse.Namespace, folder: Path) -> dict[str, float]:
+    """Bits per byte of the other trainers on the test text."""
+    tokenizer, ids = tokens(model)
+    size = int(tokenizer.byte_lengths[ids["test"]].sum())
+    train = torch.from_numpy(ids["train"])
+
+    def bpb(nats: float) -> float:
+        return bits_per_byte(np.array([nats]), size)
+
+    found: dict[str, float] = {}
+    for shape in _peers.GPT2_SIZES:
+        logits, steps = _peers.gpt2(train, tokenizer.vocab_size, shape, seconds)
+        name = f"GPT-2 {shape[0]} x {shape[1]}"
+        found[name] = bpb(_peers.nats_of(logits, ids["test"], tokenizer.eos_id, _peers.CONTEXT))
+        print(model.name, name, found[name], steps, file=sys.stderr, flush=True)
+    for width in (128, 256):
+        logits, steps = _peers.awd_lstm(train, tokenizer.vocab_size, width, seconds)
+        name = f"AWD-LSTM 2 x {width}"
+        found[name] = bpb(_peers.nats_of(logits, ids["test"], tokenizer.eos_id, 256))
+        print(model.name, name, found[name], steps, file=sys.stderr, flush=True)
+    if options.keras_python:
+        test = np.concatenate([[tokenizer.eos_id], ids["test"]])
+        threads = options.threads or os.cpu_count() or 1
+        result = _peers.keras_gru(
+            options.keras_python, ids["train"], test, tokenizer.vocab_size, seconds, threads, folder
+        )
+        found["Keras GRU"] = bpb(result["nats"])
+        print(model.name, "Keras", found["Keras GRU"], result["steps"], file=sys.stderr, flush=True)
+    return found
+
+
+def row(text: Path, budget: str, options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """One line of the table."""
+    result, model = ours(text, budget, folder, options)
+    ppmd = result["baselines"]["ppmd"]
+    line: dict[str, Any] = {
+        "text": text.name,
+        "budget": budget,
+        "wall / budget": round(result["seconds"] / result["budget"], 3),
+        "prequential": round(result["bits_per_byte"], 4),
+        "PPMd": round(ppmd, 4),
+        "below PPMd, %": round(100 * (1 - result["bits_per_byte"] / ppmd), 1),
+        "static": round(result["static_bits_per_byte"], 4),
+        "members": {name: round(value, 4) for name, value in result["members"].items()},
+    }
+    if not options.no_peers:
+        found = peers(model, parse_duration(budget), options, folder)
+        best = min(found, key=lambda name: found[name])
+        below = 100 * (1 - result["static_bits_per_byte"] / found[best])
+        kinds: dict[str, float] = {}
+        for name, value in found.items():
+            kind = name.split(" ")[0]
+            kinds[kind] = round(min(value, kinds.get(kind, value)), 4)
+        line |= {**kinds, "best peer": best, "static below best peer, %": round(below, 1)}
+    return line
+
+
+def main() -> None:
+    """Runs all cells; each is recorded as soon as it is known."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("texts", type=Path, nargs="*", default=[])
+    parser.add_argument("--budgets", nargs="+", default=["1m"])
+    parser.add_argument("--threads", type=int, help="of every trainer; all cores when not given")
+    parser.add_argument("--keras-python", help="interpreter with keras and tensorflow")
+    parser.add_argument("--no-peers", action="store_true", help="only wenmo and PPMd")
+    parser.add_argument("--no-source", action="store_true", help="leave out the source code of Python")
+    options = parser.parse_args()
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    path = RESULTS / "quality.json"
+    rows = json.loads(path.read_text("utf-8"))["rows"] if path.is_file() else []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        texts = [*options.texts, *([] if options.no_source else [source_code(folder)])]
+        for budget in options.budgets:
+            for text in texts:
+                line = row(text, budget, options, folder)
+                line["threads"] = options.threads or os.cpu_count()
+                kept = [r for r in rows if (r["text"], r["budget"]) != (text.name, budget)]
+                rows = [*kept, line]
+                keep(rows)
+
+
+def keep(rows: list[dict[str, Any]]) -> None:
+    """Records the table."""
+    most = {
+        budget: min(r["below PPMd, %"] for r in rows if r["budget"] == budget)
+        for budget in {r["budget"] for r in rows}
+    }
+    record(
+        "quality",
+        claim="After equal wall-clock, below PPMd (prequential), and at least 10 % below the best of three other "
+        "trainers (static).",
+        packages=("torch", "transformers"),
+        rows=sorted(rows, key=lambda r: (r["text"], parse_duration(r["budget"]))),
+        verdict="Least below PPMd: "
+        + ", ".join(f"{most[b]} % at {b}" for b in sorted(most, key=parse_duration))
+        + ".",
+    )
+
+
+if __name__ == "__main__":
+    main()
