@@ -157,7 +157,7 @@ def changed(recipe: Recipe, setting: str, value: str) -> tuple[Recipe, float]:
     place = fields
     for group in groups:
         place = place[group]
-    place[name] = value if setting == "size" else json.loads(value) if value[:1] in "0123456789tf" else value
+    place[name] = value if setting == "size" or not value[0].isdigit() else json.loads(value)
     return Recipe.model_validate(fields), 0.0
 
 
