@@ -228,7 +228,7 @@ def _plan(
             f"training {quantity(model.num_parameters(), '')} parameters needs {quantity(memory, 'B')} of memory "
             f"and {quantity(available, 'B')} is free; choose a smaller --batch-tokens or --size"
         )
-    speed = hardware.measure_speed(copy.deepcopy(model), plan)
+    plan, speed = hardware.choose_precision(copy.deepcopy(model), plan, training.precision)
     tokens = sum(map(len, examples))
     left = max(seconds(), 1.0)
     passes = settings.epochs or (EPOCHS if base is not None else SCRATCH_EPOCHS)

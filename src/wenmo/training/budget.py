@@ -112,14 +112,12 @@ def training_memory(model: NeuralLanguageModel, plan: TrainingPlan) -> float:
     return states + activations + logits + 64e6
 
 
-def bfloat16_pays(model: NeuralLanguageModel, machine: Machine) -> bool:
+def bfloat16_pays(machine: Machine) -> bool:
     """Whether `--training.precision auto` takes bfloat16: where its products are faster.
 
-    On CPUs only the Transformer and the LSTM have kernels for it; small GRU and Elman models were a quarter slower
-    (docs/lab.md, 2026-11-25).
+    On a CPU a step is then timed in both formats (`hardware.choose_precision`): small models gain nothing.
     """
-    without_kernel = machine.device == "cpu" and model.architecture in ("gru", "rnn")
-    return machine.bf16_ratio > 1.2 and not without_kernel
+    return machine.bf16_ratio > 1.2
 
 
 def compiling_pays(model: NeuralLanguageModel, machine: Machine, seconds: float | None) -> bool:
@@ -160,7 +158,7 @@ def resolve_plan(
     if optimizer == "auto":
         optimizer = "muon" if prefers_muon(model, rows * context) else "adamw"
     default_lr = {"adamw": 3e-3, "muon": 4e-3, "sgd": 1.0}[optimizer]
-    bf16 = settings.precision == "bf16" or (settings.precision == "auto" and bfloat16_pays(model, machine))
+    bf16 = settings.precision == "bf16" or (settings.precision == "auto" and bfloat16_pays(machine))
     return TrainingPlan(
         optimizer=optimizer,
         lr=settings.lr or default_lr,

@@ -19,6 +19,9 @@ from wenmo.training.objective import computing, linear_cross_entropy
 from wenmo.training.optimisation import Optimisable, build_optimizers
 from wenmo.training.plan import TrainingPlan
 
+LEAST_GAIN = 1.05
+"""bfloat16 is taken on a CPU when a step is at least so much faster in it."""
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -94,7 +97,7 @@ def measure_speed(model: NeuralLanguageModel, plan: TrainingPlan, steps: int = 3
 
     def backward() -> None:
         for _ in range(max(1, plan.rows // plan.micro_rows)):
-            with computing(model.device.type, plan.precision):
+            with computing(model.device.type, plan.precision, plan.compile):
                 hidden, _ = model.hidden(ids[:, :-1], need_state=False)
             if plan.precision == "bf16":
                 hidden = hidden.bfloat16()
@@ -102,6 +105,27 @@ def measure_speed(model: NeuralLanguageModel, plan: TrainingPlan, steps: int = 3
             loss.backward()  # type: ignore[no-untyped-call]
 
     return plan.rows * plan.context / median_step(model, plan, backward, steps)
+
+
+def choose_precision(
+    model: NeuralLanguageModel, plan: TrainingPlan, wanted: Literal["auto", "fp32", "bf16"]
+) -> tuple[TrainingPlan, float]:
+    """Measures the speed of a plan; on a CPU with fast bfloat16 products in both formats, where the choice is free.
+
+    Args:
+        model: A throwaway model.
+        plan: Its precision is bf16 where products are faster in it.
+        wanted: What the user asked for.
+
+    Returns:
+        The plan in the faster precision, and its speed in tokens per second.
+    """
+    speed = measure_speed(model, plan)
+    if wanted != "auto" or plan.precision == "fp32" or model.device.type != "cpu":
+        return plan, speed
+    plain = plan.model_copy(update={"precision": "fp32"})
+    exact = measure_speed(model, plain)
+    return (plain, exact) if speed < LEAST_GAIN * exact else (plan, speed)
 
 
 class Rates(Protocol):
@@ -141,8 +165,9 @@ def median_step(model: Trainable, plan: Rates, backward: Callable[[], None], ste
         steps: Steps that count; one more is taken first.
     """
     optimizers = build_optimizers(
-        model, plan.optimizer, lr=plan.lr * 1e-3, muon_lr=plan.muon_lr * 1e-3, weight_decay=0.0
-    )
+        model, plan.optimizer, lr=plan.lr * 1e-3, muon_lr=plan.muon_lr * 1e-3, weight_decay=0.0,
+        low_precision=getattr(plan, "precision", "fp32") == "bf16",
+    )  # fmt: skip
     times: list[float] = []
     model.train()
     for _ in range(steps + 1):

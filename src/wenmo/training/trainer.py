@@ -73,8 +73,9 @@ class BatchTrainer:
         self._held_out = held_out
         self._train_bytes_per_token = max(bytes_per_token, 1e-9)
         self._optimizers = build_optimizers(
-            model, plan.optimizer, lr=plan.lr, muon_lr=plan.muon_lr, weight_decay=plan.weight_decay
-        )
+            model, plan.optimizer, lr=plan.lr, muon_lr=plan.muon_lr, weight_decay=plan.weight_decay,
+            low_precision=plan.precision == "bf16",
+        )  # fmt: skip
         self._average = WeightAverage(model, plan.ema_share) if plan.averaging == "ema" else None
         self._best = [p.detach().clone() for p in model.parameters()]
         self._progress = Counters()
@@ -217,7 +218,7 @@ class BatchTrainer:
 
     def _backward(self, part: Batch, share: float) -> Tensor:
         """Back-propagates one micro-batch; returns its share of the loss (nats per token), detached."""
-        with computing(self._device.type, self.plan.precision):
+        with computing(self._device.type, self.plan.precision, self.plan.compile):
             hidden, _ = self._hidden(part.inputs, need_state=False)
         if self.plan.precision == "bf16":
             hidden = (

@@ -135,7 +135,7 @@ def decide(
                 f"{quantity(memory, 'B')} of memory and {quantity(available, 'B')} is free; "
                 "choose a smaller --size or --training.micro-batch-tokens"
             )
-        speed = hardware.measure_speed(model.to(machine.device), plan)
+        plan, speed = hardware.choose_precision(model.to(machine.device), plan, training.precision)
         actual = model.num_parameters()
         if attempt or pinned is not None or 0.67 < speed * 6.0 * parameters / rate < 1.5:
             break
