@@ -12,9 +12,11 @@ class WenmoError(Exception):
 
     Attributes:
         exit_code: The status with which the command line ends.
+        told: Whether the user has been told already, by another process of the run.
     """
 
     exit_code = 2
+    told = False
 
 
 class InputError(WenmoError):

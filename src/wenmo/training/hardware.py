@@ -7,7 +7,7 @@ import shutil
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -28,11 +28,17 @@ class Machine:
         device: `cpu` or `cuda`.
         flops: Multiply-adds counted twice per second in float32 matrix products of a small model's shape.
         bf16_ratio: Speed of bfloat16 products relative to float32.
+        processes: How many processes train together, each at `flops` / `processes`.
     """
 
     device: str
     flops: float
     bf16_ratio: float
+    processes: int = 1
+
+    def shared(self, processes: int) -> Machine:
+        """What several processes have that each measured the same."""
+        return replace(self, flops=self.flops * processes, processes=processes)
 
 
 def measure_machine(device: str, seconds: float = 0.25) -> Machine:

@@ -140,7 +140,7 @@ def build_optimizers(
     optimizers: list[torch.optim.Optimizer]
     if optimizer == "muon":
         optimizers = [
-            Muon([{**decayed, "lr": muon_lr}]),
+            _muon(matrices)([{**decayed, "lr": muon_lr}]),
             torch.optim.AdamW([kept], lr=lr, betas=(0.9, 0.95), eps=1e-10, fused=fused),
         ]
     elif optimizer == "adamw":
@@ -155,6 +155,15 @@ def build_optimizers(
         for group in built.param_groups:
             group["peak_lr"] = group["lr"]
     return optimizers
+
+
+def _muon(matrices: list[nn.Parameter]) -> type[Muon]:
+    """The kind of Muon for matrices that are whole, or of which this process holds a slice."""
+    if not matrices or not hasattr(matrices[0], "device_mesh"):
+        return Muon
+    from wenmo.training.sharded_muon import ShardedMuon
+
+    return ShardedMuon
 
 
 def set_lr(optimizers: list[torch.optim.Optimizer], factor: float) -> None:

@@ -20,6 +20,7 @@ from wenmo.progress import duration, quantity
 from wenmo.training import budget as dial
 from wenmo.training import hardware
 from wenmo.training.plan import TrainingPlan
+from wenmo.workflow import team
 from wenmo.workflow.texts import Texts
 
 
@@ -127,15 +128,18 @@ def decide(
             model, training, context=context, batch_tokens=batch, weight_decay=decay,
             seconds=seconds if timed else None, steps=steps, valid_tokens=0, machine=machine,
         )  # fmt: skip
-        memory = dial.training_memory(model, plan)
         available = hardware.available_memory(machine.device)
+        if machine.device == "cpu":
+            available /= machine.processes
+        plan = dial.fitted(model, plan, training, available)
+        memory = dial.training_memory(model, plan)
         if memory > available:
             raise ResourceError(
                 f"training a {architecture} of {quantity(model.num_parameters(), '')} parameters needs "
                 f"{quantity(memory, 'B')} of memory and {quantity(available, 'B')} is free; "
-                "choose a smaller --size or --training.micro-batch-tokens"
+                f"{dial.memory_advice(model, plan, available)}"
             )
-        speed = hardware.measure_speed(model.to(machine.device), plan)
+        speed = team.speed(model, plan, machine.device)
         actual = model.num_parameters()
         if attempt or pinned is not None or 0.67 < speed * 6.0 * parameters / rate < 1.5:
             break

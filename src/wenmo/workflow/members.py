@@ -20,6 +20,7 @@ from wenmo.training import hardware
 from wenmo.training.outcome import CurveRow, Stopped
 from wenmo.training.plan import TrainingPlan
 from wenmo.training.trainer import Trainer
+from wenmo.workflow import team
 from wenmo.workflow.clock import COUNTING_SHARE, Clock
 from wenmo.workflow.decision import Shape, build, decide
 from wenmo.workflow.run import Run
@@ -141,12 +142,17 @@ def train_neural(
         shape = shape.lasting(clock.training(waiting, undecided=waiting - 1))
         shape.write(record)
     tell(shape.summary(name, shape.plan.seconds))
-    model = build(parse_config(shape.config), shape.plan.seed).to(machine.device)
+    model = build(parse_config(shape.config), shape.plan.seed)
+    world = team.together(model, shape.plan, machine.device, run.directory, name, progress)
+    device = world.device(machine.device)
+    if world.alone or shape.plan.parallel == "ddp":
+        model.to(device)
     trainer = Trainer(
         model, texts.train, texts.valid, shape.plan, byte_lengths=texts.tokenizer.byte_lengths,
         eos_id=texts.tokenizer.eos_id, directory=directory, show_progress=progress, name=name,
+        world=world, device=device,
     )  # fmt: skip
-    if trainer.checkpoint_path.is_file():
+    if trainer.has_checkpoint:
         trainer.resume()
     outcome = trainer.run()
     if outcome.stopped == "interrupted":

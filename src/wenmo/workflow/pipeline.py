@@ -16,7 +16,9 @@ from wenmo.models.ngram import NgramModel
 from wenmo.progress import duration, quantity
 from wenmo.training import budget as dial
 from wenmo.training import hardware
-from wenmo.workflow import reporting
+from wenmo.training.world import join, restartable
+from wenmo.workflow import reporting, team
+from wenmo.workflow.assisting import assist
 from wenmo.workflow.checks import check_recipe
 from wenmo.workflow.clock import Clock
 from wenmo.workflow.members import (
@@ -59,12 +61,16 @@ def train(
         started: `time.monotonic()` from which the budget counts; now when not given.
 
     Returns:
-        Scores, paths and samples.
+        Scores, paths and samples; under `torchrun` the same in every process, the first of which does all but its share
+        of the neural training alone.
 
     Raises:
         WenmoError: For whatever a user can mend.
         Interrupted: After Ctrl-C; what was done is saved.
     """
+    world = join()
+    if not world.leads:
+        return assist(world)
     names = [str(path) for path in ([paths] if isinstance(paths, str | Path) else paths)]
     if resume is not None:
         if names or output is not None or recipe is not None:
@@ -73,9 +79,16 @@ def train(
             )
         run = open_run(Path(resume))
     else:
-        run = new_run(names, None if output is None else Path(output), check_recipe(recipe or Recipe()))
+        run = new_run(
+            names,
+            None if output is None else Path(output),
+            check_recipe(recipe or Recipe()),
+            again=restartable(),
+        )
     try:
-        return _train(run, progress, time.monotonic() if started is None else started)
+        result = _train(run, progress, time.monotonic() if started is None else started)
+        team.dismiss(world, result)
+        return result
     except KeyboardInterrupt:
         message = (
             f"interrupted; what was done is in {run.directory}. Go on with: wenmo train --resume {run.output}"
@@ -101,7 +114,7 @@ def _train(run: Run, progress: bool, started: float) -> TrainResult:
     texts = load_texts(corpus, recipe, run.directory, progress)
     clock.text_bytes = corpus.bytes("train")
     clock.held_out_bytes = max(corpus.bytes("valid"), corpus.bytes("test"))
-    machine = hardware.measure_machine(hardware.choose_device(recipe.training.device))
+    machine = hardware.measure_machine(hardware.choose_device(recipe.training.device)).shared(join().size)
     told = Told(progress)
     told.lines.extend(corpus.manifest.losses())
     told(
