@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,8 +15,8 @@ import numpy as np
 import torch
 from small_trainers import make_trainer
 
-import wenmo.training.sharded
-import wenmo.training.sharded_muon  # noqa: F401 - slow to import, so that it is done once for all worlds
+import wenmo.training.divided_muon
+import wenmo.training.sharded  # noqa: F401 - slow to import, so that it is done once for all worlds
 from wenmo.errors import TrainingError
 from wenmo.training import world as worlds
 
@@ -25,6 +26,8 @@ SECONDS = 240
 def run_world(size: int, work: Callable[..., None], folder: Path, *arguments: Any) -> list[int]:
     """Runs `work(folder, *arguments)` in `size` processes and returns their exit codes."""
     context = multiprocessing.get_context("forkserver")
+    # What is slow to import is imported once, by the process of which all are forks.
+    os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)
     context.set_forkserver_preload(["worlds"])
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -158,5 +158,5 @@ def measure_speed(
                 loss = linear_cross_entropy(hidden, parallel.model.output_weight, ids[:, 1:])
                 loss.backward()  # type: ignore[no-untyped-call]
 
-    seconds = world.lead(median_step(parallel.model, plan, backward, steps))
+    seconds = world.lead(median_step(parallel.model, plan, backward, steps, divided=not world.alone))
     return plan.rows * plan.context / seconds

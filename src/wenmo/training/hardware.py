@@ -137,7 +137,9 @@ class Trainable(Optimisable, Protocol):
         """Switches to training mode."""
 
 
-def median_step(model: Trainable, plan: Rates, backward: Callable[[], None], steps: int = 3) -> float:
+def median_step(
+    model: Trainable, plan: Rates, backward: Callable[[], None], steps: int = 3, divided: bool = False
+) -> float:
     """Takes a few optimiser steps with a throwaway model and returns the seconds of the median one.
 
     Args:
@@ -145,9 +147,15 @@ def median_step(model: Trainable, plan: Rates, backward: Callable[[], None], ste
         plan: The optimiser and its rates, of which a thousandth is used.
         backward: Back-propagates the loss of one batch.
         steps: Steps that count; one more is taken first.
+        divided: Whether all processes of the world take them together.
     """
     optimizers = build_optimizers(
-        model, plan.optimizer, lr=plan.lr * 1e-3, muon_lr=plan.muon_lr * 1e-3, weight_decay=0.0
+        model,
+        plan.optimizer,
+        lr=plan.lr * 1e-3,
+        muon_lr=plan.muon_lr * 1e-3,
+        weight_decay=0.0,
+        divided=divided,
     )
     times: list[float] = []
     model.train()

@@ -112,7 +112,13 @@ class Optimisable(Protocol):
 
 
 def build_optimizers(
-    model: Optimisable, optimizer: str, *, lr: float, muon_lr: float, weight_decay: float
+    model: Optimisable,
+    optimizer: str,
+    *,
+    lr: float,
+    muon_lr: float,
+    weight_decay: float,
+    divided: bool = False,
 ) -> list[torch.optim.Optimizer]:
     """Builds the optimisers of a model.
 
@@ -125,6 +131,7 @@ def build_optimizers(
         lr: Learning rate of AdamW or SGD.
         muon_lr: Learning rate of Muon.
         weight_decay: Decoupled weight decay; for SGD an L2 penalty.
+        divided: Whether all processes of the world step together and may divide the work.
 
     Returns:
         One or two optimisers; every group has the key `peak_lr`, from which `set_lr` scales.
@@ -140,13 +147,14 @@ def build_optimizers(
     optimizers: list[torch.optim.Optimizer]
     if optimizer == "muon":
         optimizers = [
-            _muon(matrices)([{**decayed, "lr": muon_lr}]),
+            _muon(divided)([{**decayed, "lr": muon_lr}]),
             torch.optim.AdamW([kept], lr=lr, betas=(0.9, 0.95), eps=1e-10, fused=fused),
         ]
     elif optimizer == "adamw":
         optimizers = [torch.optim.AdamW([decayed, kept], lr=lr, betas=(0.9, 0.95), fused=fused)]
     elif optimizer == "sgd":
-        optimizers = [torch.optim.SGD([decayed, kept], lr=lr, momentum=0.9, nesterov=True, fused=fused)]
+        whole = fused and not hasattr(rest[0], "device_mesh")  # slices have no fused kernel for it
+        optimizers = [torch.optim.SGD([decayed, kept], lr=lr, momentum=0.9, nesterov=True, fused=whole)]
     else:
         raise ValueError(f"unknown optimizer {optimizer!r}")
     grouped = [p for o in optimizers for g in o.param_groups for p in g["params"]]
@@ -157,13 +165,13 @@ def build_optimizers(
     return optimizers
 
 
-def _muon(matrices: list[nn.Parameter]) -> type[Muon]:
-    """The kind of Muon for matrices that are whole, or of which this process holds a slice."""
-    if not matrices or not hasattr(matrices[0], "device_mesh"):
+def _muon(divided: bool) -> type[Muon]:
+    """The kind of Muon for one process, or for many."""
+    if not divided:
         return Muon
-    from wenmo.training.sharded_muon import ShardedMuon
+    from wenmo.training.divided_muon import DividedMuon
 
-    return ShardedMuon
+    return DividedMuon
 
 
 def set_lr(optimizers: list[torch.optim.Optimizer], factor: float) -> None:

@@ -84,7 +84,11 @@ def _begun(paths: list[str], output: Path | None, recipe: Recipe) -> Run | None:
 
 def _stem(paths: list[str]) -> str:
     """Name of a model by what it is made from."""
-    first = Path(paths[0].rstrip("/*?")) if paths and paths[0] != "-" else Path("text")
+    first = (
+        Path((paths[0].split("?")[0] if "://" in paths[0] else paths[0]).rstrip("/*?"))
+        if paths and paths[0] != "-"
+        else Path("text")
+    )
     return (first.name.split(".")[0] or first.resolve().name or "text").strip()
 
 
