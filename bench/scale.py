@@ -1,9 +1,9 @@
 """Training in 1, 2 and 4 processes: is the result one process's, and what do dividing and exchanging cost?
 
-Every row trains the same Transformer on the same batches, by `torchrun` on this machine's cores and without a GPU, so what is
-compared is processor time: all processes' seconds for a thousand tokens. Memory is the most private memory (RssAnon) that
-a process held during training beyond what it held before the model was there. A second table reads batches of texts
-of growing size and shows the memory that this takes.
+Every row trains the same Transformer on the same batches, by `torchrun` on this machine's cores and without a GPU, so
+what is compared is processor time: all processes' seconds for a thousand tokens. Memory is the most private memory
+(RssAnon) that a process held during training beyond what it held before the model was there. A second table reads
+batches of texts of growing size and shows the memory that this takes.
 
     python bench/scale.py --processes 1 2 4
 """
@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from _record import record
 
 VOCAB, WIDTH, LAYERS, CONTEXT, ROWS = 4096, 256, 6, 128, 8
@@ -179,12 +180,14 @@ def main() -> None:
     dearest = max(row["time beside one"] for row in rows if row["activations"] == "kept")
     record(
         "scale",
-        claim="Any number of processes trains what one does (held-out loss within 1e-5), and memory does not grow with the text.",
+        claim="Any number of processes trains what one does, and memory does not grow with the text.",
         rows=rows,
-        model=f"Transformer, {LAYERS} layers of {WIDTH}, {VOCAB} tokens; {ROWS} rows of {CONTEXT} tokens a step, {options.optimizer}",
+        model=f"Transformer, {LAYERS} layers of {WIDTH}, {VOCAB} tokens; {ROWS} rows of {CONTEXT} tokens a step",
+        optimizer=options.optimizer,
         reading=texts,
-        verdict=f"Held-out loss within {furthest:.1e} nats of one process; dividing costs at most {dearest - 1:.0%} more processor "
-        f"time on these cores; {texts[-1]['private MB']:.0f} MB to read {texts[-1]['text, GB of tokens']:g} GB of tokens.",
+        verdict=f"Held-out loss within {furthest:.1e} nats of one process; dividing costs at most {dearest - 1:.0%} "
+        f"more processor time on these cores; {texts[-1]['private MB']:.0f} MB to read "
+        f"{texts[-1]['text, GB of tokens']:g} GB of tokens.",
     )
 
 

@@ -39,6 +39,10 @@ class TrainingError(WenmoError):
     """Training that cannot go on, such as a loss that is not finite."""
 
 
+class LostProcessError(TrainingError):
+    """Another process of a training was lost; the command is begun again, by `torchrun` or the user."""
+
+
 class Interrupted(WenmoError):
     """Ctrl-C during work that was saved; the message says how to go on."""
 

@@ -34,7 +34,7 @@ def objects() -> dict[str, bytes]:
     return {
         "texts/english.txt": ENGLISH.encode(),
         "texts/more/中文.txt": CHINESE.encode("gb18030"),
-        "texts/packed.txt.gz": gzip.compress("packed and small\n".encode()),
+        "texts/packed.txt.gz": gzip.compress(b"packed and small\n"),
         "texts/table.parquet": table.getvalue(),
         "texts/archive.zip": archive.getvalue(),
         "texts/photo.jpg": b"\xff\xd8\xff",

@@ -17,7 +17,7 @@ from small_trainers import make_trainer
 
 import wenmo.training.divided_muon
 import wenmo.training.sharded  # noqa: F401 - slow to import, so that it is done once for all worlds
-from wenmo.errors import TrainingError
+from wenmo.errors import LostProcessError
 from wenmo.training import world as worlds
 
 SECONDS = 240
@@ -120,6 +120,6 @@ def lose_one(folder: Path) -> None:
     trainer._step = stepping
     try:
         trainer.run()
-    except TrainingError as error:
+    except LostProcessError as error:
         (folder / f"error.{world.rank}").write_text(str(error))
         os._exit(3)

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from texts import documents
 
 SECONDS = 400

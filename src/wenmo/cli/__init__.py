@@ -67,13 +67,15 @@ def _guarded(words: list[str], process: bool) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
-        from wenmo.errors import OptionError, WenmoError
+        from wenmo.errors import LostProcessError, OptionError, WenmoError
 
         if debug:
             raise
         if isinstance(error, WenmoError):
             if not leads() and (error.told or isinstance(error, OptionError)):
                 return error.exit_code  # the first process has the same words to say
+            if isinstance(error, LostProcessError):  # no result: that comes when the command has begun again
+                words = [word for word in words if word != "--json"]
             if process and error.exit_code == INTERRUPTED:
                 ignore_interrupts()
             return _fail(str(error), words, error.exit_code)

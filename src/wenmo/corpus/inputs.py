@@ -194,7 +194,7 @@ def _walk(folder: Path, found: Inputs) -> None:
 def find_inputs(paths: Sequence[str | Path], stdin_copy: Path) -> Inputs:
     """Lists the files under files, folders (recursively), glob patterns and `-` (standard input).
 
-    Files, folders and patterns may lie in an object store (`s3://`, `gs://`); a path that names none reaches no network.
+    Files, folders and patterns may lie in an object store (`s3://`, `gs://`); another path reaches no network.
 
     In folders and archives only known suffixes count as text; a file that is named, or matched by a pattern,
     is read as plain text whatever its suffix. A file reached twice is read once.

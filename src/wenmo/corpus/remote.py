@@ -1,7 +1,7 @@
 """Files in object stores, read as a stream: `s3://`, `gs://`. Nothing here is reached unless a path names one.
 
-Credentials, region and endpoint come from where each store's own programs look for them (for S3 the variables `AWS_…` or
-`~/.aws`); `?endpoint_override=HOST:PORT&scheme=http` names another server of the same protocol.
+Credentials, region and endpoint come from where each store's own programs look for them (for S3 the variables `AWS_…`
+or `~/.aws`); `?endpoint_override=HOST:PORT&scheme=http` names another server of the same protocol.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ def find_remote(path: str) -> tuple[list[RemoteFile], bool]:
     parts = urlsplit(path)
     if "@" in parts.netloc:
         raise InputError(
-            f"{parts.scheme}://…@{parts.netloc.split('@')[-1]}{parts.path}: the path is written into the model's folder; "
+            f"{parts.scheme}://…@{parts.netloc.split('@')[-1]}{parts.path}: a path is written into the model's folder; "
             "give the credentials in the environment instead"
         )
     label = f"{parts.scheme}://{parts.netloc}{parts.path}"

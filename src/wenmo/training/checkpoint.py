@@ -16,7 +16,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -74,7 +74,7 @@ def save_together(directory: Path, tensors: dict[str, Tensor], state: dict[str, 
             if world.leads:
                 own[name] = tensor
             continue
-        rows = tensor.to_local()  # type: ignore[operator]
+        rows = cast(Any, tensor).to_local()
         if rows.numel():
             own[name], begins[name] = rows, _first_row(tensor.shape[0], world.size, world.rank)
     save_checkpoint(directory / folder / f"{world.rank:05d}.safetensors", own, {"begins": begins})
@@ -153,7 +153,7 @@ class Saved:
         if end is None and len(pieces) == 1:
             found: Tensor = pieces[0][1].get_tensor(name)
             return found
-        parts = []
+        parts: list[Tensor] = []
         for first, file in pieces:
             rows = file.get_slice(name)
             count = rows.get_shape()[0]

@@ -31,7 +31,7 @@ Hidden = Callable[..., tuple[Tensor, Any]]
 
 
 def layers_of(model: nn.Module) -> list[nn.Module]:
-    """Returns the layers that are sliced, recomputed and compiled one by one; none where they are not called as modules."""
+    """Returns the layers that are sliced, recomputed and compiled alone; none where they are not called as modules."""
     blocks = getattr(model, "blocks", None)
     return list(blocks) if isinstance(blocks, nn.ModuleList) else []
 

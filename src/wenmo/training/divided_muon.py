@@ -73,7 +73,7 @@ def _gathered(updates: list[Tensor], sizes: Sizes) -> list[Tensor]:
     own = _orthogonalised(updates[rank], sizes) if rank < len(updates) else torch.zeros_like(updates[0])
     everyone = own.new_empty(size * own.shape[0], own.shape[1])
     dist.all_gather_into_tensor(everyone, own)
-    return list(everyone.split(own.shape[0]))[: len(updates)]
+    return list(torch.split(everyone, own.shape[0]))[: len(updates)]
 
 
 def _exchanged(slices: list[Tensor], sizes: Sizes) -> list[Tensor]:

@@ -43,7 +43,7 @@ class Sharded(Alone):
         register_fsdp_forward_method(self.model, "hidden")
         for ours, theirs in zip(self.model.parameters(), model.parameters(), strict=True):
             if hasattr(theirs, "muon_split"):
-                ours.muon_split = theirs.muon_split
+                ours.muon_split = theirs.muon_split  # type: ignore[attr-defined]
         self.hidden = self.model.hidden
 
     def exchanging(self, last: bool) -> AbstractContextManager[Any]:

@@ -17,8 +17,8 @@ from wenmo.files import write_text
 from wenmo.models.base import NeuralLanguageModel
 from wenmo.progress import track
 from wenmo.tokenization.stream import spread
-from wenmo.training import checkpoint
 from wenmo.training.batches import Batch, BatchSource, PackedBatches, Stream
+from wenmo.training.checkpoint import exists
 from wenmo.training.counters import Counters
 from wenmo.training.distributed import parallelise
 from wenmo.training.held_out import HeldOut, HeldOutLoss
@@ -27,6 +27,7 @@ from wenmo.training.objective import computing, linear_cross_entropy
 from wenmo.training.optimisation import WeightAverage, build_optimizers, lr_factor, set_lr
 from wenmo.training.outcome import CurveRow, Stopped, TrainingOutcome
 from wenmo.training.plan import TrainingPlan
+from wenmo.training.resuming import Resumable
 from wenmo.training.world import ALONE, World, watched
 
 
@@ -81,6 +82,7 @@ class BatchTrainer:
         )  # fmt: skip
         self._average = WeightAverage(model, plan.ema_share) if plan.averaging == "ema" else None
         self._best = [p.detach().clone() for p in model.parameters()]
+        self._resumable = Resumable(model, self._best, self._average, self._optimizers, batches, self._device)
         self._progress = Counters()
         self._hidden = self._parallel.hidden
         torch.manual_seed(plan.seed)
@@ -90,30 +92,11 @@ class BatchTrainer:
     @property
     def has_checkpoint(self) -> bool:
         """Whether there is a checkpoint to resume from."""
-        return checkpoint.exists(self.directory)
-
-    def _weights(self) -> dict[str, Tensor]:
-        tensors: dict[str, Tensor] = {}
-        for index, parameter in enumerate(self.model.parameters()):
-            tensors[f"model.{index}"] = parameter
-            tensors[f"best.{index}"] = self._best[index]
-            if self._average is not None:
-                tensors[f"average.{index}"] = self._average.weights[index]
-        return tensors
+        return exists(self.directory)
 
     def save(self) -> None:
         """Writes a checkpoint from which `resume` goes on bitwise (on a CPU), with any number of processes."""
-        tensors: dict[str, Tensor] = {"rng.cpu": torch.get_rng_state()}
-        if self._device.type == "cuda":
-            tensors["rng.cuda"] = torch.cuda.get_rng_state(self._device)
-        tensors |= self._weights() | checkpoint.optimizer_tensors(self._optimizers)
-        state = {
-            **self._progress.state(),
-            "batches": self._batches.state(),
-            "average_steps": 0 if self._average is None else self._average.steps,
-            "plan": self.plan.model_dump(),
-        }
-        checkpoint.save_together(self.directory, tensors, state, self._world)
+        self._resumable.save(self.directory, self._progress, self.plan, self._world)
 
     def resume(self) -> None:
         """Goes to the state of the last checkpoint in the directory.
@@ -121,19 +104,7 @@ class BatchTrainer:
         Raises:
             ModelError: When there is none or it is damaged.
         """
-        with checkpoint.open_checkpoint(self.directory) as saved, torch.no_grad():
-            state = saved.state
-            for name, tensor in self._weights().items():
-                tensor.copy_(saved.read(name, tensor))
-            optimizers = checkpoint.read_optimizers(saved, self._optimizers)
-            checkpoint.restore_optimizers(self._optimizers, optimizers)
-            torch.set_rng_state(saved.read("rng.cpu"))
-            if "rng.cuda" in saved.names and self._device.type == "cuda":
-                torch.cuda.set_rng_state(saved.read("rng.cuda"), self._device)
-        if self._average is not None:
-            self._average.steps = state["average_steps"]
-        self._batches.restore(state["batches"])
-        self._progress = Counters.restore(state)
+        self._progress = self._resumable.resume(self.directory)
         self._write_metrics()
 
     # -- the loop ------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from wenmo.errors import ResourceError, TrainingError
+from wenmo.errors import LostProcessError, ResourceError
 
 STEP_MINUTES = 30
 """Longest wait for the others inside a training step; who has not come by then is not coming."""
@@ -177,14 +177,14 @@ def watched(world: World) -> Iterator[None]:
     """Says in a sentence that another process was lost, which shows as a failed exchange.
 
     Raises:
-        TrainingError: When an exchange failed.
+        LostProcessError: When an exchange failed.
     """
     try:
         yield
     except RuntimeError as error:
         if world.alone or not any(mark in str(error).lower() for mark in LOST):
             raise
-        raise TrainingError(
+        raise LostProcessError(
             "another process of this training was lost; the same command goes on from the last checkpoint "
             "(torchrun --max-restarts 3 does so by itself)"
         ) from error

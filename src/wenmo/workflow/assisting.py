@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from wenmo.errors import TrainingError, WenmoError
 from wenmo.models.registry import parse_config
 from wenmo.tokenization.stream import TokenStream
@@ -38,6 +40,9 @@ def assist(world: World) -> TrainResult:
                 order = world.tell()
             if order["do"] == "end":
                 return TrainResult.model_validate(order["result"])
+            if order["do"] == "threads":
+                torch.set_num_threads(order["number"])
+                continue
             plan = TrainingPlan.model_validate(order["plan"])
             if order["do"] == "measure":
                 measure(build(parse_config(order["config"]), plan.seed), plan, world, order["device"])

@@ -49,8 +49,9 @@ class Shape:
         plan = self.plan
         steps = plan.steps or round((seconds or 0.0) * self.tokens_per_second / (plan.rows * plan.context))
         estimate = steps * plan.rows * plan.context / self.tokens_per_second if plan.steps else seconds or 0.0
+        processes = f"{plan.processes} processes ({plan.parallel}), " if plan.processes > 1 else ""
         return (
-            f"{name}: {quantity(self.parameters, '')} parameters, context {plan.context}, {plan.optimizer}, "
+            f"{name}: {processes}{quantity(self.parameters, '')} parameters, context {plan.context}, {plan.optimizer}, "
             f"about {steps:,} steps of {plan.rows * plan.context:,} tokens ({self.epochs:.1f} epochs), "
             f"{self.tokens_per_second:,.0f} tokens/s, {duration(estimate)}, {quantity(self.memory, 'B')} of memory"
         )

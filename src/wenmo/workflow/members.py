@@ -30,6 +30,8 @@ NGRAM_BYTES_PER_SECOND = 400_000
 """Speed of counting on one slow core; used only to bound the text where the budget is short."""
 NGRAM_LEAST_TOKENS = 20_000
 """Tokens that are counted even when the budget is used up: a fraction of a second."""
+NGRAM_MOST_TOKENS = 1 << 28
+"""Most tokens that are counted, whatever the time: they are put in order in memory, and the tables are full long before."""
 NGRAM_CONTEXT = 16
 """Context length written into the n-gram model, which remembers fewer tokens than any neural member."""
 
@@ -88,10 +90,10 @@ def train_ngram(texts: Texts, clock: Clock, seed: int, tell: Callable[[str], Non
     started = time.monotonic()
     ids = texts.train.ids
     seconds = COUNTING_SHARE * clock.left
-    most = NGRAM_BYTES_PER_SECOND * seconds / max(texts.bytes_per_token, 1e-9)
+    most = min(NGRAM_BYTES_PER_SECOND * seconds / max(texts.bytes_per_token, 1e-9), NGRAM_MOST_TOKENS)
     if len(ids) > most:
         ids = spread(ids, max(int(most), NGRAM_LEAST_TOKENS))
-        tell(f"ngram: time for {quantity(texts.num_bytes(ids), 'B')} of the text, taken from all over it")
+        tell(f"ngram: counts {quantity(texts.num_bytes(ids), 'B')} of the text, taken from all over it")
     if texts.train.num_documents > 1:
         ids = shuffled(ids, seed)
     config = NgramConfig(vocab_size=texts.tokenizer.vocab_size, context_length=NGRAM_CONTEXT)

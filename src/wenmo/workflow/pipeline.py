@@ -8,8 +8,6 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-
 from wenmo.config import Recipe
 from wenmo.errors import Interrupted, OptionError, ResourceError, WenmoError
 from wenmo.models.ngram import NgramModel
@@ -109,7 +107,7 @@ def _train(run: Run, progress: bool, started: float) -> TrainResult:
     counted = recipe.training.steps is None and recipe.training.epochs is None
     clock = Clock(dial.parse_duration(recipe.budget) if recipe.budget and counted else None, started)
     if recipe.training.threads:
-        torch.set_num_threads(recipe.training.threads)
+        team.use_threads(recipe.training.threads)
     corpus = open_corpus(run.paths, recipe, run.part("corpus"), progress)
     texts = load_texts(corpus, recipe, run.directory, progress)
     clock.text_bytes = corpus.bytes("train")

@@ -10,12 +10,20 @@ from __future__ import annotations
 import copy
 from pathlib import Path
 
+import torch
+
 from wenmo.models.base import NeuralLanguageModel
 from wenmo.training import hardware
 from wenmo.training.distributed import measure_speed
 from wenmo.training.plan import TrainingPlan
 from wenmo.training.world import World, join, watched
 from wenmo.workflow.result import TrainResult
+
+
+def use_threads(number: int) -> None:
+    """Lets every process compute with this many threads."""
+    torch.set_num_threads(number)
+    join().tell({"do": "threads", "number": number})
 
 
 def together(
