@@ -28,6 +28,9 @@ def test_dividing_a_model_needs_several_processes(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(OptionError, match=r"--training\.parallel fsdp .* torchrun --nproc-per-node"):
         check_recipe(recipe)
     monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(OptionError, match="this is one"):
+        check_recipe(recipe)
+    monkeypatch.setenv("RANK", "0")
     check_recipe(recipe)
 
 

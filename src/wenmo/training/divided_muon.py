@@ -13,6 +13,7 @@ from torch import Tensor
 from wenmo.training.optimisation import Muon, orthogonalise
 
 Sizes = tuple[int, ...]
+_all_gather = getattr(dist, "all_gather_single", dist.all_gather_into_tensor)  # its name from PyTorch 2.13 on
 
 
 class DividedMuon(Muon):
@@ -72,7 +73,7 @@ def _gathered(updates: list[Tensor], sizes: Sizes) -> list[Tensor]:
     size, rank = dist.get_world_size(), dist.get_rank()
     own = _orthogonalised(updates[rank], sizes) if rank < len(updates) else torch.zeros_like(updates[0])
     everyone = own.new_empty(size * own.shape[0], own.shape[1])
-    dist.all_gather_into_tensor(everyone, own)
+    _all_gather(everyone, own)
     return list(torch.split(everyone, own.shape[0]))[: len(updates)]
 
 

@@ -140,7 +140,8 @@ _world = ALONE
 
 def processes() -> int:
     """Returns how many processes `torchrun` has started; 1 without it."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
+    # Some clusters set WORLD_SIZE alone, for whoever wants to know.
+    return int(os.environ.get("WORLD_SIZE", "1")) if "RANK" in os.environ else 1
 
 
 def restartable() -> bool:

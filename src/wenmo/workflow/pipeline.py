@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from wenmo.config import Recipe
-from wenmo.errors import Interrupted, OptionError, ResourceError, WenmoError
+from wenmo.errors import Interrupted, LostProcessError, OptionError, ResourceError, WenmoError
 from wenmo.models.ngram import NgramModel
 from wenmo.progress import duration, quantity
 from wenmo.training import budget as dial
 from wenmo.training import hardware
-from wenmo.training.world import join, restartable
+from wenmo.training.world import join, restartable, watched
 from wenmo.workflow import reporting, team
 from wenmo.workflow.assisting import assist
 from wenmo.workflow.checks import check_recipe
@@ -84,9 +84,10 @@ def train(
             again=restartable(),
         )
     try:
-        result = _train(run, progress, time.monotonic() if started is None else started)
-        team.dismiss(world, result)
-        return result
+        with watched(world):
+            result = _train(run, progress, time.monotonic() if started is None else started)
+            team.dismiss(world, result)
+            return result
     except KeyboardInterrupt:
         message = (
             f"interrupted; what was done is in {run.directory}. Go on with: wenmo train --resume {run.output}"
@@ -94,7 +95,7 @@ def train(
         raise Interrupted(message) from None
     except WenmoError as error:
         trained = any(run.part(name).exists() for name in ("members", "finished"))
-        if not trained and not isinstance(error, Interrupted):
+        if not trained and not isinstance(error, Interrupted | LostProcessError):
             shutil.rmtree(run.directory, ignore_errors=True)  # nothing was trained that could be gone on with
         if trained and isinstance(error, ResourceError):
             kept = f"what was done is in {run.directory}. Go on with: wenmo train --resume {run.output}"
