@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 from wenmo.config import TrainingSettings
 from wenmo.models.storage import load_model, save_model
 from wenmo.training import budget as dial
-from wenmo.training import hardware
+from wenmo.training import distributed, hardware
 from wenmo.training.hardware import Machine
 from wenmo.training.low_precision import LowPrecisionProducts
 from wenmo.training.objective import linear_cross_entropy
@@ -124,7 +124,7 @@ def test_compiling_is_left_out_where_it_costs_more_than_it_brings(monkeypatch: p
     ],
 )
 def test_bfloat16_is_taken_where_a_step_is_faster(
-    ratio: float, wanted: str, speeds: dict[str, float], taken: str, monkeypatch: pytest.MonkeyPatch
+    ratio: float, wanted: str, speeds: dict[str, float], taken: str
 ) -> None:
     model = make_trainer(Path("unused")).model
     settings = TrainingSettings(precision=wanted)
@@ -132,8 +132,8 @@ def test_bfloat16_is_taken_where_a_step_is_faster(
         model, settings, context=8, batch_tokens=64, weight_decay=0.1, seconds=1.0, steps=None, valid_tokens=9,
         machine=Machine("cpu", 1e12, ratio),
     )  # fmt: skip
-    monkeypatch.setattr(hardware, "measure_speed", lambda model, plan: speeds[plan.precision])
-    assert hardware.choose_precision(model, plan, wanted)[0].precision == taken
+    chosen, speed = hardware.choose_execution(plan, lambda plan: speeds[plan.precision], precision=wanted)
+    assert chosen.precision == taken and speed == speeds[taken]
 
 
 @pytest.mark.parametrize("bias", [True, False])
@@ -180,10 +180,10 @@ def test_speed_is_measured_in_the_precision_of_the_plan(
         seen.append(hidden.dtype)
         return linear_cross_entropy(hidden, weight, targets)
 
-    monkeypatch.setattr(hardware, "linear_cross_entropy", linear)
+    monkeypatch.setattr(distributed, "linear_cross_entropy", linear)
     for precision, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
         trainer = make_trainer(tmp_path, precision=precision)
-        assert hardware.measure_speed(trainer.model, trainer.plan, steps=1) > 0
+        assert distributed.measure_speed(trainer.model, trainer.plan, steps=1) > 0
         assert set(seen) == {dtype}
         seen.clear()
 

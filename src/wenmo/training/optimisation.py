@@ -125,6 +125,7 @@ def build_optimizers(
     muon_lr: float,
     weight_decay: float,
     low_precision: bool = False,
+    divided: bool = False,
 ) -> list[torch.optim.Optimizer]:
     """Builds the optimisers of a model.
 
@@ -138,6 +139,7 @@ def build_optimizers(
         muon_lr: Learning rate of Muon.
         weight_decay: Decoupled weight decay; for SGD an L2 penalty.
         low_precision: Muon iterates in bfloat16; see `orthogonalise`.
+        divided: Whether all processes of the world step together and may divide the work.
 
     Returns:
         One or two optimisers; every group has the key `peak_lr`, from which `set_lr` scales.
@@ -153,13 +155,14 @@ def build_optimizers(
     optimizers: list[torch.optim.Optimizer]
     if optimizer == "muon":
         optimizers = [
-            Muon([{**decayed, "lr": muon_lr}], low_precision=low_precision),
+            _muon(divided)([{**decayed, "lr": muon_lr}], low_precision=low_precision),
             torch.optim.AdamW([kept], lr=lr, betas=(0.9, 0.95), eps=1e-10, fused=fused),
         ]
     elif optimizer == "adamw":
         optimizers = [torch.optim.AdamW([decayed, kept], lr=lr, betas=(0.9, 0.95), fused=fused)]
     elif optimizer == "sgd":
-        optimizers = [torch.optim.SGD([decayed, kept], lr=lr, momentum=0.9, nesterov=True, fused=fused)]
+        whole = fused and not hasattr(rest[0], "device_mesh")  # slices have no fused kernel for it
+        optimizers = [torch.optim.SGD([decayed, kept], lr=lr, momentum=0.9, nesterov=True, fused=whole)]
     else:
         raise ValueError(f"unknown optimizer {optimizer!r}")
     grouped = [p for o in optimizers for g in o.param_groups for p in g["params"]]
@@ -168,6 +171,15 @@ def build_optimizers(
         for group in built.param_groups:
             group["peak_lr"] = group["lr"]
     return optimizers
+
+
+def _muon(divided: bool) -> type[Muon]:
+    """The kind of Muon for one process, or for many."""
+    if not divided:
+        return Muon
+    from wenmo.training.divided_muon import DividedMuon
+
+    return DividedMuon
 
 
 def set_lr(optimizers: list[torch.optim.Optimizer], factor: float) -> None:
