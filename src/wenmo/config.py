@@ -123,10 +123,18 @@ class TrainingSettings(Settings):
     """Number format of the matrix products; `auto` measures which is faster."""
     compile: Literal["auto", "on", "off"] = "auto"
     """torch.compile; `auto` is on for a Transformer on CUDA that trains for ten minutes or more."""
+    checkpoint_activations: bool = False
+    """Compute what is inside of a Transformer's layers once more in the backward pass instead of keeping it: less
+    memory, and about a third more time."""
+    parallel: Literal["auto", "ddp", "fsdp"] = "auto"
+    """How the processes that `torchrun` starts divide the model: each has a copy (ddp), or a slice of it (fsdp); `auto`
+    slices what does not fit as a copy."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to train."""
     threads: Annotated[int, Field(ge=1)] | None = None
     """CPU threads; all cores when not given."""
+    workers: Annotated[int, Field(ge=1)] | None = None
+    """Threads that each train on a part of the batch (CPU); chosen by timing when not given, 1 for none."""
     seed: int = 0
     """Seed of initialisation, order and dropout."""
 

@@ -12,9 +12,11 @@ class WenmoError(Exception):
 
     Attributes:
         exit_code: The status with which the command line ends.
+        told: Whether the user has been told already, by another process of the run.
     """
 
     exit_code = 2
+    told = False
 
 
 class InputError(WenmoError):
@@ -35,6 +37,10 @@ class ResourceError(WenmoError):
 
 class TrainingError(WenmoError):
     """Training that cannot go on, such as a loss that is not finite."""
+
+
+class LostProcessError(TrainingError):
+    """Another process of a training was lost; the command is begun again, by `torchrun` or the user."""
 
 
 class Interrupted(WenmoError):

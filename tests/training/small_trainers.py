@@ -11,6 +11,7 @@ from wenmo.models.base import NeuralLanguageModel
 from wenmo.models.registry import build_config, build_model
 from wenmo.training.plan import TrainingPlan
 from wenmo.training.trainer import Trainer
+from wenmo.training.world import ALONE, World
 
 VOCAB = 24
 NEURAL = ["transformer", "lstm", "gru", "rnn"]
@@ -47,6 +48,7 @@ def make_trainer(
     architecture: str = "transformer",
     dropout: float = 0.1,
     layers: int = 2,
+    world: World = ALONE,
     **changes: object,
 ) -> Trainer:
     torch.manual_seed(7)
@@ -64,6 +66,7 @@ def make_trainer(
     return Trainer(
         model, make_stream(40, 0), make_stream(10, 1), make_plan(**changes),
         byte_lengths=lengths, eos_id=0, directory=directory, show_progress=False,
+        world=world,
     )  # fmt: skip
 
 

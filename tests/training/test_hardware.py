@@ -7,13 +7,14 @@ from small_trainers import make_trainer
 
 from wenmo.errors import OptionError
 from wenmo.training import hardware
+from wenmo.training.distributed import measure_speed
 
 
 def test_speed_and_memory_are_measured(tmp_path: Path) -> None:
     machine = hardware.measure_machine("cpu", seconds=0.01)
     assert machine.flops > 1e6 and machine.bf16_ratio > 0
     trainer = make_trainer(tmp_path)
-    assert hardware.measure_speed(trainer.model, trainer.plan, steps=1) > 0
+    assert measure_speed(trainer.model, trainer.plan, steps=1) > 0
     assert hardware.available_memory("cpu") > 0
 
 

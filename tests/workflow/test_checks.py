@@ -20,3 +20,22 @@ def test_compiling_is_for_a_transformer_and_needs_a_compiler(monkeypatch: pytest
     monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(OptionError, match=r"needs a C\S* compiler"):
         check_recipe(compiled("transformer"))
+
+
+def test_dividing_a_model_needs_several_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = Recipe(training=TrainingSettings(parallel="fsdp"))
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    with pytest.raises(OptionError, match=r"--training\.parallel fsdp .* torchrun --nproc-per-node"):
+        check_recipe(recipe)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(OptionError, match="this is one"):
+        check_recipe(recipe)
+    monkeypatch.setenv("RANK", "0")
+    check_recipe(recipe)
+
+
+def test_activations_are_computed_again_in_a_transformer_alone() -> None:
+    training = TrainingSettings(checkpoint_activations=True)
+    check_recipe(Recipe(members=("transformer", "lstm"), training=training))
+    with pytest.raises(OptionError, match=r"--training\.checkpoint-activations has no effect"):
+        check_recipe(Recipe(members=("lstm", "ngram"), training=training))

@@ -26,6 +26,27 @@ def test_taken_folders_are_refused(tmp_path: Path) -> None:
         new_run(["a"], tmp_path / "model", Recipe())
 
 
+def test_the_same_command_goes_on_with_its_unfinished_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    first = new_run(["texts/小说.txt"], None, Recipe(), again=True)
+    second = new_run(["texts/小说.txt"], None, Recipe(budget="1h"), again=True)
+    assert (first.output.name, second.output.name) == ("小说", "小说-2")
+    assert new_run(["texts/小说.txt"], None, Recipe(budget="1h"), again=True) == second
+    assert new_run(["texts/小说.txt"], first.output, Recipe(), again=True) == first
+    assert new_run(["texts/小说.txt"], None, Recipe()).output.name == "小说-3"
+    with pytest.raises(OptionError, match="unfinished run"):
+        new_run(["texts/other.txt"], first.output, Recipe(), again=True)
+
+
+def test_a_text_in_an_object_store_names_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    uri = "s3://library/novels/*.txt?endpoint_override=127.0.0.1:9000&scheme=http"
+    assert new_run(["s3://library/novels/"], None, Recipe()).output.name == "novels"
+    assert new_run([uri.replace("*", "hamlet")], None, Recipe()).output.name == "hamlet"
+
+
 def test_free_names_are_numbered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     outputs = [new_run(["texts/novel.txt"], None, Recipe()).output for _ in range(3)]

@@ -12,7 +12,7 @@ import os
 import sys
 import time
 
-from wenmo.cli.process import ignore_interrupts, lost_interrupts, own_stdout, use_utf8
+from wenmo.cli.process import ignore_interrupts, leads, lost_interrupts, own_stdout, use_utf8
 
 _started = time.monotonic()
 INTERRUPTED = 130
@@ -57,6 +57,8 @@ def _guarded(words: list[str], process: bool) -> int:
             ignore_interrupts()
         if debug:
             raise
+        if not leads():
+            return INTERRUPTED
         message = str(interrupt) or "nothing half-written was left behind; run the same command again"
         return _fail(f"interrupted: {message}", words, INTERRUPTED)
     except (BrokenPipeError, SystemExit):
@@ -65,11 +67,15 @@ def _guarded(words: list[str], process: bool) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
-        from wenmo.errors import WenmoError
+        from wenmo.errors import LostProcessError, OptionError, WenmoError
 
         if debug:
             raise
         if isinstance(error, WenmoError):
+            if not leads() and (error.told or isinstance(error, OptionError)):
+                return error.exit_code  # the first process has the same words to say
+            if isinstance(error, LostProcessError):  # no result: that comes when the command has begun again
+                words = [word for word in words if word != "--json"]
             if process and error.exit_code == INTERRUPTED:
                 ignore_interrupts()
             return _fail(str(error), words, error.exit_code)

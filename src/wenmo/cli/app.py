@@ -6,7 +6,14 @@ from collections.abc import Sequence
 
 from cyclopts import App, Parameter
 
+from wenmo.cli.process import processes
+from wenmo.errors import OptionError
 from wenmo.tasks import verbs
+
+ONE_PROCESS = (
+    "torchrun has started several processes, and only the training of a language model is divided over them; "
+    "start this without torchrun"
+)
 
 VERBS = {
     "prepare": ("wenmo.cli.data:prepare", "Read raw text, clean it, split it: a corpus ready to train on."),
@@ -33,6 +40,8 @@ def build_app(words: Sequence[str] = ()) -> App:
     Args:
         words: What follows `wenmo`: `train` with `--task` has the options of that task.
     """
+    if processes() > 1 and words and words[0] in {*VERBS, "tokenizer", *verbs()} - {"train"}:
+        raise OptionError(ONE_PROCESS)
     app = App(
         name="wenmo",
         help="Your text in, the best language model that text and your minutes can buy out, with the proof.",
@@ -60,6 +69,8 @@ def _train_task(app: App, words: Sequence[str]) -> None:
     from wenmo.cli.tasks import chosen_task, train_command
 
     task = chosen_task(words)
+    if task is not None and processes() > 1:
+        raise OptionError(ONE_PROCESS)
     if task is not None:
         del app["train"]
         app.command(train_command(task), name="train")

@@ -15,6 +15,17 @@ RETRY_SECONDS = 0.01
 """Until Ctrl-C is raised again where it was lost."""
 
 
+def processes() -> int:
+    """Returns how many processes `torchrun` has started for this command; 1 without it."""
+    # Some clusters set WORLD_SIZE alone, for whoever wants to know.
+    return int(os.environ.get("WORLD_SIZE", "1")) if "RANK" in os.environ else 1
+
+
+def leads() -> bool:
+    """Whether this process is the first of them, which talks to the user."""
+    return processes() == 1 or os.environ.get("RANK", "0") == "0"
+
+
 def use_utf8() -> None:
     """Makes text UTF-8 whatever the locale says; LANG=C must not turn Chinese into question marks."""
     # A stream that the caller has closed is None; what is written to it goes nowhere.

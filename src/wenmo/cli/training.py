@@ -10,6 +10,7 @@ from pydantic import Field
 
 from wenmo.cli import started as command_started
 from wenmo.cli.options import Common, given, paths_given, recipe_of
+from wenmo.cli.process import leads
 from wenmo.config import Architecture, Recipe
 from wenmo.errors import OptionError
 
@@ -62,6 +63,8 @@ def train(
         progress=not common.quiet,
         started=command_started(),
     )
+    if not leads():
+        return
     if common.json:
         from wenmo.cli.output import print_json
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from wenmo.progress import duration, quantity
 from wenmo.tokenization.tokenizer import Tokenizer
 from wenmo.training import budget as dial
 from wenmo.training import hardware
+from wenmo.training.distributed import measure_speed
 from wenmo.training.outcome import TrainingOutcome
 from wenmo.training.plan import TrainingPlan
 from wenmo.training.trainer import BatchTrainer
@@ -228,7 +230,12 @@ def _plan(
             f"training {quantity(model.num_parameters(), '')} parameters needs {quantity(memory, 'B')} of memory "
             f"and {quantity(available, 'B')} is free; choose a smaller --batch-tokens or --size"
         )
-    speed = hardware.measure_speed(copy.deepcopy(model), plan)
+    measure = functools.partial(measure_speed, copy.deepcopy(model))
+    plan, speed = (
+        hardware.choose_execution(plan, measure, seconds=max(seconds(), 1.0))
+        if machine.device == "cpu"
+        else (plan, measure(plan))
+    )
     tokens = sum(map(len, examples))
     left = max(seconds(), 1.0)
     passes = settings.epochs or (EPOCHS if base is not None else SCRATCH_EPOCHS)

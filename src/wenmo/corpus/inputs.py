@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+from wenmo.corpus.remote import RemoteFile, find_remote, is_remote, local_path
 from wenmo.errors import InputError
 
 KINDS = {
@@ -35,7 +36,7 @@ COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 class _ZstandardFile(io.RawIOBase):
     """A decompressed .zst file that can be read again from the start."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | RemoteFile) -> None:
         self._path = path
         self._position = 0
         self._reader = self._start()
@@ -83,17 +84,17 @@ class _ZstandardFile(io.RawIOBase):
 
 @dataclass(frozen=True)
 class Source:
-    """One readable file: on disk, compressed, or a member of a zip archive.
+    """One readable file: on disk or in an object store, compressed, or a member of a zip archive.
 
     Attributes:
-        path: File on disk.
+        path: File on disk or in an object store.
         kind: How documents are found in it: text, html, jsonl, csv, tsv or parquet.
         label: Name shown to the user.
         compression: "", "gzip" or "zstd".
         member: Name inside a zip archive, or "".
     """
 
-    path: Path
+    path: Path | RemoteFile
     kind: str
     label: str
     compression: str = ""
@@ -106,9 +107,9 @@ class Source:
             OSError: When the file cannot be read or is damaged (also while reading).
         """
         if self.member:
-            return cast(BinaryIO, zipfile.ZipFile(self.path).open(self.member))
+            return cast(BinaryIO, zipfile.ZipFile(readable(self.path)).open(self.member))
         if self.compression == "gzip":
-            return cast(BinaryIO, gzip.open(self.path, "rb"))
+            return cast(BinaryIO, gzip.open(readable(self.path), "rb"))
         if self.compression == "zstd":
             return cast(BinaryIO, io.BufferedReader(_ZstandardFile(self.path), 1 << 20))
         return self.path.open("rb")
@@ -137,9 +138,14 @@ def _kind(name: str) -> tuple[str | None, str]:
     return (KINDS.get(suffixes[-1]) if suffixes else None), compression
 
 
-def _add_zip(found: Inputs, path: Path) -> None:
+def readable(path: Path | RemoteFile) -> Path | BinaryIO:
+    """What libraries that open files by name are given."""
+    return path.open("rb") if isinstance(path, RemoteFile) else path
+
+
+def _add_zip(found: Inputs, path: Path | RemoteFile) -> None:
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(readable(path)) as archive:
             members = sorted(entry.filename for entry in archive.infolist() if not entry.is_dir())
     except (zipfile.BadZipFile, OSError) as error:
         found.unreadable.append((str(path), f"damaged archive: {error}"))
@@ -152,7 +158,7 @@ def _add_zip(found: Inputs, path: Path) -> None:
             found.sources.append(Source(path, kind, f"{path}!/{member}", member=member))
 
 
-def _add_file(found: Inputs, path: Path, named: bool) -> None:
+def _add_file(found: Inputs, path: Path | RemoteFile, named: bool) -> None:
     if not path.is_file():
         # A pipe or device may never end, and must not even be opened.
         found.unreadable.append((str(path), "no regular file" if path.exists() else "broken link"))
@@ -188,6 +194,8 @@ def _walk(folder: Path, found: Inputs) -> None:
 def find_inputs(paths: Sequence[str | Path], stdin_copy: Path) -> Inputs:
     """Lists the files under files, folders (recursively), glob patterns and `-` (standard input).
 
+    Files, folders and patterns may lie in an object store (`s3://`, `gs://`); another path reaches no network.
+
     In folders and archives only known suffixes count as text; a file that is named, or matched by a pattern,
     is read as plain text whatever its suffix. A file reached twice is read once.
 
@@ -207,7 +215,12 @@ def find_inputs(paths: Sequence[str | Path], stdin_copy: Path) -> Inputs:
                 shutil.copyfileobj(sys.stdin.buffer, copy, 1 << 20)
             found.sources.append(Source(stdin_copy, "text", "<stdin>"))
             continue
-        path = Path(name).expanduser()
+        if is_remote(name):
+            files, named = find_remote(name)
+            for file in files:
+                _add_file(found, file, named)
+            continue
+        path = Path(local_path(name)).expanduser()
         if path.is_dir():
             _walk(path, found)
         elif path.is_file():
@@ -226,7 +239,7 @@ def find_inputs(paths: Sequence[str | Path], stdin_copy: Path) -> Inputs:
             raise InputError(f"{name} is neither a file nor a folder; name a file, a folder, or - for stdin")
         else:
             raise InputError(f"{name} does not exist; check the path")
-    unique = {(source.path.resolve(), source.member): source for source in reversed(found.sources)}
+    unique = {(str(source.path.resolve()), source.member): source for source in reversed(found.sources)}
     kept = {id(source) for source in unique.values()}
     found.sources = [source for source in found.sources if id(source) in kept]
     return found

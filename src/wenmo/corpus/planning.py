@@ -14,13 +14,16 @@ from wenmo.config import CorpusSettings
 from wenmo.corpus import records
 from wenmo.corpus.declared import HEAD, declared_encoding
 from wenmo.corpus.encoding import BYTE_ORDER_MARKS, Detection, check, detect
-from wenmo.corpus.inputs import Source
+from wenmo.corpus.inputs import Source, readable
 from wenmo.corpus.reading import DAMAGE, MAX_PENDING, Plan, decoded
+from wenmo.corpus.remote import RemoteFile
 from wenmo.errors import InputError, OptionError
 
 
-def hash_file(path: Path) -> str:
-    """Returns the SHA-256 of a file as hex digits."""
+def hash_file(path: Path | RemoteFile) -> str:
+    """Returns the SHA-256 of a file as hex digits; of a remote one what is known of it without fetching it."""
+    if isinstance(path, RemoteFile):
+        return path.fingerprint
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
@@ -171,7 +174,7 @@ def _plan_parquet(source: Source, sha256: str, settings: CorpusSettings) -> Plan
     if source.compression:
         return Plan(source, sha256, None, "unreadable", "compressed Parquet; decompress it first")
     try:
-        with pq.ParquetFile(source.path) as file:
+        with pq.ParquetFile(readable(source.path)) as file:
             names = file.schema_arrow.names
             head = next(file.iter_batches(batch_size=records.SAMPLE_ROWS), None)
     except pa.ArrowException as error:

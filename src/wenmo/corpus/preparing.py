@@ -11,6 +11,7 @@ from wenmo.config import CorpusSettings
 from wenmo.corpus.inputs import Inputs, Source, find_inputs
 from wenmo.corpus.planning import hash_file, plan_source
 from wenmo.corpus.reading import Plan
+from wenmo.corpus.remote import RemoteFile
 from wenmo.corpus.splitting import assign, check_settings
 from wenmo.corpus.store import FORMAT, MANIFEST, REPORT, Corpus, FileRecord, Manifest
 from wenmo.errors import InputError, OptionError, WenmoError
@@ -63,7 +64,7 @@ def prepare(
     return Corpus.open(output)
 
 
-def _inside(path: Path, folder: Path) -> bool:
+def _inside(path: Path | RemoteFile, folder: Path) -> bool:
     return folder.resolve() in path.resolve().parents
 
 
@@ -99,7 +100,7 @@ def _unchanged(
     records = [record for record in manifest.files if record.path]
     if len(records) != len(inputs.sources) or refused != [r.source for r in manifest.files if not r.path]:
         return None
-    hashes: dict[Path, str] = {}
+    hashes: dict[Path | RemoteFile, str] = {}
     for record, source in zip(records, inputs.sources, strict=True):
         if record.source != source.label:
             return None
@@ -124,7 +125,7 @@ def _plan(
 ) -> tuple[list[Plan], list[tuple[int, int, int]]]:
     plans: list[Plan] = []
     stamps: list[tuple[int, int, int]] = []
-    hashes: dict[Path, str] = {}
+    hashes: dict[Path | RemoteFile, str] = {}
     total = sum(_size(source.path) for source in inputs.sources)
     with track("looking at the files", total, "B", progress) as bar:
         for source in inputs.sources:
@@ -142,7 +143,7 @@ def _plan(
     return plans, stamps
 
 
-def _size(path: Path) -> int:
+def _size(path: Path | RemoteFile) -> int:
     try:
         return path.stat().st_size
     except OSError:

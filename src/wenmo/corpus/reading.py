@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from wenmo.corpus.inputs import Source
+from wenmo.corpus.inputs import Source, readable
 from wenmo.text import safe_cut
 
 Quoting = Literal[0, 1, 2, 3]
@@ -161,7 +161,7 @@ def _parquet_blocks(plan: Plan, file: int) -> Iterator[Block]:
     import pyarrow.parquet as pq
 
     row = 1
-    with pq.ParquetFile(plan.source.path) as parquet:
+    with pq.ParquetFile(readable(plan.source.path)) as parquet:
         for batch in parquet.iter_batches(batch_size=256, columns=[plan.field]):
             values = batch.column(0).to_pylist()
             yield Block(

@@ -6,9 +6,9 @@ import warnings
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .dropout import dropout
 from .recurrent_cells import gru_step, lstm_step, rnn_step
 from .recurrent_config import GATES, RecurrentConfig
 
@@ -59,7 +59,7 @@ class RecurrentLayer(nn.Module):
         recurrent: Tensor = self.weight_hh
         if self.training and self.recurrent_dropout:
             # DropConnect on the recurrent matrices, one mask for the whole sequence (Merity et al., 2018).
-            recurrent = F.dropout(recurrent, self.recurrent_dropout)
+            recurrent = dropout(recurrent, self.recurrent_dropout, True)
         weights = [self.weight_ih, recurrent, self.bias_ih, self.bias_hh]
         # Without dropout inside the kernel, its training flag only says whether a backward pass may follow.
         train = self.training or torch.is_grad_enabled()
@@ -98,4 +98,4 @@ class LockedDropout(nn.Module):
         """Drops features of (T, B, D) in training; the identity otherwise."""
         if not self.training or not self.p:
             return inputs
-        return inputs * F.dropout(torch.ones_like(inputs[:1]), self.p)
+        return inputs * dropout(torch.ones_like(inputs[:1]), self.p, True)

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from wenmo.errors import ModelError
 from wenmo.models.base import LanguageModel, ModelConfig, NeuralLanguageModel, State
 from wenmo.models.cache import CacheState, Reading
+from wenmo.models.dropout import dropout
 from wenmo.models.fused import rms_norm, rotate, swiglu
 from wenmo.models.layouts import config_to_hugging_face, from_hugging_face, to_hugging_face
 from wenmo.models.rotary import RotaryTable
@@ -126,7 +127,7 @@ class Block(nn.Module):
         return x + self._drop(self.ffn(self.ffn_norm(x)))
 
     def _drop(self, x: Tensor) -> Tensor:
-        return F.dropout(x, self.dropout, self.training) if self.dropout else x
+        return dropout(x, self.dropout, self.training)
 
 
 class TransformerModel(NeuralLanguageModel):
@@ -240,8 +241,7 @@ class TransformerModel(NeuralLanguageModel):
             x = x + self.position(self._learned(reading, end, state, lengths))
         elif self.rotary is not None:
             angles = self.rotary(reading.positions, end)
-        if self.config.dropout:
-            x = F.dropout(x, self.config.dropout, self.training)
+        x = dropout(x, self.config.dropout, self.training)
         for block in self.blocks:
             x = block(x, angles, reading)
         x = self.final_norm(x)

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from wenmo.seq2seq.dropout import dropout
+from wenmo.models.dropout import dropout
 
 
 def mix(scores: Tensor, value: Tensor, mask: Tensor | None, p: float) -> tuple[Tensor, Tensor]:

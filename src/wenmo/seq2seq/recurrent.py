@@ -16,11 +16,11 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
+from wenmo.models.dropout import dropout
 from wenmo.models.recurrent_config import GATES, RecurrentConfig
 from wenmo.models.recurrent_layer import RecurrentLayer
 from wenmo.seq2seq.attention import attend, mix
 from wenmo.seq2seq.base import DecoderState, Memory, Seq2SeqConfig, Seq2SeqModel, padding_mask
-from wenmo.seq2seq.dropout import dropout
 from wenmo.seq2seq.source_keys import AttentionMemory, Readers, beginning
 
 Positive = Annotated[int, Field(ge=1)]

@@ -13,12 +13,12 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
+from wenmo.models.dropout import dropout
 from wenmo.models.fused import rotate, swiglu
 from wenmo.models.rotary import RotaryTable
 from wenmo.models.transformer import RMSNorm
 from wenmo.seq2seq.attention import attend
 from wenmo.seq2seq.base import DecoderState, Memory, Seq2SeqConfig, Seq2SeqModel, padding_mask
-from wenmo.seq2seq.dropout import dropout
 from wenmo.seq2seq.source_keys import AttentionMemory, CrossKeys, SelfKeys, TransformerState, beginning
 
 Positive = Annotated[int, Field(ge=1)]

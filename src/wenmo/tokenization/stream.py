@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +32,7 @@ class TokenStream:
 
     Attributes:
         ids: Memory-mapped ids (N,), uint16 or uint32: the documents in order, each followed by eos.
-        offsets: Where each document begins and the last one ends, int64 (documents + 1,), eos included.
+        offsets: Memory-mapped: where each document begins and the last one ends, int64 (documents + 1,), eos included.
         num_bytes: UTF-8 bytes of the text; eos counts nothing.
         tokenizer_fingerprint: `Tokenizer.fingerprint` of the tokenizer that made it.
         corpus_fingerprint: Of the corpus it was made from; empty when it was made from loose texts.
@@ -81,7 +82,7 @@ class TokenStream:
         path = Path(path)
         dtype = np.uint16 if tokenizer.vocab_size <= 1 << 16 else np.uint32
         eos = np.array([tokenizer.eos_id], dtype)
-        offsets, position, num_bytes, ended = [0], 0, 0, True
+        offsets, position, num_bytes, ended = array("q", [0]), 0, 0, True
         with atomic_directory(path) as folder, track("tokenizing", total_bytes, "B", progress) as bar:
             with (folder / "ids.bin").open("wb") as file:
                 for batch, size in _batches(texts):
@@ -99,7 +100,7 @@ class TokenStream:
                     bar.advance(size)
             if not ended:
                 raise InputError(f"the last document of {path.name} has no end; prepare the corpus again")
-            np.save(folder / "offsets.npy", np.array(offsets, np.int64), allow_pickle=False)
+            np.save(folder / "offsets.npy", np.frombuffer(offsets, np.int64), allow_pickle=False)
             facts = {
                 "version": VERSION,
                 "dtype": np.dtype(dtype).name,
@@ -132,7 +133,7 @@ class TokenStream:
             if facts["version"] != VERSION:
                 raise InputError(f"{path} is of version {facts['version']}, not {VERSION}; tokenize again")
             dtype = np.dtype(facts["dtype"])
-            offsets = np.load(path / "offsets.npy", allow_pickle=False)
+            offsets = np.load(path / "offsets.npy", mmap_mode="r", allow_pickle=False)
             size = (path / "ids.bin").stat().st_size
         except FileNotFoundError as error:
             raise InputError(f"{error.filename} is missing; tokenize the corpus again") from error

@@ -10,6 +10,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from wenmo.training.permutation import random_order
+
+MOST_ORDERED = 1 << 22
+"""Documents, and rows, whose order is kept as an array (32 MB each). Beyond it neighbouring documents are shuffled as
+one, and rows by a formula, so that memory stays flat whatever the size of the text."""
+
 
 class Stream(Protocol):
     """What training needs of a `wenmo.tokenization.TokenStream`."""
@@ -31,16 +37,36 @@ class Batch:
         inputs: Token ids, int64 (B, T).
         targets: The token after each input, int64 (B, T).
         weights: 1.0 where the target counts, 0.0 at padding, float32 (B, T); None when all count.
+        total: Where this is the share of one process: targets that count in the whole batch.
     """
 
     inputs: Tensor
     targets: Tensor
     weights: Tensor | None
+    total: int | None = None
 
     @property
     def tokens(self) -> int:
         """Targets that count."""
         return self.targets.numel() if self.weights is None else int(self.weights.sum().item())
+
+    def share(self, rank: int, size: int) -> Batch:
+        """Returns the rows of one of `size` processes; all get equally many, padded by rows that count nothing."""
+        if size == 1 or self.total is not None:
+            return self
+        rows, width = self.inputs.shape
+        each = -(-rows // size)
+        mine = slice(min(rank * each, rows), min((rank + 1) * each, rows))
+        found = self.inputs[mine].shape[0]
+        weights = torch.zeros(each, width)
+        weights[:found] = 1.0 if self.weights is None else self.weights[mine]
+
+        def padded(ids: Tensor) -> Tensor:
+            return torch.cat([ids[mine], ids.new_zeros(each - found, width)])
+
+        if found == each and self.weights is None:
+            return Batch(self.inputs[mine], self.targets[mine], None, self.tokens)
+        return Batch(padded(self.inputs), padded(self.targets), weights, self.tokens)
 
     def to(self, device: torch.device) -> Batch:
         """Copies the batch to a device; from pinned memory to a GPU, so that the copy does not wait for its work."""
@@ -88,12 +114,17 @@ class PackedBatches:
     rows of `context` targets, which are shuffled once more. The order is a pure function of (seed, epoch), and the
     position is two numbers, so a run resumes exactly where it stopped.
 
+    Several processes hold one of these each, with the same seed: they go through the same batches, and each reads
+    its own rows only.
+
     Args:
         ids: Tokens of all documents, each followed by the end-of-text token.
         offsets: Start of each (non-empty) document in `ids`, and the end, int64 (documents + 1).
         context: Tokens per row T.
-        rows: Rows per batch B.
+        rows: Rows per batch B, of all processes together.
         seed: Seed of the order.
+        rank: Which of the processes this is.
+        size: Number of processes.
     """
 
     def __init__(
@@ -104,11 +135,14 @@ class PackedBatches:
         context: int,
         rows: int,
         seed: int,
+        rank: int = 0,
+        size: int = 1,
     ) -> None:
         if len(ids) == 0:
             raise ValueError("no tokens to train on")
         self._ids = ids
-        self._offsets = offsets
+        self._offsets = _grouped(offsets)
+        self._rank, self._size = rank, size
         self.context = min(context, len(ids))
         self.rows = rows
         self._seed = seed
@@ -141,7 +175,8 @@ class PackedBatches:
         lengths = np.diff(self._offsets)[self._order]
         self._starts = np.concatenate([[0], np.cumsum(lengths)])
         self._turn = int(generator.integers(len(self._ids)))
-        self._row_order = generator.permutation(self.rows_per_epoch)
+        key = (self._seed, self.epoch)
+        self._row_order = random_order(generator, self.rows_per_epoch, key, MOST_ORDERED)
 
     def _read(self, start: int, count: int) -> npt.NDArray[np.int64]:
         """Copies `count` tokens of this epoch's joined stream, which is endless: after its end it begins again."""
@@ -160,33 +195,52 @@ class PackedBatches:
                 position = document = 0
         return window
 
-    def _row(self, index: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], int]:
-        """Inputs, targets and number of valid targets of one row.
+    def _valid(self, index: int) -> int:
+        """Number of targets of a row that count: all but those after the end of the last row."""
+        return min(self.context, len(self._ids) - index * self.context)
+
+    def _row(self, index: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Inputs and targets of one row.
 
         The input before the stream's first token is its last one, which is an end-of-text token, as it should be.
         """
-        start = index * self.context
-        window = self._read(self._turn + start - 1, self.context + 1)
-        return window[:-1], window[1:], min(self.context, len(self._ids) - start)
+        window = self._read(self._turn + index * self.context - 1, self.context + 1)
+        return window[:-1], window[1:]
 
     def next(self) -> Batch:
-        """Returns the next batch: always `rows` x `context`, the rest of an epoch being filled from the next one."""
-        inputs = np.empty((self.rows, self.context), dtype=np.int64)
-        targets = np.empty((self.rows, self.context), dtype=np.int64)
-        weights: npt.NDArray[np.float32] | None = None
-        for row in range(self.rows):
+        """Returns the next batch: always `rows` x `context`, the rest of an epoch being filled from the next one.
+
+        With several processes: this one's share of it (see `Batch.share`).
+        """
+        each = -(-self.rows // self._size)
+        inputs = np.zeros((each, self.context), dtype=np.int64)
+        targets = np.zeros((each, self.context), dtype=np.int64)
+        weights = np.zeros((each, self.context), dtype=np.float32)
+        total = 0
+        for number in range(self.rows):
             if self.row == self.rows_per_epoch:
                 self.epoch += 1
                 self.row = 0
                 self._load_epoch()
-            inputs[row], targets[row], valid = self._row(int(self._row_order[self.row]))
+            index = int(self._row_order[self.row])
+            valid = self._valid(index)
             self.row += 1
-            if valid < self.context:
-                if weights is None:
-                    weights = np.ones((self.rows, self.context), dtype=np.float32)
-                weights[row, valid:] = 0.0
+            total += valid
+            owner, row = divmod(number, each)
+            if owner == self._rank:
+                inputs[row], targets[row] = self._row(index)
+                weights[row, :valid] = 1.0
         return Batch(
             torch.from_numpy(inputs),
             torch.from_numpy(targets),
-            None if weights is None else torch.from_numpy(weights),
+            None if weights.all() else torch.from_numpy(weights),
+            None if self._size == 1 else total,
         )
+
+
+def _grouped(offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Borders of what is shuffled as one: of every document, or of a few neighbours where there are very many."""
+    together = -(-(len(offsets) - 1) // MOST_ORDERED)
+    if together <= 1:
+        return offsets
+    return np.append(offsets[:-1:together], offsets[-1])

@@ -104,22 +104,58 @@ def training_memory(model: NeuralLanguageModel, plan: TrainingPlan) -> float:
 
     Weights, gradients, two optimiser moments, the average and the best weights are six float32 numbers per
     parameter; activations are about 24 vectors of the model's width per layer and token for each forward pass.
+    With activation checkpointing they are one vector per layer and token, and those of one layer. Slices of a model
+    (`parallel` fsdp) divide the six numbers by the processes; the weights of a layer, and its gradients, are gathered
+    one layer ahead.
     """
-    states = 4.0 * 6.0 * model.num_parameters()
+    parameters = model.num_parameters()
     layers = getattr(model.config, "layers", 1)
-    activations = 4.0 * 24.0 * layers * model.output_weight.shape[1] * plan.micro_rows * plan.context
+    states = 4.0 * 6.0 * parameters
+    if plan.parallel == "fsdp":
+        outer = 2.0 * model.output_weight.numel()
+        states = states / plan.processes + 4.0 * 2.0 * (2.0 * parameters / layers + outer)
+    rows = min(plan.micro_rows, -(-plan.rows // plan.processes))
+    vectors = layers + 24.0 if plan.checkpoint_activations else 24.0 * layers
+    activations = 4.0 * vectors * model.output_weight.shape[1] * rows * plan.context
     logits = 3.0 * 4.0 * CHUNK_ELEMENTS.get(model.device.type, CHUNK_ELEMENTS["cpu"])
     return states + activations + logits + 64e6
 
 
-def bfloat16_pays(model: NeuralLanguageModel, machine: Machine) -> bool:
+def fitted(
+    model: NeuralLanguageModel, plan: TrainingPlan, settings: TrainingSettings, memory: float
+) -> TrainingPlan:
+    """Resolves `--training.parallel auto`: a copy of the model in every process, slices where a copy does not fit.
+
+    Args:
+        model: The model.
+        plan: The plan so far.
+        settings: What was asked for.
+        memory: Bytes that are free for one process.
+    """
+    slices = settings.parallel == "fsdp"
+    if settings.parallel == "auto" and plan.processes > 1:
+        slices = training_memory(model, plan) > memory
+    return plan.model_copy(update={"parallel": "fsdp" if slices else "ddp"})
+
+
+def memory_advice(model: NeuralLanguageModel, plan: TrainingPlan, memory: float) -> str:
+    """What to choose where a training does not fit into `memory` bytes."""
+    advice = "choose a smaller --size or --training.micro-batch-tokens"
+    recomputed = plan.model_copy(update={"checkpoint_activations": True})
+    if model.architecture == "transformer" and training_memory(model, recomputed) < training_memory(
+        model, plan
+    ):
+        fits = "fits" if training_memory(model, recomputed) <= memory else "needs less"
+        advice += f"; with --training.checkpoint-activations it {fits}, and a step takes about a third longer"
+    return advice
+
+
+def bfloat16_pays(machine: Machine) -> bool:
     """Whether `--training.precision auto` takes bfloat16: where its products are faster.
 
-    On CPUs only the Transformer and the LSTM have kernels for it; small GRU and Elman models were a quarter slower
-    (docs/lab.md, 2026-11-25).
+    On a CPU a step is then timed in both formats (`hardware.choose_execution`): small models gain nothing.
     """
-    without_kernel = machine.device == "cpu" and model.architecture in ("gru", "rnn")
-    return machine.bf16_ratio > 1.2 and not without_kernel
+    return machine.bf16_ratio > 1.2
 
 
 def compiling_pays(model: NeuralLanguageModel, machine: Machine, seconds: float | None) -> bool:
@@ -160,7 +196,7 @@ def resolve_plan(
     if optimizer == "auto":
         optimizer = "muon" if prefers_muon(model, rows * context) else "adamw"
     default_lr = {"adamw": 3e-3, "muon": 4e-3, "sgd": 1.0}[optimizer]
-    bf16 = settings.precision == "bf16" or (settings.precision == "auto" and bfloat16_pays(model, machine))
+    bf16 = settings.precision == "bf16" or (settings.precision == "auto" and bfloat16_pays(machine))
     return TrainingPlan(
         optimizer=optimizer,
         lr=settings.lr or default_lr,
@@ -185,5 +221,7 @@ def resolve_plan(
         precision="bf16" if bf16 else "fp32",
         compile=(settings.compile == "on" and model.architecture == "transformer")
         or (settings.compile == "auto" and compiling_pays(model, machine, seconds)),
+        checkpoint_activations=settings.checkpoint_activations and model.architecture == "transformer",
+        processes=machine.processes,
         seed=settings.seed,
     )

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Protocol
 
 import torch
 
 from wenmo.errors import OptionError
-from wenmo.models.base import NeuralLanguageModel
-from wenmo.training.objective import computing, linear_cross_entropy
 from wenmo.training.optimisation import Optimisable, build_optimizers
 from wenmo.training.plan import TrainingPlan
+from wenmo.training.threaded import MOST_THREADS
+
+LEAST_GAIN = 1.05
+"""How much faster a step must be with bfloat16, or with all cores inside of each operation, to choose it."""
+TRIAL_STEPS = 8
+"""Steps that trying the alternatives takes."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +33,17 @@ class Machine:
         device: `cpu` or `cuda`.
         flops: Multiply-adds counted twice per second in float32 matrix products of a small model's shape.
         bf16_ratio: Speed of bfloat16 products relative to float32.
+        processes: How many processes train together, each at `flops` / `processes`.
     """
 
     device: str
     flops: float
     bf16_ratio: float
+    processes: int = 1
+
+    def shared(self, processes: int) -> Machine:
+        """What several processes have that each measured the same."""
+        return replace(self, flops=self.flops * processes, processes=processes)
 
 
 def measure_machine(device: str, seconds: float = 0.25) -> Machine:
@@ -88,20 +99,42 @@ def available_memory(device: str) -> float:
         return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
 
 
-def measure_speed(model: NeuralLanguageModel, plan: TrainingPlan, steps: int = 3) -> float:
-    """Trains a throwaway model for a few steps and returns its speed in tokens per second (the median step's)."""
-    ids = torch.randint(model.vocab_size, (plan.micro_rows, plan.context + 1), device=model.device)
+def choose_execution(
+    plan: TrainingPlan,
+    measure: Callable[[TrainingPlan], float],
+    *,
+    precision: Literal["auto", "fp32", "bf16"] = "auto",
+    workers: int | None = None,
+    seconds: float = math.inf,
+) -> tuple[TrainingPlan, float]:
+    """Chooses by timing what does not change the model: the number format, and how a CPU's cores share the work.
 
-    def backward() -> None:
-        for _ in range(max(1, plan.rows // plan.micro_rows)):
-            with computing(model.device.type, plan.precision):
-                hidden, _ = model.hidden(ids[:, :-1], need_state=False)
-            if plan.precision == "bf16":
-                hidden = hidden.bfloat16()
-            loss = linear_cross_entropy(hidden, model.output_weight, ids[:, 1:])
-            loss.backward()  # type: ignore[no-untyped-call]
+    Args:
+        plan: One process on a CPU; its precision is bf16 where products are faster in it.
+        measure: Returns the tokens per second of a plan.
+        precision: What the user asked for.
+        workers: What the user asked for; free when None.
+        seconds: Training time. Where a few steps are more than a fiftieth of it, nothing is tried.
 
-    return plan.rows * plan.context / median_step(model, plan, backward, steps)
+    Returns:
+        The fastest plan, and its speed in tokens per second.
+    """
+    threads = min(torch.get_num_threads(), MOST_THREADS, plan.micro_rows)
+    free = workers is None and threads > 1 and not plan.compile and not plan.checkpoint_activations
+    plan = plan.model_copy(update={"workers": min(workers or (threads if free else 1), plan.micro_rows)})
+    best, speed = plan, measure(plan)
+    if TRIAL_STEPS * plan.rows * plan.context / speed > seconds / 50.0:
+        return best, speed
+    # Threads with rows of their own are kept in doubt: they suffer less when the machine gets busy. So is float32.
+    changes: list[tuple[str, str | int, float]] = [("workers", 1, LEAST_GAIN)] if free else []
+    if precision == "auto" and plan.precision == "bf16":
+        changes.append(("precision", "fp32", 1.0 / LEAST_GAIN))
+    for name, value, margin in changes:
+        other = best.model_copy(update={name: value})
+        found = measure(other)
+        if found > speed * margin:
+            best, speed = other, found
+    return best, speed
 
 
 class Rates(Protocol):
@@ -131,7 +164,9 @@ class Trainable(Optimisable, Protocol):
         """Switches to training mode."""
 
 
-def median_step(model: Trainable, plan: Rates, backward: Callable[[], None], steps: int = 3) -> float:
+def median_step(
+    model: Trainable, plan: Rates, backward: Callable[[], None], steps: int = 3, divided: bool = False
+) -> float:
     """Takes a few optimiser steps with a throwaway model and returns the seconds of the median one.
 
     Args:
@@ -139,10 +174,12 @@ def median_step(model: Trainable, plan: Rates, backward: Callable[[], None], ste
         plan: The optimiser and its rates, of which a thousandth is used.
         backward: Back-propagates the loss of one batch.
         steps: Steps that count; one more is taken first.
+        divided: Whether all processes of the world take them together.
     """
     optimizers = build_optimizers(
-        model, plan.optimizer, lr=plan.lr * 1e-3, muon_lr=plan.muon_lr * 1e-3, weight_decay=0.0
-    )
+        model, plan.optimizer, lr=plan.lr * 1e-3, muon_lr=plan.muon_lr * 1e-3, weight_decay=0.0,
+        low_precision=getattr(plan, "precision", "fp32") == "bf16", divided=divided,
+    )  # fmt: skip
     times: list[float] = []
     model.train()
     for _ in range(steps + 1):

@@ -1,4 +1,4 @@
-"""Ctrl-C during training."""
+"""Ctrl-C, or the request to end, during training."""
 
 from __future__ import annotations
 
@@ -8,12 +8,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
 
 @contextmanager
-def deferred_interrupt() -> Iterator[threading.Event]:
-    """Turns the first Ctrl-C into an event, so that a step is never torn apart; the second one interrupts at once.
+def deferred_interrupt(patient: bool = False) -> Iterator[threading.Event]:
+    """Turns the first Ctrl-C or SIGTERM into an event, so that a step is never torn apart; the second ends at once.
 
-    Outside the main thread, where signals cannot be handled, Ctrl-C stays what it was.
+    Outside the main thread, where signals cannot be handled, they stay what they were.
+
+    Args:
+        patient: Only ever set the event. `torchrun` passes the terminal's signal on to processes that have had it
+            already, and ends by itself those that take too long.
     """
     event = threading.Event()
     if threading.current_thread() is not threading.main_thread():
@@ -21,12 +27,13 @@ def deferred_interrupt() -> Iterator[threading.Event]:
         return
 
     def handle(number: int, frame: Any) -> None:
-        if event.is_set():
+        if event.is_set() and not patient:
             raise KeyboardInterrupt
         event.set()
 
-    previous = signal.signal(signal.SIGINT, handle)
+    previous = [(number, signal.signal(number, handle)) for number in SIGNALS]
     try:
         yield event
     finally:
-        signal.signal(signal.SIGINT, previous)
+        for number, handler in previous:
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)

@@ -8,17 +8,24 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from wenmo.training.low_precision import LowPrecisionProducts
+
 CHUNK_ELEMENTS = {"cpu": 1 << 19, "cuda": 1 << 25}
 """Logits held at a time. On a CPU 2 MB in float32: they stay in cache, and are small beside the weights. On a GPU,
 where every chunk costs the start of a dozen kernels, 128 MB."""
 
 
-def computing(device: str, precision: str) -> AbstractContextManager[Any]:
+def computing(device: str, precision: str, compiled: bool = False) -> AbstractContextManager[Any]:
     """The context in which hidden vectors are computed in a precision: `bf16` (weights stay float32) or `fp32`.
 
-    bfloat16 has the range of float32, so that losses need no scaling.
+    bfloat16 has the range of float32, so that losses need no scaling. On a CPU only matrix products are made in it,
+    unless the model is compiled.
     """
-    return torch.autocast(device, dtype=torch.bfloat16) if precision == "bf16" else nullcontext()
+    if precision != "bf16":
+        return nullcontext()
+    if device == "cpu" and not compiled:
+        return LowPrecisionProducts()
+    return torch.autocast(device, dtype=torch.bfloat16)
 
 
 class _LinearCrossEntropy(torch.autograd.Function):

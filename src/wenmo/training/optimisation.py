@@ -16,21 +16,24 @@ NEWTON_SCHULZ = ((3.4445, -4.7750, 2.0315),) * 5
 MUON_TOKENS_PER_SIDE = 4
 """Muon pays when a step has this many tokens for each unit of the smaller matrix side. Its five iterations then make a
 step about half as long again, and it still reached in the same time what AdamW did not (docs/lab.md, 2026-11-23)."""
+LOW_PRECISION_SIDE = 128
+"""Smallest side of a matrix from which iterating in bfloat16 is faster on CPUs that have units for it."""
 
 
-def orthogonalise(updates: Tensor) -> Tensor:
+def orthogonalise(updates: Tensor, low_precision: bool = False) -> Tensor:
     """Replaces each matrix by (nearly) the nearest one with orthonormal rows or columns.
 
-    Newton-Schulz iteration on U S V^T -> U V^T (Jordan et al. 2024). It runs in float32 on CPUs, where bfloat16
-    products are slow, and in bfloat16 on CUDA.
+    Newton-Schulz iteration on U S V^T -> U V^T (Jordan et al. 2024), in bfloat16 on CUDA.
 
     Args:
         updates: Matrices (N, rows, columns).
+        low_precision: Iterate in bfloat16 on a CPU too, where the matrices are large enough to gain from it.
 
     Returns:
         A tensor of the same shape and dtype.
     """
-    x = updates.bfloat16() if updates.is_cuda else updates.float()
+    low = updates.is_cuda or (low_precision and min(updates.shape[-2:]) >= LOW_PRECISION_SIDE)
+    x = updates.bfloat16() if low else updates.float()
     tall = x.shape[-2] > x.shape[-1]
     if tall:
         x = x.mT
@@ -48,14 +51,15 @@ class Muon(torch.optim.Optimizer):
     """Momentum orthogonalised by Newton-Schulz, for hidden matrices (Jordan et al. 2024).
 
     The same rule as `torch.optim.Muon` with its "original" learning-rate adjustment, and two differences: the
-    iteration keeps float32 on CPUs, and a parameter with the attribute `muon_split` (row sizes) is several matrices
-    stored as one, each orthogonalised alone. Matrices of one shape are iterated as a batch.
+    iteration keeps float32 on CPUs unless told otherwise, and a parameter with the attribute `muon_split` (row
+    sizes) is several matrices stored as one, each orthogonalised alone. Matrices of one shape are iterated as a batch.
 
     Args:
         params: 2-D parameters or groups of them.
         lr: Learning rate; an update has root-mean-square entries of about lr / sqrt(larger side).
         momentum: Nesterov momentum.
         weight_decay: Decoupled weight decay: weights shrink by lr * weight_decay a step.
+        low_precision: See `orthogonalise`.
     """
 
     def __init__(
@@ -64,8 +68,10 @@ class Muon(torch.optim.Optimizer):
         lr: float = 0.02,
         momentum: float = 0.95,
         weight_decay: float = 0.0,
+        low_precision: bool = False,
     ) -> None:
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+        self._low_precision = low_precision
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
@@ -85,7 +91,7 @@ class Muon(torch.optim.Optimizer):
                 for weight, piece in pieces:
                     buckets.setdefault((piece.shape[0], piece.shape[1]), []).append((weight, piece))
             for (rows, columns), pairs in buckets.items():
-                steps = orthogonalise(torch.stack([piece for _, piece in pairs]))
+                steps = orthogonalise(torch.stack([piece for _, piece in pairs]), self._low_precision)
                 size = -group["lr"] * math.sqrt(max(1.0, rows / columns))
                 for (weight, _), direction in zip(pairs, steps, strict=True):
                     weight.add_(direction, alpha=size)
@@ -112,7 +118,14 @@ class Optimisable(Protocol):
 
 
 def build_optimizers(
-    model: Optimisable, optimizer: str, *, lr: float, muon_lr: float, weight_decay: float
+    model: Optimisable,
+    optimizer: str,
+    *,
+    lr: float,
+    muon_lr: float,
+    weight_decay: float,
+    low_precision: bool = False,
+    divided: bool = False,
 ) -> list[torch.optim.Optimizer]:
     """Builds the optimisers of a model.
 
@@ -125,6 +138,8 @@ def build_optimizers(
         lr: Learning rate of AdamW or SGD.
         muon_lr: Learning rate of Muon.
         weight_decay: Decoupled weight decay; for SGD an L2 penalty.
+        low_precision: Muon iterates in bfloat16; see `orthogonalise`.
+        divided: Whether all processes of the world step together and may divide the work.
 
     Returns:
         One or two optimisers; every group has the key `peak_lr`, from which `set_lr` scales.
@@ -140,13 +155,14 @@ def build_optimizers(
     optimizers: list[torch.optim.Optimizer]
     if optimizer == "muon":
         optimizers = [
-            Muon([{**decayed, "lr": muon_lr}]),
+            _muon(divided)([{**decayed, "lr": muon_lr}], low_precision=low_precision),
             torch.optim.AdamW([kept], lr=lr, betas=(0.9, 0.95), eps=1e-10, fused=fused),
         ]
     elif optimizer == "adamw":
         optimizers = [torch.optim.AdamW([decayed, kept], lr=lr, betas=(0.9, 0.95), fused=fused)]
     elif optimizer == "sgd":
-        optimizers = [torch.optim.SGD([decayed, kept], lr=lr, momentum=0.9, nesterov=True, fused=fused)]
+        whole = fused and not hasattr(rest[0], "device_mesh")  # slices have no fused kernel for it
+        optimizers = [torch.optim.SGD([decayed, kept], lr=lr, momentum=0.9, nesterov=True, fused=whole)]
     else:
         raise ValueError(f"unknown optimizer {optimizer!r}")
     grouped = [p for o in optimizers for g in o.param_groups for p in g["params"]]
@@ -155,6 +171,15 @@ def build_optimizers(
         for group in built.param_groups:
             group["peak_lr"] = group["lr"]
     return optimizers
+
+
+def _muon(divided: bool) -> type[Muon]:
+    """The kind of Muon for one process, or for many."""
+    if not divided:
+        return Muon
+    from wenmo.training.divided_muon import DividedMuon
+
+    return DividedMuon
 
 
 def set_lr(optimizers: list[torch.optim.Optimizer], factor: float) -> None:

@@ -38,4 +38,11 @@ class TrainingPlan(Settings):
     checkpoint_seconds: float = 60.0
     precision: Literal["fp32", "bf16"] = "fp32"
     compile: bool = False
+    workers: int = 1
+    """Threads that each back-propagate a part of a batch (CPU); 1 divides the operations instead."""
+    checkpoint_activations: bool = False
+    parallel: Literal["ddp", "fsdp"] = "ddp"
+    """How several processes divide the model; nothing to one alone."""
+    processes: int = 1
+    """Processes that the plan was made for; it may be carried out by more or fewer."""
     seed: int = 0

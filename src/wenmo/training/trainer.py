@@ -1,13 +1,12 @@
-"""The training loop: one for every neural architecture, on CPU and CUDA."""
+"""The training loop: one for every neural architecture, on CPU and CUDA, in one process or many."""
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,26 +19,27 @@ from wenmo.models.base import NeuralLanguageModel
 from wenmo.progress import track
 from wenmo.tokenization.stream import spread
 from wenmo.training.batches import Batch, BatchSource, PackedBatches, Stream
-from wenmo.training.checkpoint import (
-    load_checkpoint,
-    optimizer_tensors,
-    restore_optimizers,
-    save_checkpoint,
-)
+from wenmo.training.checkpoint import exists
 from wenmo.training.counters import Counters
+from wenmo.training.distributed import parallelise
 from wenmo.training.held_out import HeldOut, HeldOutLoss
 from wenmo.training.interrupt import deferred_interrupt
 from wenmo.training.objective import computing, linear_cross_entropy
 from wenmo.training.optimisation import WeightAverage, build_optimizers, lr_factor, set_lr
 from wenmo.training.outcome import CurveRow, Stopped, TrainingOutcome
 from wenmo.training.plan import TrainingPlan
+from wenmo.training.resuming import Resumable
+from wenmo.training.world import ALONE, World, watched
 
 
 class BatchTrainer:
     """Trains a model on batches from anywhere and leaves the weights with the lowest held-out loss in it.
 
+    Several processes run the same loop on their shares of the same batches. What depends on the clock or is written
+    is decided by the leading process, so that all take the same steps.
+
     Args:
-        model: The model, on the device where it is to be trained.
+        model: The model, on the device where it is to be trained, the same in every process.
         batches: What it learns from.
         held_out: What it is judged by.
         plan: The resolved numbers.
@@ -47,6 +47,8 @@ class BatchTrainer:
         directory: Where `checkpoint.safetensors` and `metrics.jsonl` are written.
         show_progress: Whether a progress line is shown.
         name: Name of the model in the progress line.
+        world: The processes that train together.
+        device: Where slices of a model that is elsewhere are trained (`plan.parallel` fsdp).
     """
 
     def __init__(
@@ -60,49 +62,42 @@ class BatchTrainer:
         directory: Path,
         show_progress: bool = True,
         name: str = "training",
+        world: World = ALONE,
+        device: torch.device | None = None,
     ) -> None:
-        self.model = model
+        self._parallel = parallelise(model, plan, world, device)
+        self.model = model = self._parallel.model
         self.plan = plan
         self.name = name
         self.directory = directory
-        self.checkpoint_path = directory / "checkpoint.safetensors"
         self.metrics_path = directory / "metrics.jsonl"
-        self._show_progress = show_progress
-        self._device = model.device
+        self._show_progress = show_progress and world.leads
+        self._world = world
+        self._device = self._parallel.device
         self._batches = batches
         self._held_out = held_out
         self._train_bytes_per_token = max(bytes_per_token, 1e-9)
         self._optimizers = build_optimizers(
-            model, plan.optimizer, lr=plan.lr, muon_lr=plan.muon_lr, weight_decay=plan.weight_decay
-        )
+            model, plan.optimizer, lr=plan.lr, muon_lr=plan.muon_lr, weight_decay=plan.weight_decay,
+            low_precision=plan.precision == "bf16", divided=not world.alone,
+        )  # fmt: skip
         self._average = WeightAverage(model, plan.ema_share) if plan.averaging == "ema" else None
         self._best = [p.detach().clone() for p in model.parameters()]
+        self._resumable = Resumable(model, self._best, self._average, self._optimizers, batches, self._device)
         self._progress = Counters()
-        self._hidden: Callable[..., Any] = (
-            torch.compile(model.hidden, dynamic=False) if plan.compile else model.hidden
-        )
+        self._hidden = self._parallel.hidden
         torch.manual_seed(plan.seed)
 
     # -- checkpoints ---------------------------------------------------------------------------------------------
 
+    @property
+    def has_checkpoint(self) -> bool:
+        """Whether there is a checkpoint to resume from."""
+        return exists(self.directory)
+
     def save(self) -> None:
-        """Writes a checkpoint from which `resume` goes on bitwise (on a CPU)."""
-        tensors: dict[str, Tensor] = {"rng.cpu": torch.get_rng_state()}
-        if self._device.type == "cuda":
-            tensors["rng.cuda"] = torch.cuda.get_rng_state(self._device)
-        for index, parameter in enumerate(self.model.parameters()):
-            tensors[f"model.{index}"] = parameter
-            tensors[f"best.{index}"] = self._best[index]
-            if self._average is not None:
-                tensors[f"average.{index}"] = self._average.weights[index]
-        tensors |= optimizer_tensors(self._optimizers)
-        state = {
-            **self._progress.state(),
-            "batches": self._batches.state(),
-            "average_steps": 0 if self._average is None else self._average.steps,
-            "plan": self.plan.model_dump(),
-        }
-        save_checkpoint(self.checkpoint_path, tensors, state)
+        """Writes a checkpoint from which `resume` goes on bitwise (on a CPU), with any number of processes."""
+        self._resumable.save(self.directory, self._progress, self.plan, self._world)
 
     def resume(self) -> None:
         """Goes to the state of the last checkpoint in the directory.
@@ -110,21 +105,7 @@ class BatchTrainer:
         Raises:
             ModelError: When there is none or it is damaged.
         """
-        tensors, state = load_checkpoint(self.checkpoint_path)
-        with torch.no_grad():
-            for index, parameter in enumerate(self.model.parameters()):
-                parameter.copy_(tensors[f"model.{index}"])
-                self._best[index].copy_(tensors[f"best.{index}"])
-                if self._average is not None:
-                    self._average.weights[index].copy_(tensors[f"average.{index}"])
-        if self._average is not None:
-            self._average.steps = state["average_steps"]
-        restore_optimizers(self._optimizers, tensors)
-        self._batches.restore(state["batches"])
-        torch.set_rng_state(tensors["rng.cpu"])
-        if "rng.cuda" in tensors and self._device.type == "cuda":
-            torch.cuda.set_rng_state(tensors["rng.cuda"], self._device)
-        self._progress = Counters.restore(state)
+        self._progress = self._resumable.resume(self.directory)
         self._write_metrics()
 
     # -- the loop ------------------------------------------------------------------------------------------------
@@ -133,32 +114,44 @@ class BatchTrainer:
         """Trains until the budget, the steps or the patience end, or Ctrl-C.
 
         Raises:
-            TrainingError: When the loss is not finite; the last good weights are in the checkpoint and the model.
+            TrainingError: When the loss is not finite (the last good weights are in the checkpoint and the model), or
+                another process was lost.
         """
+        with watched(self._world):
+            return self._run()
+
+    def _run(self) -> TrainingOutcome:
         progress = self._progress
         before = progress.seconds
         started = time.monotonic()
         saved = started
         stopped: Stopped | None = None
         self.model.train()
-        with deferred_interrupt() as interrupt, track(self.name, 1.0, "", self._show_progress) as shown:
+        patient = not self._world.alone
+        with (
+            deferred_interrupt(patient) as interrupt,
+            track(self.name, 1.0, "", self._show_progress) as shown,
+        ):
             while stopped is None:
                 done = self._share_done()
                 self._step(
                     lr_factor(self.plan.schedule, done, warmup=self.plan.warmup, decay=self.plan.decay)
                 )
-                progress.seconds = before + time.monotonic() - started
+                now = time.monotonic()
+                progress.seconds, due, interrupted = self._world.agree(
+                    before + now - started, now - saved >= self.plan.checkpoint_seconds, interrupt.is_set()
+                )
                 done = self._share_done()
                 if done >= 1.0 or done * self.plan.evaluations >= progress.evaluated + 1:
                     self._evaluate(final=done >= 1.0)
-                    progress.seconds = before + time.monotonic() - started
+                    progress.seconds = self._world.lead(before + time.monotonic() - started)
                 if done >= 1.0:
                     stopped = "steps" if self.plan.steps is not None else "budget"
                 elif progress.bad >= self.plan.patience:
                     stopped = "early"
-                elif interrupt.is_set():
+                elif interrupted:
                     stopped = "interrupted"
-                elif time.monotonic() - saved >= self.plan.checkpoint_seconds:
+                elif due:
                     self.save()
                     saved = time.monotonic()
                 shown.update(min(done, 1.0), progress.line(self._batches.epochs_done))
@@ -179,6 +172,7 @@ class BatchTrainer:
             self.save()
         self._restore_best()
         self.model.eval()
+        self._parallel.finish()
 
     def _restore_best(self) -> None:
         with torch.no_grad():
@@ -196,13 +190,20 @@ class BatchTrainer:
         """One optimiser step; gradients of the micro-batches add up to those of the whole batch."""
         plan, progress = self.plan, self._progress
         set_lr(self._optimizers, factor)
-        batch = self._batches.next()
-        total = batch.tokens
+        self._world.seed(plan.seed, progress.step)
+        batch = self._batches.next().share(self._world.rank, self._world.size)
+        total = batch.total or batch.tokens
         loss = torch.zeros((), device=self._device)
-        for part in batch.split(plan.micro_rows):
-            loss += self._backward(part.to(self._device), part.tokens / total)
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), plan.clip if plan.clip else math.inf)
-        value, size = torch.stack([loss, norm]).tolist()  # the one place where a GPU is waited for
+        loss_of = functools.partial(self._loss, total=total)
+        parts = batch.split(plan.micro_rows)
+        for number, part in enumerate(parts, 1):
+            with self._parallel.exchanging(last=number == len(parts)):
+                place = part.to(self._device)
+                loss += self._parallel.backward(loss_of, place, (progress.step, number)) / self._world.size
+        norm = self._parallel.clip(plan.clip)
+        value, size = torch.stack(
+            [self._world.add(loss), norm]
+        ).tolist()  # the one place where a GPU is waited for
         if not (math.isfinite(value) and math.isfinite(size)):
             self._fail(value)
         for optimizer in self._optimizers:
@@ -215,9 +216,13 @@ class BatchTrainer:
         progress.loss_sum += value
         progress.loss_count += 1
 
-    def _backward(self, part: Batch, share: float) -> Tensor:
-        """Back-propagates one micro-batch; returns its share of the loss (nats per token), detached."""
-        with computing(self._device.type, self.plan.precision):
+    def _loss(self, part: Batch, total: int) -> Tensor:
+        """The share of a step's loss (nats per token) that a part of its batch has, times the processes.
+
+        Processes average their gradients; the whole batch's is the sum of the shares'.
+        """
+        share = part.tokens / total
+        with computing(self._device.type, self.plan.precision, self.plan.compile):
             hidden, _ = self._hidden(part.inputs, need_state=False)
         if self.plan.precision == "bf16":
             hidden = (
@@ -226,11 +231,11 @@ class BatchTrainer:
         loss = linear_cross_entropy(
             hidden, self.model.output_weight, part.targets, part.weights, self.plan.label_smoothing
         )
-        (loss * share).backward()  # type: ignore[no-untyped-call]
-        return loss.detach() * share
+        return loss * (share * self._world.size)
 
     def _fail(self, loss: float) -> None:
         self._restore_best()
+        self._parallel.finish()
         raise TrainingError(
             f"the training loss became {loss} at step {self._progress.step + 1} (learning rate {self.plan.lr:g}"
             f"{f', Muon {self.plan.muon_lr:g}' if self.plan.optimizer == 'muon' else ''}); "
@@ -247,16 +252,16 @@ class BatchTrainer:
         loss = math.inf
         if self._average is not None:
             self._average.swap()
-            loss = self._held_out.loss(self.model)
+            loss = self._parallel.loss(self._held_out)
             self._keep_if_best(loss)
             self._average.swap()
         if self._average is None or final:
-            live = self._held_out.loss(self.model)
+            live = self._parallel.loss(self._held_out)
             self._keep_if_best(live)
             loss = min(loss, live)
         else:
             # The last evaluation scores two sets of weights.
-            progress.evaluation_seconds = 2.0 * (time.monotonic() - started)
+            progress.evaluation_seconds = self._world.lead(2.0 * (time.monotonic() - started))
         train_loss = progress.train_loss
         bpb = self._held_out.bits_per_byte(loss)
         progress.bad = 0 if bpb <= progress.best else progress.bad + 1
@@ -285,7 +290,9 @@ class BatchTrainer:
 
     def _write_metrics(self) -> None:
         """Rewrites metrics.jsonl from the curve, so that a resumed run never repeats or loses a line."""
-        write_text(self.metrics_path, "".join(json.dumps(vars(row)) + "\n" for row in self._progress.curve))
+        if self._world.leads:
+            lines = (json.dumps(vars(row)) + "\n" for row in self._progress.curve)
+            write_text(self.metrics_path, "".join(lines))
 
 
 class Trainer(BatchTrainer):
@@ -301,6 +308,8 @@ class Trainer(BatchTrainer):
         directory: See `BatchTrainer`.
         show_progress: See `BatchTrainer`.
         name: See `BatchTrainer`.
+        world: See `BatchTrainer`.
+        device: See `BatchTrainer`.
     """
 
     def __init__(
@@ -315,15 +324,27 @@ class Trainer(BatchTrainer):
         directory: Path,
         show_progress: bool = True,
         name: str = "training",
+        world: World = ALONE,
+        device: torch.device | None = None,
     ) -> None:
         sample = np.asarray(train.ids[: 1 << 20], dtype=np.int64)
         super().__init__(
             model,
-            PackedBatches(train.ids, train.offsets, context=plan.context, rows=plan.rows, seed=plan.seed),
+            PackedBatches(
+                train.ids,
+                train.offsets,
+                context=plan.context,
+                rows=plan.rows,
+                seed=plan.seed,
+                rank=world.rank,
+                size=world.size,
+            ),
             HeldOut(spread(valid.ids, plan.valid_tokens), byte_lengths, eos_id=eos_id, context=plan.context),
             plan,
             bytes_per_token=float(byte_lengths[sample].mean()),
             directory=directory,
             show_progress=show_progress,
             name=name,
+            world=world,
+            device=device,
         )

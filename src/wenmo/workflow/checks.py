@@ -6,6 +6,7 @@ from wenmo.config import ModelSettings, Recipe, TrainingSettings
 from wenmo.errors import OptionError
 from wenmo.training import budget as dial
 from wenmo.training import hardware
+from wenmo.training.world import processes
 from wenmo.workflow.members import member_names
 
 _RECURRENT = {"lstm", "gru", "rnn"}
@@ -50,6 +51,11 @@ def check_recipe(recipe: Recipe) -> Recipe:
             f"--training.compile on needs a {'C' if device == 'cuda' else 'C++'} compiler, and none is found here; "
             "install gcc or leave it out"
         )
+    if training.parallel != "auto" and processes() == 1:
+        raise OptionError(
+            f"--training.parallel {training.parallel} divides a model over several processes, and this is one; start "
+            "them with: torchrun --nproc-per-node 2 -m wenmo train ..."
+        )
     _refuse_idle(recipe, {name.split("-")[0] for name in neural})
     return recipe
 
@@ -72,6 +78,7 @@ def _refuse_idle(recipe: Recipe, families: set[str]) -> None:
     idle |= {"muon_lr"} & changed if training.optimizer in ("adamw", "sgd") else set()
     idle |= {"decay"} & changed if training.schedule != "wsd" else set()
     idle |= {"ema_share"} & changed if training.averaging == "none" else set()
+    idle |= {"checkpoint_activations"} & changed if "transformer" not in families else set()
     idle |= {"compile"} if training.compile == "on" and "transformer" not in families else set()
     if idle:
         option = f"--training.{min(idle).replace('_', '-')}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 from dataclasses import dataclass, replace
@@ -20,6 +21,7 @@ from wenmo.progress import duration, quantity
 from wenmo.training import budget as dial
 from wenmo.training import hardware
 from wenmo.training.plan import TrainingPlan
+from wenmo.workflow import team
 from wenmo.workflow.texts import Texts
 
 
@@ -48,8 +50,9 @@ class Shape:
         plan = self.plan
         steps = plan.steps or round((seconds or 0.0) * self.tokens_per_second / (plan.rows * plan.context))
         estimate = steps * plan.rows * plan.context / self.tokens_per_second if plan.steps else seconds or 0.0
+        processes = f"{plan.processes} processes ({plan.parallel}), " if plan.processes > 1 else ""
         return (
-            f"{name}: {quantity(self.parameters, '')} parameters, context {plan.context}, {plan.optimizer}, "
+            f"{name}: {processes}{quantity(self.parameters, '')} parameters, context {plan.context}, {plan.optimizer}, "
             f"about {steps:,} steps of {plan.rows * plan.context:,} tokens ({self.epochs:.1f} epochs), "
             f"{self.tokens_per_second:,.0f} tokens/s, {duration(estimate)}, {quantity(self.memory, 'B')} of memory"
         )
@@ -127,15 +130,24 @@ def decide(
             model, training, context=context, batch_tokens=batch, weight_decay=decay,
             seconds=seconds if timed else None, steps=steps, valid_tokens=0, machine=machine,
         )  # fmt: skip
-        memory = dial.training_memory(model, plan)
         available = hardware.available_memory(machine.device)
+        if machine.device == "cpu":
+            available /= machine.processes
+        plan = dial.fitted(model, plan, training, available)
+        memory = dial.training_memory(model, plan)
         if memory > available:
             raise ResourceError(
                 f"training a {architecture} of {quantity(model.num_parameters(), '')} parameters needs "
                 f"{quantity(memory, 'B')} of memory and {quantity(available, 'B')} is free; "
-                "choose a smaller --size or --training.micro-batch-tokens"
+                f"{dial.memory_advice(model, plan, available)}"
             )
-        speed = hardware.measure_speed(model.to(machine.device), plan)
+        measure = functools.partial(team.speed, model, device=machine.device)
+        if machine.device == "cpu" and machine.processes == 1:
+            plan, speed = hardware.choose_execution(
+                plan, measure, precision=training.precision, workers=training.workers, seconds=horizon
+            )
+        else:
+            speed = measure(plan)
         actual = model.num_parameters()
         if attempt or pinned is not None or 0.67 < speed * 6.0 * parameters / rate < 1.5:
             break

@@ -20,6 +20,7 @@ from wenmo.training import hardware
 from wenmo.training.outcome import CurveRow, Stopped
 from wenmo.training.plan import TrainingPlan
 from wenmo.training.trainer import Trainer
+from wenmo.workflow import team
 from wenmo.workflow.clock import COUNTING_SHARE, Clock
 from wenmo.workflow.decision import Shape, build, decide
 from wenmo.workflow.run import Run
@@ -29,6 +30,8 @@ NGRAM_BYTES_PER_SECOND = 400_000
 """Speed of counting on one slow core; used only to bound the text where the budget is short."""
 NGRAM_LEAST_TOKENS = 20_000
 """Tokens that are counted even when the budget is used up: a fraction of a second."""
+NGRAM_MOST_TOKENS = 1 << 28
+"""Most tokens that are counted, whatever the time: they are put in order in memory; the tables are full long before."""
 NGRAM_CONTEXT = 16
 """Context length written into the n-gram model, which remembers fewer tokens than any neural member."""
 
@@ -87,10 +90,10 @@ def train_ngram(texts: Texts, clock: Clock, seed: int, tell: Callable[[str], Non
     started = time.monotonic()
     ids = texts.train.ids
     seconds = COUNTING_SHARE * clock.left
-    most = NGRAM_BYTES_PER_SECOND * seconds / max(texts.bytes_per_token, 1e-9)
+    most = min(NGRAM_BYTES_PER_SECOND * seconds / max(texts.bytes_per_token, 1e-9), NGRAM_MOST_TOKENS)
     if len(ids) > most:
         ids = spread(ids, max(int(most), NGRAM_LEAST_TOKENS))
-        tell(f"ngram: time for {quantity(texts.num_bytes(ids), 'B')} of the text, taken from all over it")
+        tell(f"ngram: counts {quantity(texts.num_bytes(ids), 'B')} of the text, taken from all over it")
     if texts.train.num_documents > 1:
         ids = shuffled(ids, seed)
     config = NgramConfig(vocab_size=texts.tokenizer.vocab_size, context_length=NGRAM_CONTEXT)
@@ -141,12 +144,17 @@ def train_neural(
         shape = shape.lasting(clock.training(waiting, undecided=waiting - 1))
         shape.write(record)
     tell(shape.summary(name, shape.plan.seconds))
-    model = build(parse_config(shape.config), shape.plan.seed).to(machine.device)
+    model = build(parse_config(shape.config), shape.plan.seed)
+    world = team.together(model, shape.plan, machine.device, run.directory, name, progress)
+    device = world.device(machine.device)
+    if world.alone or shape.plan.parallel == "ddp":
+        model.to(device)
     trainer = Trainer(
         model, texts.train, texts.valid, shape.plan, byte_lengths=texts.tokenizer.byte_lengths,
         eos_id=texts.tokenizer.eos_id, directory=directory, show_progress=progress, name=name,
+        world=world, device=device,
     )  # fmt: skip
-    if trainer.checkpoint_path.is_file():
+    if trainer.has_checkpoint:
         trainer.resume()
     outcome = trainer.run()
     if outcome.stopped == "interrupted":

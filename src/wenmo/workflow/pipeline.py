@@ -8,15 +8,15 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-
 from wenmo.config import Recipe
-from wenmo.errors import Interrupted, OptionError, ResourceError, WenmoError
+from wenmo.errors import Interrupted, LostProcessError, OptionError, ResourceError, WenmoError
 from wenmo.models.ngram import NgramModel
 from wenmo.progress import duration, quantity
 from wenmo.training import budget as dial
 from wenmo.training import hardware
-from wenmo.workflow import reporting
+from wenmo.training.world import join, restartable, watched
+from wenmo.workflow import reporting, team
+from wenmo.workflow.assisting import assist
 from wenmo.workflow.checks import check_recipe
 from wenmo.workflow.clock import Clock
 from wenmo.workflow.members import (
@@ -59,12 +59,16 @@ def train(
         started: `time.monotonic()` from which the budget counts; now when not given.
 
     Returns:
-        Scores, paths and samples.
+        Scores, paths and samples; under `torchrun` the same in every process, the first of which does all but its share
+        of the neural training alone.
 
     Raises:
         WenmoError: For whatever a user can mend.
         Interrupted: After Ctrl-C; what was done is saved.
     """
+    world = join()
+    if not world.leads:
+        return assist(world)
     names = [str(path) for path in ([paths] if isinstance(paths, str | Path) else paths)]
     if resume is not None:
         if names or output is not None or recipe is not None:
@@ -73,9 +77,17 @@ def train(
             )
         run = open_run(Path(resume))
     else:
-        run = new_run(names, None if output is None else Path(output), check_recipe(recipe or Recipe()))
+        run = new_run(
+            names,
+            None if output is None else Path(output),
+            check_recipe(recipe or Recipe()),
+            again=restartable(),
+        )
     try:
-        return _train(run, progress, time.monotonic() if started is None else started)
+        with watched(world):
+            result = _train(run, progress, time.monotonic() if started is None else started)
+            team.dismiss(world, result)
+            return result
     except KeyboardInterrupt:
         message = (
             f"interrupted; what was done is in {run.directory}. Go on with: wenmo train --resume {run.output}"
@@ -83,7 +95,7 @@ def train(
         raise Interrupted(message) from None
     except WenmoError as error:
         trained = any(run.part(name).exists() for name in ("members", "finished"))
-        if not trained and not isinstance(error, Interrupted):
+        if not trained and not isinstance(error, Interrupted | LostProcessError):
             shutil.rmtree(run.directory, ignore_errors=True)  # nothing was trained that could be gone on with
         if trained and isinstance(error, ResourceError):
             kept = f"what was done is in {run.directory}. Go on with: wenmo train --resume {run.output}"
@@ -96,12 +108,12 @@ def _train(run: Run, progress: bool, started: float) -> TrainResult:
     counted = recipe.training.steps is None and recipe.training.epochs is None
     clock = Clock(dial.parse_duration(recipe.budget) if recipe.budget and counted else None, started)
     if recipe.training.threads:
-        torch.set_num_threads(recipe.training.threads)
+        team.use_threads(recipe.training.threads)
     corpus = open_corpus(run.paths, recipe, run.part("corpus"), progress)
     texts = load_texts(corpus, recipe, run.directory, progress)
     clock.text_bytes = corpus.bytes("train")
     clock.held_out_bytes = max(corpus.bytes("valid"), corpus.bytes("test"))
-    machine = hardware.measure_machine(hardware.choose_device(recipe.training.device))
+    machine = hardware.measure_machine(hardware.choose_device(recipe.training.device)).shared(join().size)
     told = Told(progress)
     told.lines.extend(corpus.manifest.losses())
     told(

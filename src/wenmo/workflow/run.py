@@ -7,6 +7,7 @@ and the checkpoints. When the model is complete it is renamed into place, and wh
 
 from __future__ import annotations
 
+import glob
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from wenmo.config import Recipe
+from wenmo.errors import ModelError
 from wenmo.workflow.unfinished import begin, content_of, damaged, free_output, resumed, run_folder
 
 
@@ -46,20 +48,47 @@ class Run:
         return {"paths": self.paths, "recipe": self.recipe.model_dump(mode="json")}
 
 
-def new_run(paths: list[str], output: Path | None, recipe: Recipe) -> Run:
+def new_run(paths: list[str], output: Path | None, recipe: Recipe, again: bool = False) -> Run:
     """Chooses the output folder and starts an unfinished run in it.
+
+    Args:
+        paths: The texts as the user named them.
+        output: Folder of the model; a free one under runs/ when not given.
+        recipe: What was asked for.
+        again: Go on with the unfinished run that the same paths and recipe began, if there is one.
 
     Raises:
         OptionError: When the folder named by `output` is taken.
     """
+    begun = _begun(paths, output, recipe) if again else None
+    if begun is not None:
+        return begun
     run = Run((output or free_output(_stem(paths))).absolute(), tuple(paths), recipe)
     begin(run.output, run.content)
     return run
 
 
+def _begun(paths: list[str], output: Path | None, recipe: Recipe) -> Run | None:
+    """Finds the unfinished run that the same command began, in the folder that it names or would have been given."""
+    base = (output or Path("runs") / _stem(paths)).absolute()
+    folders = [base] if output else [base, *sorted(base.parent.glob(f"{glob.escape(base.name)}-*.run"))]
+    for folder in folders:
+        try:
+            run = open_run(folder)
+        except ModelError:
+            continue
+        if run.paths == tuple(paths) and run.recipe == recipe:
+            return run
+    return None
+
+
 def _stem(paths: list[str]) -> str:
     """Name of a model by what it is made from."""
-    first = Path(paths[0].rstrip("/*?")) if paths and paths[0] != "-" else Path("text")
+    first = (
+        Path((paths[0].split("?")[0] if "://" in paths[0] else paths[0]).rstrip("/*?"))
+        if paths and paths[0] != "-"
+        else Path("text")
+    )
     return (first.name.split(".")[0] or first.resolve().name or "text").strip()
 
 

@@ -1,0 +1,160 @@
+"""Files in object stores, read as a stream: `s3://`, `gs://`. Nothing here is reached unless a path names one.
+
+Credentials, region and endpoint come from where each store's own programs look for them (for S3 the variables `AWS_…`
+or `~/.aws`); `?endpoint_override=HOST:PORT&scheme=http` names another server of the same protocol.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from types import SimpleNamespace
+from typing import Any, BinaryIO, cast
+from urllib.parse import unquote, urlsplit
+
+from wenmo.errors import InputError
+
+SCHEMES = ("s3", "gs", "gcs")
+READ_AHEAD = 1 << 23
+"""Bytes fetched by one request."""
+MAGIC = "*["
+
+
+def is_remote(path: str) -> bool:
+    """Whether a path that the user named lies in an object store.
+
+    Raises:
+        InputError: When it is a URI of a kind that is not read.
+    """
+    scheme, found, _ = path.partition("://")
+    if not found or not scheme.isalnum():
+        return False
+    if scheme.lower() not in (*SCHEMES, "file"):
+        known = ", ".join(f"{name}://" for name in SCHEMES)
+        raise InputError(
+            f"{path}: {scheme}:// is not read; name a local file or folder, or one under {known}"
+        )
+    return scheme.lower() != "file"
+
+
+def local_path(path: str) -> str:
+    """Returns the path that a `file://` URI names; others as they are."""
+    return unquote(urlsplit(path).path) if path.lower().startswith("file://") else path
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file in an object store; it answers what reading a corpus asks of a `Path`.
+
+    Attributes:
+        uri: What the user is shown.
+        key: Bucket and path, as the store's client names it.
+        size: Bytes.
+        mtime_ns: Time of the last change, nanoseconds.
+        store: The store's client.
+    """
+
+    uri: str
+    key: str
+    size: int
+    mtime_ns: int
+    store: Any = field(compare=False, repr=False)
+
+    def __str__(self) -> str:
+        return self.uri
+
+    @property
+    def name(self) -> str:
+        """Last part of the path."""
+        return PurePosixPath(self.key).name
+
+    @property
+    def suffix(self) -> str:
+        """Suffix of the name."""
+        return PurePosixPath(self.key).suffix
+
+    @property
+    def parents(self) -> tuple[()]:
+        """No local folder is above it."""
+        return ()
+
+    def resolve(self) -> RemoteFile:
+        """Returns itself: there are no links."""
+        return self
+
+    def is_file(self) -> bool:
+        """It was listed as one."""
+        return True
+
+    def exists(self) -> bool:
+        """It was listed."""
+        return True
+
+    def stat(self) -> SimpleNamespace:
+        """Returns size and time of the last change as they were listed."""
+        return SimpleNamespace(st_size=self.size, st_mtime_ns=self.mtime_ns, st_ctime_ns=0)
+
+    @property
+    def fingerprint(self) -> str:
+        """Stands for the hash of the content, which would have to be fetched for it: name, size and time."""
+        return hashlib.sha256(f"{self.uri}\n{self.size}\n{self.mtime_ns}".encode()).hexdigest()
+
+    def open(self, mode: str = "rb") -> BinaryIO:
+        """Opens the file for reading; it is fetched in pieces as they are read.
+
+        Raises:
+            OSError: When it cannot be read (also while reading).
+        """
+        return cast(BinaryIO, io.BufferedReader(self.store.open_input_file(self.key), READ_AHEAD))
+
+
+def find_remote(path: str) -> tuple[list[RemoteFile], bool]:
+    """Lists what a URI names: a file, a folder (recursively), or a pattern with `*` or `[…]`.
+
+    Returns:
+        The files in order, and whether they were named or matched themselves rather than found in a folder.
+
+    Raises:
+        InputError: When there is nothing, or the store cannot be asked.
+    """
+    import pyarrow as pa
+    from pyarrow import fs
+
+    parts = urlsplit(path)
+    if "@" in parts.netloc:
+        raise InputError(
+            f"{parts.scheme}://…@{parts.netloc.split('@')[-1]}{parts.path}: a path is written into the model's folder; "
+            "give the credentials in the environment instead"
+        )
+    label = f"{parts.scheme}://{parts.netloc}{parts.path}"
+    magic = [part for part in PurePosixPath(parts.path).parts if any(mark in part for mark in MAGIC)]
+    fixed = parts.path.split(magic[0])[0] if magic else parts.path
+    try:
+        store, key = fs.FileSystem.from_uri(parts._replace(path=fixed).geturl())
+        info = store.get_file_info(key.rstrip("/"))
+        if info.type == fs.FileType.File:
+            found = [info]
+        elif info.type == fs.FileType.Directory:
+            found = store.get_file_info(fs.FileSelector(key.rstrip("/"), recursive=True))
+        else:
+            raise InputError(f"{label} does not exist; check the path")
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(f"{label} cannot be read: {str(error).splitlines()[0]}") from error
+    files = sorted(_files(found, parts.scheme, store, fs), key=lambda file: file.key)
+    if magic:
+        pattern = parts.netloc + parts.path
+        files = [file for file in files if fnmatch.fnmatchcase(file.key, pattern)]
+        if not files:
+            raise InputError(f"no file matches {label}; check the pattern")
+    return files, bool(magic) or info.type == fs.FileType.File
+
+
+def _files(found: list[Any], scheme: str, store: Any, fs: Any) -> Iterator[RemoteFile]:
+    for info in found:
+        hidden = any(part.startswith(".") for part in PurePosixPath(info.path).parts)
+        if info.type == fs.FileType.File and not hidden:
+            yield RemoteFile(f"{scheme}://{info.path}", info.path, info.size, info.mtime_ns or 0, store)

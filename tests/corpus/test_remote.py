@@ -1,0 +1,97 @@
+import gzip
+import io
+import zipfile
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from stores import store
+
+from wenmo.config import CorpusSettings
+from wenmo.corpus import prepare
+from wenmo.corpus.inputs import find_inputs
+from wenmo.corpus.remote import is_remote
+from wenmo.errors import InputError
+
+WHOLE = CorpusSettings(valid_fraction=0.0, test_fraction=0.0)
+ENGLISH = "The river runs to the sea, and the sea is never full.\n" * 400
+CHINESE = "逝者如斯夫，不舍昼夜。子在川上曰。\n" * 400
+
+
+@pytest.fixture(autouse=True)
+def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+def objects() -> dict[str, bytes]:
+    archive, table = io.BytesIO(), io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("inner.txt", "from the archive, once\n")
+    pq.write_table(pa.table({"text": ["一行来自表格的文字。", "a line of a table"]}), table)
+    return {
+        "texts/english.txt": ENGLISH.encode(),
+        "texts/more/中文.txt": CHINESE.encode("gb18030"),
+        "texts/packed.txt.gz": gzip.compress(b"packed and small\n"),
+        "texts/table.parquet": table.getvalue(),
+        "texts/archive.zip": archive.getvalue(),
+        "texts/photo.jpg": b"\xff\xd8\xff",
+        "other/secret.txt": b"not asked for\n",
+    }
+
+
+def test_a_folder_in_a_store_becomes_the_corpus_that_the_same_files_on_disk_become(tmp_path: Path) -> None:
+    folder = tmp_path / "disk"
+    for key, data in objects().items():
+        path = folder / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    with store("library", objects()) as (query, requests):
+        remote = prepare([f"s3://library/texts{query}"], tmp_path / "remote", WHOLE, progress=False)
+        read = len(requests)
+        again = prepare([f"s3://library/texts{query}"], tmp_path / "remote", WHOLE, progress=False)
+        assert not [line for line in requests[read:] if "Range" in line or ".txt" in line]
+    local = prepare([folder / "texts"], tmp_path / "local", WHOLE, progress=False)
+    assert [text for text, _ in remote.parts("train")] == [text for text, _ in local.parts("train")]
+    assert remote.manifest.skipped == local.manifest.skipped == {".jpg": 1}
+    assert remote.fingerprint == again.fingerprint
+    assert {record.source for record in remote.manifest.files} == {
+        "s3://library/texts/english.txt",
+        "s3://library/texts/more/中文.txt",
+        "s3://library/texts/packed.txt.gz",
+        "s3://library/texts/table.parquet",
+        "s3://library/texts/archive.zip!/inner.txt",
+    }
+    assert not [line for line in requests if "secret" in line and line.startswith("GET")]
+
+
+def test_one_file_a_pattern_and_a_local_uri(tmp_path: Path) -> None:
+    with store("library", objects()) as (query, _):
+        one = find_inputs([f"s3://library/texts/english.txt{query}"], tmp_path / "stdin")
+        some = find_inputs([f"s3://library/texts/*.txt{query}"], tmp_path / "stdin")
+        with one.sources[0].open() as stream:
+            assert stream.read() == ENGLISH.encode()
+    assert [source.label for source in one.sources] == ["s3://library/texts/english.txt"]
+    assert [source.label for source in some.sources] == [
+        "s3://library/texts/english.txt",
+        "s3://library/texts/more/中文.txt",
+    ]
+    path = tmp_path / "带 空格.txt"
+    path.write_text(CHINESE, encoding="utf-8")
+    assert find_inputs([path.as_uri()], tmp_path / "stdin").sources[0].path == path
+
+
+def test_what_is_not_there_is_said_in_a_sentence(tmp_path: Path) -> None:
+    with store("library", objects()) as (query, _):
+        with pytest.raises(InputError, match=r"s3://library/nothing does not exist; check the path"):
+            find_inputs([f"s3://library/nothing{query}"], tmp_path)
+        with pytest.raises(InputError, match=r"no file matches s3://library/texts/\*\.md"):
+            find_inputs([f"s3://library/texts/*.md{query}"], tmp_path)
+    with pytest.raises(InputError, match="in the environment instead") as error:
+        find_inputs(["s3://name:password@library/texts"], tmp_path)
+    assert "password" not in str(error.value)
+    with pytest.raises(InputError, match="ftp:// is not read"):
+        find_inputs(["ftp://host/texts"], tmp_path)
+    assert not is_remote("C:/texts") and not is_remote("texts/a.txt") and not is_remote("-")
