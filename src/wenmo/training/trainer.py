@@ -201,9 +201,7 @@ class BatchTrainer:
                 place = part.to(self._device)
                 loss += self._parallel.backward(loss_of, place, (progress.step, number)) / self._world.size
         norm = self._parallel.clip(plan.clip)
-        value, size = torch.stack(
-            [self._world.add(loss), norm]
-        ).tolist()  # the one place where a GPU is waited for
+        value, size = torch.stack([self._world.add(loss), norm]).tolist()  # here alone a GPU is waited for
         if not (math.isfinite(value) and math.isfinite(size)):
             self._fail(value)
         for optimizer in self._optimizers:
