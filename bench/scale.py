@@ -1,6 +1,6 @@
 """Training in 1, 2 and 4 processes: is the result one process's, and what do dividing and exchanging cost?
 
-Every row trains the same Transformer on the same batches, by `torchrun` on this machine's cores and without a GPU, so
+Every row trains the same Transformer on the same batches, on this machine's cores and without a GPU, so
 what is compared is processor time: all processes' seconds for a thousand tokens. Memory is the most private memory
 (RssAnon) that a process held during training beyond what it held before the model was there. A second table reads
 batches of texts of growing size and shows the memory that this takes.
@@ -12,16 +12,26 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
+import multiprocessing
+import os
+import socket
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from _record import record
+from wenmo.config import ModelSettings
+from wenmo.models.base import NeuralLanguageModel
+from wenmo.models.registry import build_config, build_model
+from wenmo.training import divided_muon, sharded  # noqa: F401 - slow to import
+from wenmo.training.batches import PackedBatches
+from wenmo.training.plan import TrainingPlan
+from wenmo.training.trainer import Trainer
+from wenmo.training.world import join, leave
 
 VOCAB, WIDTH, LAYERS, CONTEXT, ROWS = 4096, 256, 6, 128, 8
 
@@ -32,16 +42,10 @@ def held() -> int:
     return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("RssAnon"))
 
 
-def work(options: argparse.Namespace) -> None:
+def work(rank: int, processes: int, port: int, case: dict[str, Any], folder: Path) -> None:
     """The part of one process: trains and writes what it took."""
-    import torch
-
-    from wenmo.config import ModelSettings
-    from wenmo.models.base import NeuralLanguageModel
-    from wenmo.models.registry import build_config, build_model
-    from wenmo.training.plan import TrainingPlan
-    from wenmo.training.trainer import Trainer
-    from wenmo.training.world import join, leave
+    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(processes)}
+    os.environ |= {"LOCAL_WORLD_SIZE": str(processes), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
 
     class Text:
         """Tokens in which every second one follows from the one before."""
@@ -52,24 +56,20 @@ def work(options: argparse.Namespace) -> None:
             self.ids = np.stack([firsts, firsts * 7 % VOCAB], 1).ravel().astype(np.uint16)
             self.offsets = np.arange(0, tokens + 1, 512, dtype=np.int64)
 
-    torch.set_num_threads(1)
     world = join()
     torch.set_num_threads(1)
     plan = TrainingPlan(
-        optimizer=options.optimizer, lr=3e-3, muon_lr=0.02, weight_decay=0.1, context=CONTEXT, rows=ROWS,
-        micro_rows=ROWS, steps=options.steps, evaluations=1, valid_tokens=2048, parallel=options.parallel,
-        checkpoint_activations=options.recompute, processes=world.size,
+        lr=3e-3, muon_lr=0.02, weight_decay=0.1, context=CONTEXT, rows=ROWS, micro_rows=ROWS, evaluations=1,
+        valid_tokens=2048, processes=world.size, **case,
     )  # fmt: skip
     settings = ModelSettings(layers=LAYERS, width=WIDTH, heads=4, context=CONTEXT, dropout=0.0)
-    if plan.parallel == "fsdp":
-        import wenmo.training.sharded  # noqa: F401 - its code is no part of the model's memory
     before = held()
     torch.manual_seed(0)
     model = build_model(build_config("transformer", vocab_size=VOCAB, settings=settings, parameters=None))
     assert isinstance(model, NeuralLanguageModel)
     trainer = Trainer(
         model, Text(0, 1 << 18), Text(1, 1 << 13), plan, byte_lengths=np.ones(VOCAB, np.int64), eos_id=0,
-        directory=options.folder, show_progress=False, world=world,
+        directory=folder, show_progress=False, world=world,
     )  # fmt: skip
     step, most, seconds = trainer._step, 0, 0.0
 
@@ -90,26 +90,29 @@ def work(options: argparse.Namespace) -> None:
         "train_loss": outcome.curve[-1].train_loss,
         "valid_loss": outcome.curve[-1].valid_loss,
     }
-    (options.folder / f"{world.rank}.json").write_text(json.dumps(facts))
+    (folder / f"{world.rank}.json").write_text(json.dumps(facts))
     leave()
 
 
 def trained(processes: int, parallel: str, recompute: bool, steps: int, optimizer: str) -> dict[str, Any]:
     """Trains once and returns a row."""
+    case = {"parallel": parallel, "checkpoint_activations": recompute, "steps": steps, "optimizer": optimizer}
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
     with tempfile.TemporaryDirectory() as name:
-        words = [
-            str(Path(__file__)),
-            "--worker",
-            "--folder",
-            name,
-            "--parallel",
-            parallel,
-            "--steps",
-            str(steps),
+        # Forks of this process, which has imported everything and computed nothing.
+        context = multiprocessing.get_context("fork")
+        workers = [
+            context.Process(target=work, args=(rank, processes, port, case, Path(name)))
+            for rank in range(processes)
         ]
-        words += ["--optimizer", optimizer, *(["--recompute"] if recompute else [])]
-        launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-        subprocess.run([sys.executable, *launch, *words], check=True, stderr=subprocess.DEVNULL)
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        if any(worker.exitcode for worker in workers):
+            raise SystemExit(f"{processes} processes, {parallel}: a process failed")
         facts = [json.loads((Path(name) / f"{rank}.json").read_text()) for rank in range(processes)]
     tokens = (steps - 1) * ROWS * CONTEXT
     return {
@@ -126,8 +129,6 @@ def trained(processes: int, parallel: str, recompute: bool, steps: int, optimize
 
 def streamed(gigabytes: float) -> dict[str, Any]:
     """Reads batches of a text of this size, in documents of 1,000 tokens, and returns a row."""
-    from wenmo.training.batches import PackedBatches
-
     tokens = int(gigabytes * 5e8)
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "ids.bin"
@@ -157,14 +158,8 @@ def main() -> None:
     parser.add_argument("--gigabytes", type=float, nargs="+", default=[0.01, 0.1, 1.0, 10.0])
     parser.add_argument("--steps", type=int, default=12)
     parser.add_argument("--optimizer", default="muon")
-    parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--parallel", default="ddp", help=argparse.SUPPRESS)
     parser.add_argument("--recompute", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.worker:
-        work(options)
-        return
     cases = [(1, "ddp", False), (1, "ddp", True)]
     cases += [(n, kind, False) for n in options.processes if n > 1 for kind in ("ddp", "fsdp")]
     cases += [(max(options.processes), "fsdp", True)]
@@ -188,8 +183,8 @@ def main() -> None:
         model=f"Transformer, {LAYERS} layers of {WIDTH}, {VOCAB} tokens; {ROWS} rows of {CONTEXT} tokens a step",
         optimizer=options.optimizer,
         reading=texts,
-        verdict=f"Training and held-out loss within {furthest:.1e} nats of one process; dividing costs at most {dearest - 1:.0%} "
-        f"more processor time on these cores; {texts[-1]['private MB']:.0f} MB to read "
+        verdict=f"Training and held-out loss within {furthest:.1e} nats of one process; dividing costs at most "
+        f"{dearest - 1:.0%} more processor time on these cores; {texts[-1]['private MB']:.0f} MB to read "
         f"{texts[-1]['text, GB of tokens']:g} GB of tokens.",
     )
 

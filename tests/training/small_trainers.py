@@ -49,6 +49,7 @@ def make_trainer(
     dropout: float = 0.1,
     layers: int = 2,
     world: World = ALONE,
+    tied: bool = True,
     **changes: object,
 ) -> Trainer:
     torch.manual_seed(7)
@@ -56,7 +57,7 @@ def make_trainer(
         architecture,
         vocab_size=VOCAB,
         settings=ModelSettings(layers=layers, width=16, heads=2 if architecture == "transformer" else None, context=16,
-                               dropout=dropout),
+                               dropout=dropout, tied=tied),
         parameters=None,
     )  # fmt: skip
     model = build_model(config)

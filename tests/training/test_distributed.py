@@ -12,10 +12,16 @@ from wenmo.training import checkpoint
 
 CASES: dict[str, dict[str, Any]] = {
     "ddp": {"parallel": "ddp"},
-    "ddp-accumulated": {"parallel": "ddp", "micro_rows": 1, "optimizer": "adamw"},
+    "ddp-accumulated": {
+        "parallel": "ddp",
+        "micro_rows": 1,
+        "optimizer": "adamw",
+        "checkpoint_activations": True,
+    },
+    "ddp-untied": {"parallel": "ddp", "tied": False},
     "ddp-lstm": {"parallel": "ddp", "architecture": "lstm"},
     "fsdp": {"parallel": "fsdp"},
-    "fsdp-accumulated": {"parallel": "fsdp", "micro_rows": 1, "optimizer": "adamw"},
+    "fsdp-accumulated": {"parallel": "fsdp", "micro_rows": 1, "optimizer": "adamw", "tied": False},
     "fsdp-recomputed": {"parallel": "fsdp", "checkpoint_activations": True},
     "fsdp-gru": {"parallel": "fsdp", "architecture": "gru", "optimizer": "sgd"},
 }
