@@ -18,7 +18,7 @@ CASES: dict[str, dict[str, Any]] = {
         "optimizer": "adamw",
         "checkpoint_activations": True,
     },
-    "ddp-untied": {"parallel": "ddp", "tied": False},
+    "ddp-untied": {"parallel": "ddp", "tied": False, "workers": 2},
     "ddp-lstm": {"parallel": "ddp", "architecture": "lstm"},
     "fsdp": {"parallel": "fsdp"},
     "fsdp-accumulated": {"parallel": "fsdp", "micro_rows": 1, "optimizer": "adamw", "tied": False},

@@ -127,7 +127,8 @@ class Replicated(Alone):
     """
 
     def __init__(self, model: NeuralLanguageModel, plan: TrainingPlan, world: World) -> None:
-        super().__init__(model, plan)
+        # Threads with rows of their own, which one process may have begun with, would exchange nothing.
+        super().__init__(model, plan.model_copy(update={"workers": 1}))
         self._world = world
         ids = [self.device.index] if self.device.type == "cuda" else None
         self._wrapped = DistributedDataParallel(
