@@ -150,13 +150,19 @@ def restartable() -> bool:
 
 
 def join() -> World:
-    """Returns the world of this process; under `torchrun`, once all have joined."""
+    """Returns the world of this process; under `torchrun`, once all have joined.
+
+    Raises:
+        LostProcessError: When one of them did not come.
+    """
     global _world
     if processes() == 1 or not _world.alone:
         return _world
     gpus = torch.cuda.is_available()
-    dist.init_process_group("cpu:gloo,cuda:nccl" if gpus else "gloo", timeout=timedelta(minutes=STEP_MINUTES))
-    control = dist.new_group(backend="gloo", timeout=timedelta(days=WAIT_DAYS))
+    with watched(World(size=processes())):
+        backend = "cpu:gloo,cuda:nccl" if gpus else "gloo"
+        dist.init_process_group(backend, timeout=timedelta(minutes=STEP_MINUTES))
+        control = dist.new_group(backend="gloo", timeout=timedelta(days=WAIT_DAYS))
     local = int(os.environ.get("LOCAL_RANK", "0"))
     _world = World(dist.get_rank(), dist.get_world_size(), local, control)
     if os.environ.get("OMP_NUM_THREADS", "1") == "1":  # what torchrun sets where nothing was set
