@@ -170,16 +170,22 @@ class DecodeRuntime(LanguageModel):
         self, ids: Tensor, state: State | None = None, lengths: Tensor | None = None
     ) -> tuple[Tensor, State]:
         """See `LanguageModel.forward`."""
+        logits, after, _ = self.read(ids, state, lengths)
+        return logits, after
+
+    def read(
+        self, ids: Tensor, state: State | None = None, lengths: Tensor | None = None
+    ) -> tuple[Tensor, State, Tensor]:
+        """See `NeuralLanguageModel.read`."""
         if ids.shape[1] != 1 or lengths is not None:
-            logits, read = self.precise(ids, state, lengths)
-            return logits, read
+            return self.precise.read(ids, state, lengths)
         from wenmo.generation.kernels import use_threads
 
         use_threads(torch.get_num_threads())
         before = self.precise.initial_state(len(ids)) if state is None else state
         hidden, new_state = self._compact.hidden(ids, before)
         assert new_state is not None
-        return self._output(hidden), new_state
+        return self._output(hidden), new_state, hidden
 
 
 def compact_copy(model: NeuralLanguageModel, precision: Precision) -> NeuralLanguageModel:

@@ -212,6 +212,13 @@ class NeuralLanguageModel(LanguageModel):
         self, ids: Tensor, state: State | None = None, lengths: Tensor | None = None
     ) -> tuple[Tensor, State]:
         """See `LanguageModel.forward`."""
+        logits, new_state, _ = self.read(ids, state, lengths)
+        return logits, new_state
+
+    def read(
+        self, ids: Tensor, state: State | None = None, lengths: Tensor | None = None
+    ) -> tuple[Tensor, State, Tensor]:
+        """Does as `forward`, and returns the last hidden vectors (B, T, D) as well."""
         hidden, new_state = self.hidden(ids, state, lengths, need_state=True)
         assert new_state is not None
-        return (hidden @ self.output_weight.T).float(), new_state
+        return (hidden @ self.output_weight.T).float(), new_state, hidden

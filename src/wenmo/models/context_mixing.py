@@ -78,6 +78,7 @@ I64 = npt.NDArray[np.int64]
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 I8 = npt.NDArray[np.int8]
+I16 = npt.NDArray[np.int16]
 
 
 @nb.njit(cache=True, nogil=True)
@@ -483,6 +484,33 @@ def run(
     Returns:
         Nats of every token, float64 (N,), and how many contexts were known at its first decision, int64 (N,).
     """
+    return run_decisions(
+        ids, recent, orders, tree, t, learn, rate, np.zeros(0, np.float64), np.zeros(0, np.int16)
+    )
+
+
+@nb.njit(cache=True, nogil=True)
+def run_decisions(
+    ids: I64,
+    recent: U64,
+    orders: I64,
+    tree: Tree,
+    t: Tables,
+    learn: bool,
+    rate: float,
+    ones: F64,
+    standing: I16,
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    """Scores tokens as `run` does, and tells what was predicted at each decision on their paths.
+
+    Args:
+        ids: See `run`; so are `recent`, `orders`, `tree`, `t`, `learn` and `rate`.
+        ones: Receives the probability that each decision is 1, for all paths joined (D,); empty when not wanted.
+        standing: Receives what the longest known context was, see `_standing`, (D,); empty when not wanted.
+
+    Returns:
+        See `run`.
+    """
     nats = np.zeros(len(ids), np.float64)
     known = np.zeros(len(ids), np.int64)
     depth, group, path, offsets = tree.depth, tree.group, tree.path, tree.path_offsets
@@ -492,6 +520,7 @@ def run(
         len(orders) + EXTRA
     )
     expected = np.zeros(len(depth), np.int8)
+    place = 0
     for position in range(len(ids)):
         token = ids[position]
         contexts(recent, orders, hashes)
@@ -506,6 +535,10 @@ def run(
             nats[position] -= math.log(p if bit == 1 else 1.0 - p)
             if step == offsets[token]:
                 known[position] = chosen[SEEN]
+            if len(ones):
+                ones[place] = p
+                standing[place] = _standing(chosen)
+                place += 1
             if learn:
                 _update(
                     node, bit, rate, slots, calibration, mixers, final, trust, refinement,
@@ -519,6 +552,15 @@ def run(
 
 
 @nb.njit(cache=True, nogil=True)
+def _standing(chosen: I64) -> np.int16:
+    """What the longest known context of a decision was: its place among the orders, or after them the match.
+
+    Four kinds of match (by how often the token has followed in a row) for each of MATCHES.
+    """
+    return np.int16((chosen[2] - NODE_SETS - BYTE_SETS) // 8)
+
+
+@nb.njit(cache=True, nogil=True)
 def read(ids: I64, recent: U64, tree: Tree) -> None:
     """Appends tokens (N,) to the vector of recent text, in place."""
     for token in ids:
@@ -526,7 +568,9 @@ def read(ids: I64, recent: U64, tree: Tree) -> None:
 
 
 @nb.njit(cache=True, nogil=True)
-def read_and_predict(ids: I64, recent: U64, orders: I64, tree: Tree, t: Tables, out: F32, known: I64) -> None:
+def read_and_predict(
+    ids: I64, recent: U64, orders: I64, tree: Tree, t: Tables, out: F32, known: I64, standing: I16
+) -> None:
     """Predicts after each token read.
 
     Args:
@@ -537,6 +581,7 @@ def read_and_predict(ids: I64, recent: U64, orders: I64, tree: Tree, t: Tables, 
         t: Tables.
         out: Receives the log-probabilities of all tokens after each of `ids`, float32 (at least N, V).
         known: Receives how many contexts are known at the first decision (at least N,).
+        standing: Receives what the longest known context was at every node (N, V - 1); of no rows when not wanted.
     """
     depth, group, children = tree.depth, tree.group, tree.children
     slots, calibration, mixers, final = t.slots, t.calibration, t.mixers, t.final
@@ -558,6 +603,8 @@ def read_and_predict(ids: I64, recent: U64, orders: I64, tree: Tree, t: Tables, 
             )  # fmt: skip
             if node == 0:
                 known[position] = chosen[SEEN]
+            if len(standing):
+                standing[position, node] = _standing(chosen)
             for bit in range(2):
                 value = above[node] + math.log(p if bit == 1 else 1.0 - p)
                 child = children[node, bit]

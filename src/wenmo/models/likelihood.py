@@ -7,7 +7,7 @@ by half of it, so that every token is predicted from at least half a context, or
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,8 @@ from wenmo.progress import Progress
 
 from .base import LanguageModel, NeuralLanguageModel
 
+Observer = Callable[[Tensor, Tensor], None]
+"""Told of the hidden vectors (n, D) and the logits (n, V) of the next n tokens of a stream, on the model's device."""
 LOGITS = 1 << 22
 """Most logits held at once: 16 MB of float32, three times that with what the normalisation needs."""
 
@@ -55,6 +57,7 @@ def score_stream(
     batch_tokens: int = 16384,
     adaptive: bool = False,
     progress: Progress | None = None,
+    observe: Observer | None = None,
 ) -> npt.NDArray[np.float64]:
     """Returns the negative log-likelihood of every token of a stream.
 
@@ -67,6 +70,7 @@ def score_stream(
         adaptive: Let a model that can do so learn from each token after predicting it ("prequential"). A
             model that learns by gradients stays frozen either way.
         progress: Told of every scored token.
+        observe: Told of all that a neural model predicts, in the order of the tokens; other models do not tell.
 
     Returns:
         Nats of every token, float64 (N,).
@@ -85,7 +89,7 @@ def score_stream(
         with torch.no_grad():
             own = model.token_nats(ids, context, adaptive, eos_id)
             if own is None:
-                return _score_windows(model, ids, eos_id, context, batch_tokens, progress)
+                return _score_windows(model, ids, eos_id, context, batch_tokens, progress, observe)
     finally:
         model.train(training)
     if progress is not None:
@@ -123,6 +127,7 @@ def _score_windows(
     context: int,
     batch_tokens: int,
     progress: Progress | None,
+    observe: Observer | None,
 ) -> npt.NDArray[np.float64]:
     layout = windows(len(ids), context)
     width = min(context, len(ids))
@@ -140,23 +145,31 @@ def _score_windows(
         stream = torch.from_numpy(piece)
         inputs, targets = stream[places].to(model.device), stream[places + 1].to(model.device)
         scored = torch.from_numpy(np.arange(width) >= batch[:, 1:]).to(model.device)
-        scorer = _score_hidden if isinstance(model, NeuralLanguageModel) else _score_logits
-        scores = scorer(model, inputs, targets, scored)
+        if isinstance(model, NeuralLanguageModel):
+            scores = _score_hidden(model, inputs, targets, scored, observe)
+        else:
+            scores = _score_logits(model, inputs, targets, scored)
         nats.append(scores.double().cpu().numpy())
         if progress is not None:
             progress.advance(len(nats[-1]))
     return np.concatenate(nats)
 
 
-def _score_hidden(model: LanguageModel, inputs: Tensor, targets: Tensor, scored: Tensor) -> Tensor:
+def _score_hidden(
+    model: NeuralLanguageModel, inputs: Tensor, targets: Tensor, scored: Tensor, observe: Observer | None
+) -> Tensor:
     """Nats of the scored positions (M,), with logits of these alone, a chunk at a time."""
-    assert isinstance(model, NeuralLanguageModel)
     hidden, _ = model.hidden(inputs, need_state=False)
     vectors, wanted = hidden[scored], targets[scored]
     weight = model.output_weight.to(vectors.dtype)
     step = max(1, LOGITS // model.vocab_size)
-    chunks = zip(vectors.split(step), wanted.split(step), strict=True)  # type: ignore[no-untyped-call]
-    return torch.cat([_nats((vector @ weight.T).float(), target) for vector, target in chunks])
+    nats = []
+    for vector, target in zip(vectors.split(step), wanted.split(step), strict=True):  # type: ignore[no-untyped-call]
+        logits = (vector @ weight.T).float()
+        nats.append(_nats(logits, target))
+        if observe is not None:
+            observe(vector, logits)
+    return torch.cat(nats)
 
 
 def _score_logits(model: LanguageModel, inputs: Tensor, targets: Tensor, scored: Tensor) -> Tensor:

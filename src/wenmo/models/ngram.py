@@ -177,12 +177,31 @@ class NgramModel(LanguageModel):
             Logits (B, T, V), the new state, and the number of contexts, from 0 to `num_contexts`, that were seen
             in training before the prediction at each position, int64 (B, T).
         """
+        logits, after, known, _ = self._predict(ids, state, lengths, decisions=False)
+        return logits, after, known
+
+    def predict_decisions(
+        self, ids: Tensor, state: State | None = None, lengths: Tensor | None = None
+    ) -> tuple[Tensor, NgramState, Tensor, npt.NDArray[np.int16]]:
+        """Predicts as `predict` does, and tells what was known at every decision.
+
+        Returns:
+            What `predict` returns, and the standing of the longest known context at every node of the tree, int16
+            (B, T, V - 1); see `context_mixing.run_decisions`.
+        """
+        return self._predict(ids, state, lengths, decisions=True)
+
+    def _predict(
+        self, ids: Tensor, state: State | None, lengths: Tensor | None, decisions: bool
+    ) -> tuple[Tensor, NgramState, Tensor, npt.NDArray[np.int16]]:
         before = self.initial_state(len(ids)) if state is None else state
         assert isinstance(before, NgramState)
         given = ids.detach().cpu()
         read = torch.full((len(ids),), ids.shape[1]) if lengths is None else lengths.cpu()
         logits = np.zeros((*ids.shape, self.vocab_size), np.float32)
         known = np.zeros(tuple(ids.shape), np.int64)
+        nodes = (*ids.shape, self.vocab_size - 1) if decisions else (len(ids), 0, self.vocab_size - 1)
+        standing = np.zeros(nodes, np.int16)
         recent = before.recent.copy()
         after = before.lengths + read
         history = torch.zeros(len(ids), int(after.max()) if len(ids) else 0, dtype=torch.int64)
@@ -192,10 +211,11 @@ class NgramModel(LanguageModel):
             tokens = given[row, :new].numpy()
             self._check(tokens)
             context_mixing.read_and_predict(
-                tokens, recent[row], self._orders, self._tree, self._tables, logits[row], known[row]
-            )
+                tokens, recent[row], self._orders, self._tree, self._tables, logits[row], known[row],
+                standing[row],
+            )  # fmt: skip
         state = NgramState(after, history, recent, self._tree)
-        return torch.from_numpy(logits).to(ids.device), state, torch.from_numpy(known)
+        return torch.from_numpy(logits).to(ids.device), state, torch.from_numpy(known), standing
 
     def token_nats(
         self, ids: npt.NDArray[np.integer], context: int, adaptive: bool, eos_id: int = 0
@@ -216,6 +236,42 @@ class NgramModel(LanguageModel):
             )
             return nats, known
         return self._run(mixing_tables.copy_tables(self._tables), tokens, recent, self.tokens_seen)
+
+    def scan_decisions(
+        self, ids: npt.NDArray[np.integer], adaptive: bool, eos_id: int = 0
+    ) -> tuple[
+        npt.NDArray[np.float64], npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.int16]
+    ]:
+        """Scores as `scan` does, and returns as well what was predicted on the tokens' paths.
+
+        Returns:
+            What `scan` returns; the probability that each decision is 1, float64 (D,), for the paths of all tokens
+            joined; and the standing of its longest known context, int16 (D,).
+        """
+        tokens = np.asarray(ids, np.int64)
+        self._check(tokens)
+        recent = self._beginning(eos_id)
+        tables = mixing_tables.copy_tables(self._tables) if adaptive else self._tables
+        decisions = int(np.diff(self._tree.path_offsets)[tokens].sum())
+        ones, standing = np.zeros(decisions, np.float64), np.zeros(decisions, np.int16)
+        nats, known, place = [], [], 0
+        for start in range(0, max(len(tokens), 1), CHUNK):
+            chunk = tokens[start : start + CHUNK]
+            size = int(np.diff(self._tree.path_offsets)[chunk].sum())
+            piece = slice(place, place + size)
+            scored = context_mixing.run_decisions(
+                chunk, recent, self._orders, self._tree, tables, adaptive,
+                self._rate(self.tokens_seen + start), ones[piece], standing[piece],
+            )  # fmt: skip
+            nats.append(scored[0])
+            known.append(scored[1])
+            place += size
+        return np.concatenate(nats), np.concatenate(known), ones, standing
+
+    @property
+    def tree(self) -> token_tree.Tree:
+        """The tree of decisions that lead to the tokens."""
+        return self._tree
 
     def num_parameters(self) -> int:
         """Number of slots in use."""
@@ -305,11 +361,15 @@ class NgramModel(LanguageModel):
         """Learns from `ids`, at a rate that falls with the tokens `seen` before."""
         parts = []
         for start in range(0, max(len(ids), 1), CHUNK):
-            rate = RATE + EXTRA_RATE / (1 + (seen + start) / RATE_TOKENS)
-            chunk = ids[start : start + CHUNK]
+            chunk, rate = ids[start : start + CHUNK], self._rate(seen + start)
             parts.append(context_mixing.run(chunk, recent, self._orders, self._tree, tables, True, rate))
         nats, known = zip(*parts, strict=True)
         return np.concatenate(nats), np.concatenate(known)
+
+    @staticmethod
+    def _rate(seen: int) -> float:
+        """Learning rate of the mixers after so many tokens."""
+        return RATE + EXTRA_RATE / (1 + seen / RATE_TOKENS)
 
     def _check(self, ids: npt.NDArray[np.int64]) -> None:
         if len(ids) and not 0 <= ids.min() <= ids.max() < self.vocab_size:

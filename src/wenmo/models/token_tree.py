@@ -97,3 +97,32 @@ def build(token_bytes: list[bytes], children: npt.NDArray[np.int32]) -> Tree:
         np.frombuffer(b"".join(token_bytes), np.uint8).copy(),
         np.concatenate([[0], np.cumsum([len(b) for b in token_bytes])]).astype(np.int64),
     )
+
+
+def plain(vocab_size: int) -> Tree:
+    """Builds the tree for models that share nothing but the numbers of their tokens: neighbours stay together."""
+    numbers = [token.to_bytes(4, "big") for token in range(vocab_size)]
+    return build(numbers, shape(numbers, None))
+
+
+def ranges(tree: Tree) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Numbers the tokens from left to right.
+
+    Returns:
+        Rank of each token (V,), and the first rank behind a 1 at each node (V - 1,): among the tokens below a node,
+        those of this rank or a higher one are behind its 1.
+    """
+    nodes = len(tree.children)
+    leaves = np.zeros(nodes, np.int64)
+    for node in range(nodes - 1, -1, -1):
+        leaves[node] = sum(1 if child < 0 else leaves[child] for child in tree.children[node])
+    rank, first, middle = np.zeros(nodes + 1, np.int64), np.zeros(nodes, np.int64), np.zeros(nodes, np.int64)
+    for node in range(nodes):
+        zero, one = tree.children[node]
+        middle[node] = first[node] + (1 if zero < 0 else leaves[zero])
+        for child, start in ((zero, first[node]), (one, middle[node])):
+            if child < 0:
+                rank[-1 - child] = start
+            else:
+                first[child] = start
+    return rank, middle

@@ -1,0 +1,193 @@
+"""What the members of a mixture say of a stream of tokens, and the mixer that is fitted on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from . import tree_mixing
+from .mixing_weights import fit_gate, mixture_nats
+from .tree_mixing import FIRST_ROWS, ROWS, SETS, STANDINGS
+
+CACHE = "cache"
+"""Name of the cache over hidden vectors among the inputs."""
+PASSES = 3
+"""Times that the mixer reads the held-out text."""
+RATE, FINAL_RATE = 0.02, 0.002
+"""Learning rates of its first pass; the nth has them divided by n."""
+LEARNING_RATE, LEARNING_FINAL_RATE = 0.006, 0.0005
+"""Learning rates while text is scored and learned from."""
+PARTS = 3
+"""Contiguous parts of the held-out text for deciding between the two ways to mix."""
+LEAST_DECISIONS = 2_000
+"""Decisions below which no mixer is fitted."""
+
+
+class Mixer(NamedTuple):
+    """Weights of a mixer; see `tree_mixing`."""
+
+    weights: npt.NDArray[np.float64]
+    """Of the inputs and the bias (ROWS, I + 1)."""
+    sets: npt.NDArray[np.float64]
+    """Of the five sets (STANDINGS, SETS)."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known before each token of a stream.
+
+    Attributes:
+        nats: Nats of every token under each member, float64 (M, N).
+        known: Contexts that the first n-gram member knows before each token, int64 (N,); zeros without one.
+        inputs: Who each of the log-odds comes from: members in order, then the cache; empty when there are none.
+        odds: Log-odds of every decision under each input, float32 (D, I).
+        bits: The decisions, int8 (D,).
+        rows: Rows of the mixer's weights, int32 (D, SETS).
+        lengths: Decisions of each token, int64 (N,).
+        selectors: Sets of weights that each input takes part in choosing.
+        cache_of: The member whose hidden vectors the cache looks at.
+        bands: Band of the first neural member's entropy before each token, int8 (N,); of the whole stream only.
+        support: What the cache adds up at each decision, float64 (D,); of the whole stream only.
+    """
+
+    nats: npt.NDArray[np.float64]
+    known: npt.NDArray[np.int64]
+    inputs: tuple[str, ...] = ()
+    odds: npt.NDArray[np.float32] | None = None
+    bits: npt.NDArray[np.int8] | None = None
+    rows: npt.NDArray[np.int32] | None = None
+    lengths: npt.NDArray[np.int64] | None = None
+    selectors: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    cache_of: str = ""
+    bands: npt.NDArray[np.int8] | None = None
+    support: npt.NDArray[np.float64] | None = None
+
+    def tokens(self, start: int, stop: int) -> Evidence:
+        """Returns that of the tokens from `start` to before `stop`."""
+        part = replace(self, nats=self.nats[:, start:stop], known=self.known[start:stop])
+        if self.odds is None or self.bits is None or self.rows is None or self.lengths is None:
+            return part
+        low, high = int(self.lengths[:start].sum()), int(self.lengths[:stop].sum())
+        return replace(
+            part, odds=self.odds[low:high], bits=self.bits[low:high], rows=self.rows[low:high],
+            lengths=self.lengths[start:stop],
+        )  # fmt: skip
+
+    def without(self, *names: str) -> Evidence:
+        """Returns it without some inputs: their log-odds are left out, and they choose no weights."""
+        assert self.odds is not None and self.rows is not None
+        kept = [place for place, name in enumerate(self.inputs) if name not in names]
+        rows = self.rows.copy()
+        for name, sets in self.selectors:
+            if name in names:
+                for number in sets:
+                    rows[:, number] = FIRST_ROWS[number]
+        return replace(
+            self, inputs=tuple(self.inputs[place] for place in kept), rows=rows,
+            odds=np.ascontiguousarray(self.odds[:, kept]),
+        )  # fmt: skip
+
+
+def new_mixer(inputs: tuple[str, ...]) -> Mixer:
+    """Returns the mixer that averages the members' log-odds and leaves the cache out."""
+    members = [name != CACHE for name in inputs]
+    weights = np.zeros((ROWS, len(inputs) + 1))
+    weights[:, :-1] = np.array(members) / max(sum(members), 1)
+    return Mixer(weights, np.full((STANDINGS, SETS), 1.0 / SETS))
+
+
+def fit_mixer(evidence: Evidence) -> Mixer:
+    """Fits a mixer on text that no member was trained on: `PASSES` times over it by stochastic gradient descent."""
+    mixer = new_mixer(evidence.inputs)
+    for number in range(1, PASSES + 1):
+        _read(evidence, mixer, RATE / number, FINAL_RATE / number)
+    return mixer
+
+
+def mixed_nats(evidence: Evidence, mixer: Mixer, learning: bool) -> npt.NDArray[np.float64]:
+    """Nats of every token (N,) under a mixer, which stays as it is.
+
+    Args:
+        evidence: What the members say.
+        mixer: The mixer.
+        learning: Let a copy of it learn from each token after predicting it.
+    """
+    if not learning:
+        return _read(evidence, mixer, 0.0, 0.0)
+    copy = Mixer(mixer.weights.copy(), mixer.sets.copy())
+    return _read(evidence, copy, LEARNING_RATE, LEARNING_FINAL_RATE)
+
+
+def mixer_pays(evidence: Evidence, num_buckets: int) -> bool:
+    """Whether a mixer gives held-out tokens fewer nats than weights by bucket do.
+
+    Each of `PARTS` contiguous parts is held out in turn.
+
+    Args:
+        evidence: What the members say of the held-out text.
+        num_buckets: Number of buckets of the weights; see `mixing_weights.fit_gate`.
+    """
+    if evidence.bits is None or len(evidence.bits) < LEAST_DECISIONS:
+        return False
+    tokens = len(evidence.known)
+    linear = logistic = 0.0
+    for fold in np.array_split(np.arange(tokens), PARTS):
+        start, stop = int(fold[0]), int(fold[-1]) + 1
+        held, before, after = evidence.tokens(start, stop), evidence.tokens(0, start), evidence.tokens(stop, tokens)
+        kept = joined(before, after)
+        gate = fit_gate(kept.nats, kept.known, num_buckets)
+        linear += float(mixture_nats(held.nats, gate[held.known].T).sum())
+        logistic += float(mixed_nats(held, fit_mixer(kept), False).sum())
+    return logistic < linear
+
+
+def joined(first: Evidence, second: Evidence) -> Evidence:
+    """Returns that of two stretches, one after the other."""
+    assert first.odds is not None and first.bits is not None and first.rows is not None
+    assert second.odds is not None and second.bits is not None and second.rows is not None
+    assert first.lengths is not None and second.lengths is not None
+    return replace(
+        first,
+        nats=np.concatenate([first.nats, second.nats], 1),
+        known=np.concatenate([first.known, second.known]),
+        odds=np.concatenate([first.odds, second.odds]),
+        bits=np.concatenate([first.bits, second.bits]),
+        rows=np.concatenate([first.rows, second.rows]),
+        lengths=np.concatenate([first.lengths, second.lengths]),
+    )
+
+
+def gains(held_out: Evidence, scored: Evidence, learning: bool) -> dict[str, float]:
+    """Nats that each input of a mixer saves: those without it, the weights fitted anew, less those with all.
+
+    Without the neural member whose hidden vectors the cache looks at there is no cache either.
+
+    Args:
+        held_out: What the mixer is fitted on.
+        scored: What it is scored on.
+        learning: Whether it learns on while it scores; both must have been read in this way.
+    """
+    names = dict.fromkeys(held_out.inputs)
+    if len(names) < 2:
+        return {}
+    whole = float(mixed_nats(scored, fit_mixer(held_out), learning).sum())
+    saved = {}
+    for name in names:
+        left_out = (name, CACHE) if name == held_out.cache_of else (name,)
+        if len(names) <= len(left_out):
+            continue
+        fitted = fit_mixer(held_out.without(*left_out))
+        saved[name] = float(mixed_nats(scored.without(*left_out), fitted, learning).sum()) - whole
+    return saved
+
+
+def _read(evidence: Evidence, mixer: Mixer, rate: float, final_rate: float) -> npt.NDArray[np.float64]:
+    assert evidence.odds is not None and evidence.lengths is not None
+    nats = tree_mixing.mix_paths(evidence.odds, evidence.bits, evidence.rows, *mixer, rate, final_rate)
+    ends = np.cumsum(evidence.lengths)
+    sums = np.append(0.0, np.cumsum(nats))[np.append(0, ends)]
+    result: npt.NDArray[np.float64] = np.diff(sums)
+    return result

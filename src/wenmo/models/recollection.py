@@ -1,0 +1,109 @@
+"""A cache over a model's own hidden vectors: what followed the places of the recent text that looked like this one.
+
+Grave, Joulin and Usunier, "Improving neural language models with a continuous cache" (2017,
+https://arxiv.org/abs/1612.04426). Likeness is exp(s (cos - 1)) of the hidden vectors; the sums of it over what followed
+are evidence for each token, without normalisation, so that little evidence is told from much.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from . import token_tree, tree_mixing
+
+SHARPNESSES = (8.0, 25.0)
+"""The factors s: a broad and a narrow notion of likeness."""
+REACH = 4096
+"""Tokens back that the cache looks at."""
+QUERIES = 256
+"""Places compared at once."""
+
+
+@dataclass(frozen=True)
+class Recollection:
+    """The text that each row has read, with the hidden vectors at its places.
+
+    Attributes:
+        vectors: Unit vectors, float32 (B, L, D).
+        tokens: The tokens after which they stood, int64 (B, L).
+        lengths: Tokens read by each row, int64 (B,).
+    """
+
+    vectors: Tensor
+    tokens: Tensor
+    lengths: Tensor
+
+    @classmethod
+    def empty(cls, batch: int, size: int, device: torch.device) -> Recollection:
+        """Returns that of rows that have read nothing, for vectors of `size`."""
+        return cls(
+            torch.zeros(batch, 0, size, device=device),
+            torch.zeros(batch, 0, dtype=torch.int64, device=device),
+            torch.zeros(batch, dtype=torch.int64, device=device),
+        )
+
+    def select(self, rows: Tensor) -> Recollection:
+        """See `State.select`."""
+        return Recollection(self.vectors[rows], self.tokens[rows], self.lengths[rows])
+
+    def truncate(self, lengths: Tensor) -> Recollection:
+        """See `State.truncate`."""
+        longest = int(lengths.max()) if len(lengths) else 0
+        return Recollection(self.vectors[:, :longest], self.tokens[:, :longest], lengths.clone())
+
+    def extended(self, hidden: Tensor, ids: Tensor, lengths: Tensor | None) -> Recollection:
+        """Returns it with further places: hidden (B, T, D) and ids (B, T), of which row b has lengths[b]."""
+        vectors, width = normalize(hidden.float(), dim=-1), ids.shape[1]
+        read = torch.full_like(self.lengths, width) if lengths is None else lengths
+        after = self.lengths + read
+        old = self.tokens.shape[1]
+        if bool((self.lengths == old).all()):
+            return Recollection(
+                torch.cat([self.vectors, vectors], 1), torch.cat([self.tokens, ids], 1), after
+            )
+        longest = int(after.max())
+        places = self.lengths[:, None] + torch.arange(width, device=ids.device)
+        grown = self.vectors.new_zeros(len(ids), max(longest, old) + width, vectors.shape[-1])
+        tokens = self.tokens.new_zeros(len(ids), max(longest, old) + width)
+        grown[:, :old], tokens[:, :old] = self.vectors, self.tokens
+        rows = torch.arange(len(ids), device=ids.device)[:, None]
+        grown[rows, places], tokens[rows, places] = vectors, ids
+        return Recollection(grown[:, :longest], tokens[:, :longest], after)
+
+
+def likeness(queries: Tensor, keys: Tensor) -> Tensor:
+    """Likeness of unit vectors (Q, D) and (K, D) under each sharpness: float32 (S, Q, K)."""
+    cosines = queries @ keys.T
+    return torch.stack([torch.exp(sharpness * (cosines - 1.0)) for sharpness in SHARPNESSES])
+
+
+def stream_odds(
+    hidden: Tensor, ids: npt.NDArray[np.int64], tree: token_tree.Tree
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
+    """What the cache says of the decisions on the paths of a stream's tokens.
+
+    Args:
+        hidden: Hidden vectors (N, D), the nth of which predicts ids[n].
+        ids: The stream (N,).
+        tree: The tree of decisions.
+
+    Returns:
+        Log-odds under each sharpness, float32 (D, S), and the sum of the broadest likeness at each decision, (D,).
+    """
+    rank, middle = token_tree.ranges(tree)
+    sums = np.zeros((int(np.diff(tree.path_offsets)[ids].sum()), 2, len(SHARPNESSES)))
+    vectors = normalize(hidden.float(), dim=-1)
+    place = 0
+    for first in range(0, len(ids), QUERIES):
+        low, high = max(0, first - REACH), min(first + QUERIES, len(ids))
+        kernels = likeness(vectors[first:high], vectors[low:high]).cpu().numpy()
+        place = tree_mixing.add_evidence(
+            kernels, first, low, REACH, ids, tree.path, tree.path_offsets, rank, middle, place, sums
+        )
+    return tree_mixing.evidence_odds(sums), sums[:, :, 0].sum(1)

@@ -1,0 +1,324 @@
+"""Logistic mixing of language models over a binary tree of tokens: the compiled kernels.
+
+Every member's distribution is turned into the probabilities of the decisions on a token's path: what it gives to the
+tokens behind a 1, divided by what it gives to all tokens below the node. The members' log-odds at a decision are added
+with weights, a product of experts at every node, and the weights are learned by gradient descent on the coding cost, as
+in PAQ (Mahoney, "Adaptive weighing of context models for lossless data compression", 2005). The product along the path
+is a proper distribution over tokens without any normalisation.
+
+Five sets of weights, each chosen by something else that is known before the decision, make five predictions, which are
+mixed once more: what the n-gram model's longest known context was, the node, the first neural model's entropy with the
+number of known contexts, the last byte, and how much the recent text says.
+
+All compiled functions stand in this one file: numba keeps what it compiled until the file of the outermost function
+changes.
+"""
+
+# numba has no types, and its integers are of NumPy's kinds.
+# mypy: disable-error-code="untyped-decorator,no-any-return,return-value,assignment,arg-type"
+
+from __future__ import annotations
+
+import math
+
+import numba as nb
+import numpy as np
+import numpy.typing as npt
+
+STANDINGS, DEPTHS, NODES, ENTROPIES, KNOWN, BYTES, SUPPORTS = 48, 8, 1024, 8, 26, 256, 10
+"""How many of each are told apart: longest known contexts, depths, nodes, bands of entropy, numbers of known contexts,
+last bytes, and bands of what the recent text says."""
+SETS = 5
+FIRST_ROWS = (
+    0,
+    STANDINGS * DEPTHS,
+    STANDINGS * DEPTHS + NODES,
+    STANDINGS * DEPTHS + NODES + ENTROPIES * KNOWN * 3,
+    STANDINGS * DEPTHS + NODES + ENTROPIES * KNOWN * 3 + BYTES,
+)
+"""First row of each set in the matrix of weights."""
+ROWS = FIRST_ROWS[-1] + SUPPORTS * DEPTHS
+ENTROPY_BANDS = (0.3, 0.7, 1.2, 1.8, 2.4, 3.0, 3.8)
+"""Nats between the bands."""
+BIAS = 0.3
+CLAMP = 12.0
+"""Largest absolute log-odds."""
+LEAST_EVIDENCE = 0.005
+"""What is added to what the recent text says for and against a decision: half a hundredth of a token like this one."""
+
+F64 = npt.NDArray[np.float64]
+F32 = npt.NDArray[np.float32]
+I64 = npt.NDArray[np.int64]
+I32 = npt.NDArray[np.int32]
+I16 = npt.NDArray[np.int16]
+I8 = npt.NDArray[np.int8]
+
+
+@nb.njit(cache=True, nogil=True)
+def _odds(one: float, zero: float) -> float:
+    """Log-odds, clamped."""
+    return min(max(math.log(one + 1e-300) - math.log(zero + 1e-300), -CLAMP), CLAMP)
+
+
+@nb.njit(cache=True, nogil=True)
+def _fill_rows(
+    out: I32, standing: int, depth: int, node: int, entropy: int, known: int, last: int, support: float
+) -> None:
+    """Rows of the weights (SETS,) for a decision."""
+    shallow = min(depth, DEPTHS - 1)
+    band = 0
+    if support > 0.003:
+        band = 1 + min(SUPPORTS - 2, int((math.log(support) - math.log(0.003)) / 1.15))
+    out[0] = FIRST_ROWS[0] + min(standing, STANDINGS - 1) * DEPTHS + shallow
+    out[1] = FIRST_ROWS[1] + min(node, NODES - 1)
+    out[2] = FIRST_ROWS[2] + (entropy * KNOWN + min(known, KNOWN - 1)) * 3 + min(depth, 2)
+    out[3] = FIRST_ROWS[3] + last
+    out[4] = FIRST_ROWS[4] + band * DEPTHS + shallow
+
+
+@nb.njit(cache=True, nogil=True)
+def _band(entropy: float) -> int:
+    band = 0
+    for bound in ENTROPY_BANDS:
+        if entropy >= bound:
+            band += 1
+    return band
+
+
+@nb.njit(cache=True, nogil=True)
+def path_odds(
+    logs: F32, ids: I64, children: I32, path: I32, offsets: I64, place: int, out: F32, bands: I8
+) -> int:
+    """Turns distributions into log-odds of the decisions on the tokens' paths.
+
+    Args:
+        logs: Log-probabilities of all tokens (n, V).
+        ids: The tokens (n,).
+        children: See `token_tree.Tree`; so are `path` and `offsets`.
+        path: The paths of all tokens, joined.
+        offsets: Where each token's path begins.
+        place: Where the first of these decisions stands in `out`.
+        out: Receives the log-odds of 1 (D,).
+        bands: Receives the band of the entropy of each distribution (n,).
+
+    Returns:
+        Place after the last decision.
+    """
+    count, size = logs.shape
+    mass = np.zeros(max(size - 1, 1))
+    for i in range(count):
+        entropy = _masses(logs[i], children, mass)
+        bands[i] = _band(entropy)
+        for step in range(offsets[ids[i]], offsets[ids[i] + 1]):
+            node = path[step] >> 1
+            one, zero = children[node, 1], children[node, 0]
+            above = math.exp(logs[i, -1 - one]) if one < 0 else mass[one]
+            below = math.exp(logs[i, -1 - zero]) if zero < 0 else mass[zero]
+            out[place] = _odds(above, below)
+            place += 1
+    return place
+
+
+@nb.njit(cache=True, nogil=True)
+def _masses(logs: F32, children: I32, mass: F64) -> float:
+    """Probability of all tokens below each node, into `mass` (V - 1,); returns the entropy in nats."""
+    entropy = 0.0
+    for node in range(len(children) - 1, -1, -1):  # children come after their parents
+        total = 0.0
+        for bit in range(2):
+            child = children[node, bit]
+            if child < 0:
+                p = math.exp(logs[-1 - child])
+                total += p
+                entropy -= p * logs[-1 - child]
+            else:
+                total += mass[child]
+        mass[node] = total
+    return entropy
+
+
+@nb.njit(cache=True, nogil=True)
+def add_evidence(
+    kernels: F32, first_query: int, first_key: int, reach: int, ids: I64, path: I32, offsets: I64, rank: I64,
+    middle: I64, place: int, sums: F64,
+) -> int:  # fmt: skip
+    """Adds up what followed similar places of the recent text, for the decisions on the tokens' paths.
+
+    Args:
+        kernels: How alike place first_query + q and place first_key + k are, from 0 to 1, in S senses (S, Q, K).
+        first_query: Token that the first row predicts.
+        first_key: Token that followed the first column's place.
+        reach: Tokens back that are looked at.
+        ids: The stream (N,).
+        path: See `token_tree.Tree`; so is `offsets`.
+        offsets: Where each token's path begins.
+        rank: See `token_tree.ranges`; so is `middle`.
+        middle: First rank behind a 1 at each node.
+        place: Where the first of these decisions stands in `sums`.
+        sums: Receives the sums of the kernels over the tokens behind a 0, and behind a 1 (D, 2, S).
+
+    Returns:
+        Place after the last decision.
+    """
+    senses, queries, keys = kernels.shape
+    for q in range(queries):
+        token = first_query + q
+        start, end = offsets[ids[token]], offsets[ids[token] + 1]
+        for k in range(max(0, token - reach - first_key), min(keys, token - first_key)):
+            its = rank[ids[first_key + k]]
+            for step in range(start, end):
+                side = 1 if its >= middle[path[step] >> 1] else 0
+                for s in range(senses):
+                    sums[place + step - start, side, s] += kernels[s, q, k]
+                if side != path[step] & 1:
+                    break
+        place += end - start
+    return place
+
+
+@nb.njit(cache=True, nogil=True)
+def evidence_odds(sums: F64) -> F32:
+    """Log-odds (D, S) of what `add_evidence` added up (D, 2, S)."""
+    out = np.zeros((len(sums), sums.shape[2]), np.float32)
+    for d in range(len(sums)):
+        for s in range(sums.shape[2]):
+            out[d, s] = _odds(sums[d, 1, s] + LEAST_EVIDENCE, sums[d, 0, s] + LEAST_EVIDENCE)
+    return out
+
+
+@nb.njit(cache=True, nogil=True)
+def path_rows(
+    ids: I64, last: I64, bands: I8, known: I64, standing: I16, support: F64, depth: I32, path: I32, offsets: I64
+) -> tuple[I32, I8]:
+    """Rows of the weights for each decision (D, SETS), and the decisions (D,)."""
+    rows = np.zeros((len(standing), SETS), np.int32)
+    bits = np.zeros(len(standing), np.int8)
+    place = 0
+    for i in range(len(ids)):
+        for step in range(offsets[ids[i]], offsets[ids[i] + 1]):
+            node = path[step] >> 1
+            bits[place] = path[step] & 1
+            _fill_rows(
+                rows[place], standing[place], depth[node], node, bands[i], known[i], last[i], support[place]
+            )
+            place += 1
+    return rows, bits
+
+
+@nb.njit(cache=True, nogil=True)
+def _mixed(odds: F32, rows: I32, weights: F64, final: F64, dots: F64) -> float:
+    """Log-odds of a decision; leaves those of each set in `dots`."""
+    total = 0.0
+    inputs = len(odds)
+    for k in range(SETS):
+        row = rows[k]
+        dot = weights[row, inputs] * BIAS
+        for i in range(inputs):
+            dot += weights[row, i] * odds[i]
+        dots[k] = min(max(dot, -CLAMP), CLAMP)
+        total += final[rows[0] // DEPTHS, k] * dots[k]
+    return min(max(total, -CLAMP), CLAMP)
+
+
+@nb.njit(cache=True, nogil=True)
+def mix_paths(
+    odds: F32, bits: I8, rows: I32, weights: F64, final: F64, rate: float, final_rate: float
+) -> F64:
+    """Nats of every decision (D,), learning from each after it.
+
+    Args:
+        odds: Log-odds of 1 under each input (D, I).
+        bits: The decisions (D,).
+        rows: Row of the weights in each set (D, SETS).
+        weights: Weights of the inputs and the bias (ROWS, I + 1), updated in place.
+        final: Weights of the sets, by standing (STANDINGS, SETS), updated in place.
+        rate: Learning rate of the weights; 0 leaves them as they are.
+        final_rate: Learning rate of the weights of the sets.
+    """
+    count, inputs = odds.shape
+    nats = np.zeros(count)
+    dots = np.zeros(SETS)
+    for d in range(count):
+        p = 1.0 / (1.0 + math.exp(-_mixed(odds[d], rows[d], weights, final, dots)))
+        nats[d] = -math.log(p if bits[d] == 1 else 1.0 - p)
+        if rate == 0.0 and final_rate == 0.0:
+            continue
+        stage = rows[d, 0] // DEPTHS
+        for k in range(SETS):
+            final[stage, k] += final_rate * (bits[d] - p) * dots[k]
+            step = rate * (bits[d] - 1.0 / (1.0 + math.exp(-dots[k])))
+            row = rows[d, k]
+            for i in range(inputs):
+                weights[row, i] += step * odds[d, i]
+            weights[row, inputs] += step * BIAS
+    return nats
+
+
+@nb.njit(cache=True, nogil=True)
+def mix_positions(
+    logs: F32, first_neural: int, kernel: F32, followers: I64, first: int, reach: int, last: I64, known: I64,
+    standing: I16, children: I32, depth: I32, weights: F64, final: F64, out: F32,
+) -> None:  # fmt: skip
+    """Mixes whole distributions.
+
+    Args:
+        logs: Log-probabilities under each member (M, T, V).
+        first_neural: The member whose entropy chooses weights; -1 for none.
+        kernel: How alike position t and each earlier place are, under each sharpness (S, T, K).
+        followers: The token that followed each of the earlier places (K,).
+        first: Earlier places that the first position may look at; each later position sees one more.
+        reach: Earlier places that a position looks back at.
+        last: Last byte read (T,).
+        known: Known contexts (T,).
+        standing: Standing of the longest known context at each node (T, V - 1).
+        children: See `token_tree.Tree`; so is `depth`.
+        depth: Decisions above each node.
+        weights: See `mix_paths`; so is `final`.
+        final: Weights of the sets.
+        out: Receives the log-probabilities of all tokens (T, V).
+    """
+    members, positions, size = logs.shape
+    sharpnesses = len(kernel)
+    nodes = len(children)
+    mass = np.zeros((members, max(nodes, 1)))
+    token_sums, node_sums = np.zeros((sharpnesses, size)), np.zeros((sharpnesses, max(nodes, 1)))
+    odds = np.zeros(members + sharpnesses, np.float32)
+    rows, dots = np.zeros(SETS, np.int32), np.zeros(SETS)
+    above = np.zeros(max(nodes, 1))
+    for t in range(positions):
+        band = 0
+        for m in range(members):
+            entropy = _masses(logs[m, t], children, mass[m])
+            if m == first_neural:
+                band = _band(entropy)
+        token_sums[:] = 0.0
+        for s in range(sharpnesses):
+            for k in range(max(0, first + t - reach), first + t):
+                token_sums[s, followers[k]] += kernel[s, t, k]
+            for node in range(nodes - 1, -1, -1):
+                total = 0.0
+                for bit in range(2):
+                    child = children[node, bit]
+                    total += token_sums[s, -1 - child] if child < 0 else node_sums[s, child]
+                node_sums[s, node] = total
+        above[0] = 0.0
+        for node in range(nodes):
+            zero, one = children[node, 0], children[node, 1]
+            for m in range(members):
+                p1 = math.exp(logs[m, t, -1 - one]) if one < 0 else mass[m, one]
+                p0 = math.exp(logs[m, t, -1 - zero]) if zero < 0 else mass[m, zero]
+                odds[m] = _odds(p1, p0)
+            for s in range(sharpnesses):
+                c1 = token_sums[s, -1 - one] if one < 0 else node_sums[s, one]
+                c0 = token_sums[s, -1 - zero] if zero < 0 else node_sums[s, zero]
+                odds[members + s] = _odds(c1 + LEAST_EVIDENCE, c0 + LEAST_EVIDENCE)
+            support = node_sums[0, node] if sharpnesses else 0.0
+            _fill_rows(rows, standing[t, node], depth[node], node, band, known[t], last[t], support)
+            p = 1.0 / (1.0 + math.exp(-_mixed(odds, rows, weights, final, dots)))
+            for bit in range(2):
+                value = above[node] + math.log(p if bit == 1 else 1.0 - p)
+                child = children[node, bit]
+                if child < 0:
+                    out[t, -1 - child] = value
+                else:
+                    above[child] = value
