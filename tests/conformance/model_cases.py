@@ -66,19 +66,20 @@ def skewed(count: int) -> np.ndarray:
     return np.cumsum(jumps) % VOCAB
 
 
-def mixture(*members):
+def mixture(*members, mixing):
     model = model_class("mixture").of({name: ALL[name]() for name in members})
-    model.fit_weights(skewed(300), context=16)
+    model.fit_weights(skewed(300), context=16, mixing=mixing)
     return model
 
 
 COUNTED: dict[str, Callable[[], LanguageModel]] = {
     "ngram": ngram,
-    "mixture": lambda: mixture("transformer-qwen3", "ngram", "lstm"),
-    "mixture-neural": lambda: mixture("transformer-gpt2", "gru"),
+    "mixture": lambda: mixture("transformer-qwen3", "ngram", "lstm", mixing="logistic"),
+    "mixture-linear": lambda: mixture("transformer-qwen3", "ngram", "lstm", mixing="linear"),
+    "mixture-neural": lambda: mixture("transformer-gpt2", "gru", mixing="logistic"),
 }
-BEYOND_WINDOWS = ("ngram", "mixture")
-"""An n-gram model looks back a few characters and words, whatever the window; so does a mixture with it."""
+BEYOND_WINDOWS = ("ngram", "mixture", "mixture-linear", "mixture-neural")
+"""An n-gram model looks back a few characters and words, and a cache further, whatever the window."""
 ALL = {**NEURAL, **COUNTED}
 
 

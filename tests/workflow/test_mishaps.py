@@ -29,7 +29,7 @@ PLACES = {
     "training": "wenmo.training.trainer.Trainer._step",
     "checkpoint": "wenmo.training.trainer.save_checkpoint",
     "a member": "wenmo.workflow.members.save_model",
-    "scoring": "wenmo.models.mixture.MixtureModel.member_nats",
+    "scoring": "wenmo.models.mixture.MixtureModel.evidence",
     "the model": "wenmo.models.saving._dump",
     "the report": "wenmo.workflow.reporting.write_report",
     "the end": "wenmo.workflow.pipeline._clear",

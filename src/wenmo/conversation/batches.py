@@ -158,10 +158,10 @@ def answer_nats(
     """
     if isinstance(model, NgramModel):
         return [nats for nats, _ in _counted(model, examples)]
-    if isinstance(model, MixtureModel):
+    if isinstance(model, MixtureModel) and not model.logistic:
         members, buckets = member_nats(model, examples, tokens, pad_id)
         ends = np.cumsum([int(example.answers.sum()) for example in examples])[:-1]
-        return list(np.split(model.mix(members, buckets, False), ends))
+        return list(np.split(model.mix_linear(members, buckets, False), ends))
     scores: list[npt.NDArray[np.float64]] = []
     with torch.no_grad():
         for rows in group([len(example) for example in examples], tokens) if examples else []:
@@ -181,8 +181,8 @@ def member_nats(
     """Scores the answer tokens of conversations, one after another, with every member of a mixture.
 
     Returns:
-        Nats under each member, float64 (M, N), and the bucket of every token, int64 (N,), as `MixtureModel.mix` and
-        `mixing_weights.fit_gate` take them.
+        Nats under each member, float64 (M, N), and the bucket of every token, int64 (N,), as
+        `MixtureModel.mix_linear` and `mixing_weights.fit_gate` take them.
     """
     nats: list[npt.NDArray[np.float64]] = []
     buckets: npt.NDArray[np.int64] | None = None

@@ -73,5 +73,5 @@ def mix_in(
     examples = sorted(encode_conversations(tokenizer, held_out, context).examples, key=len)
     nats, buckets = member_nats(mixture, examples)
     mixture.weights.copy_(torch.from_numpy(fit_gate(nats, buckets, len(mixture.weights))))
-    alone, together = nats[0].sum(), mixture.mix(nats, buckets, False).sum()
+    alone, together = nats[0].sum(), mixture.mix_linear(nats, buckets, False).sum()
     return mixture if together < (1.0 - LEAST_GAIN) * alone else None

@@ -60,10 +60,17 @@ class EvaluationResult(BaseModel):
     """UTF-8 bytes of training text that the baselines read first: the last ones when there is more."""
 
 
-def protocol(context: int, adaptive: bool) -> str:
-    """Describes how text is scored; see `wenmo.models.likelihood`."""
+def protocol(context: int, adaptive: bool, cached: int = 0) -> str:
+    """Describes how text is scored; see `wenmo.models.likelihood`.
+
+    Args:
+        context: Tokens in a window.
+        adaptive: Whether members and weights learn from each token after predicting it.
+        cached: Tokens before each one that a cache over hidden vectors looks back at; 0 without one.
+    """
     kind = "prequential" if adaptive else "static"
-    return f"{kind}, windows of {context} tokens, stride {max(1, context // 2)}"
+    cache = f", cache of the last {cached} tokens" if cached else ""
+    return f"{kind}, windows of {context} tokens, stride {max(1, context // 2)}{cache}"
 
 
 def training_texts(loaded: LoadedModel) -> Iterator[str] | None:
@@ -126,7 +133,9 @@ def evaluate(
         model=str(loaded.directory),
         bits_per_byte=bits_per_byte(nats, num_bytes),
         perplexity=perplexity(nats),
-        protocol=protocol(model.context_length, adaptive),
+        protocol=protocol(
+            model.context_length, adaptive, model.cached if isinstance(model, MixtureModel) else 0
+        ),
         bytes=num_bytes,
         documents=len(documents),
         tokens=len(ids),
@@ -151,8 +160,8 @@ def _score(
     with track("scoring", len(ids), "tokens", progress) as bar:
         if not isinstance(model, MixtureModel):
             return score_stream(model, ids, eos_id=eos_id, adaptive=adaptive, progress=bar), {}
-        rows, buckets = model.member_nats(ids, model.context_length, adaptive, eos_id)
-        return model.mix(rows, buckets, adaptive), dict(zip(model.members, rows, strict=True))
+        evidence = model.evidence(ids, model.context_length, adaptive, eos_id)
+        return model.mix(evidence, adaptive), dict(zip(model.members, evidence.nats, strict=True))
 
 
 def _baselines(

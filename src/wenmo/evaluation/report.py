@@ -58,6 +58,8 @@ class ReportData(BaseModel):
     """Bits per byte of each frozen member of a mixture on the same bytes; empty, or itself, for a single model."""
     weights: dict[str, float] = Field(default_factory=dict)
     """Weights of the members."""
+    gains: dict[str, float] = Field(default_factory=dict)
+    """Bits per byte that each member, and the cache, saves: the score without it less the score."""
     baselines: dict[str, float] = Field(default_factory=dict)
     """Bits per byte of `ppmd`, `xz`, `ngram` on the same bytes, after reading the training text."""
     curves: dict[str, list[dict[str, float]]] = Field(default_factory=dict)

@@ -504,7 +504,13 @@ def run_decisions(
     """Scores tokens as `run` does, and tells what was predicted at each decision on their paths.
 
     Args:
-        ids: See `run`; so are `recent`, `orders`, `tree`, `t`, `learn` and `rate`.
+        ids: Tokens (N,).
+        recent: Vector of recent text (RECENT,), updated in place.
+        orders: Characters in each context, ascending.
+        tree: The tree of tokens.
+        t: Tables, updated in place if `learn`.
+        learn: Whether to learn.
+        rate: Learning rate of the mixers.
         ones: Receives the probability that each decision is 1, for all paths joined (D,); empty when not wanted.
         standing: Receives what the longest known context was, see `_standing`, (D,); empty when not wanted.
 

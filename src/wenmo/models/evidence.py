@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import tree_mixing
-from .mixing_weights import fit_gate, mixture_nats
+from .mixing_weights import ADAPTATION, adaptive_nats, fit_gate, mixture_nats
 from .tree_mixing import FIRST_ROWS, ROWS, SETS, STANDINGS
 
 CACHE = "cache"
@@ -40,6 +40,7 @@ class Evidence:
     """What is known before each token of a stream.
 
     Attributes:
+        members: Names of the members.
         nats: Nats of every token under each member, float64 (M, N).
         known: Contexts that the first n-gram member knows before each token, int64 (N,); zeros without one.
         inputs: Who each of the log-odds comes from: members in order, then the cache; empty when there are none.
@@ -53,6 +54,7 @@ class Evidence:
         support: What the cache adds up at each decision, float64 (D,); of the whole stream only.
     """
 
+    members: tuple[str, ...]
     nats: npt.NDArray[np.float64]
     known: npt.NDArray[np.int64]
     inputs: tuple[str, ...] = ()
@@ -136,7 +138,11 @@ def mixer_pays(evidence: Evidence, num_buckets: int) -> bool:
     linear = logistic = 0.0
     for fold in np.array_split(np.arange(tokens), PARTS):
         start, stop = int(fold[0]), int(fold[-1]) + 1
-        held, before, after = evidence.tokens(start, stop), evidence.tokens(0, start), evidence.tokens(stop, tokens)
+        held, before, after = (
+            evidence.tokens(start, stop),
+            evidence.tokens(0, start),
+            evidence.tokens(stop, tokens),
+        )
         kept = joined(before, after)
         gate = fit_gate(kept.nats, kept.known, num_buckets)
         linear += float(mixture_nats(held.nats, gate[held.known].T).sum())
@@ -160,7 +166,7 @@ def joined(first: Evidence, second: Evidence) -> Evidence:
     )
 
 
-def gains(held_out: Evidence, scored: Evidence, learning: bool) -> dict[str, float]:
+def mixer_gains(held_out: Evidence, scored: Evidence, learning: bool) -> dict[str, float]:
     """Nats that each input of a mixer saves: those without it, the weights fitted anew, less those with all.
 
     Without the neural member whose hidden vectors the cache looks at there is no cache either.
@@ -171,17 +177,45 @@ def gains(held_out: Evidence, scored: Evidence, learning: bool) -> dict[str, flo
         learning: Whether it learns on while it scores; both must have been read in this way.
     """
     names = dict.fromkeys(held_out.inputs)
-    if len(names) < 2:
-        return {}
     whole = float(mixed_nats(scored, fit_mixer(held_out), learning).sum())
     saved = {}
     for name in names:
         left_out = (name, CACHE) if name == held_out.cache_of else (name,)
-        if len(names) <= len(left_out):
+        if set(names) - set(left_out) <= {CACHE}:
             continue
         fitted = fit_mixer(held_out.without(*left_out))
         saved[name] = float(mixed_nats(scored.without(*left_out), fitted, learning).sum()) - whole
     return saved
+
+
+def mixer_shares(evidence: Evidence, mixer: Mixer) -> dict[str, float]:
+    """Mean weight of each input of a mixer over a stream; the cache's senses are added up."""
+    assert evidence.rows is not None
+    sets = mixer.sets[evidence.rows[:, 0] // tree_mixing.DEPTHS]
+    mean = np.zeros(mixer.weights.shape[1])
+    for k in range(SETS):
+        mean += (sets[:, k, None] * mixer.weights[evidence.rows[:, k]]).mean(0)
+    shares: dict[str, float] = {}
+    for name, share in zip(evidence.inputs, mean, strict=False):  # the bias comes last
+        shares[name] = shares.get(name, 0.0) + float(share)
+    return shares
+
+
+def linear_gains(held_out: Evidence, scored: Evidence, num_buckets: int, adaptive: bool) -> dict[str, float]:
+    """Nats that each member of an average saves; see `mixer_gains`."""
+    members = range(len(scored.nats))
+
+    def needed(kept: list[int]) -> float:
+        gate = fit_gate(held_out.nats[kept], held_out.known, num_buckets)
+        if adaptive:
+            return float(adaptive_nats(scored.nats[kept], scored.known, gate, ADAPTATION).sum())
+        return float(mixture_nats(scored.nats[kept], gate[scored.known].T).sum())
+
+    whole = needed(list(members))
+    return {
+        scored.members[index]: needed([other for other in members if other != index]) - whole
+        for index in members
+    }
 
 
 def _read(evidence: Evidence, mixer: Mixer, rate: float, final_rate: float) -> npt.NDArray[np.float64]:

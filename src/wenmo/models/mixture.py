@@ -2,8 +2,8 @@
 
 Two ways to mix, both fitted on held-out text; there the better one is chosen:
 
-- **linear**: the average of the probabilities. Where an n-gram model is among the members, its weights depend on how much
-  of the text before a token that model has seen in training, if this pays.
+- **linear**: the average of the probabilities. Where an n-gram model is among the members, its weights depend on how
+  much of the text before a token that model has seen in training, if this pays.
 - **logistic**: log-odds are added at every decision of the tree that leads to a token (`tree_mixing`), and a cache over
   the first neural member's hidden vectors (`recollection`) takes part. It needs members that show their distributions:
   neural and n-gram models.
@@ -18,13 +18,24 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from . import token_tree, tree_mixing
+from . import token_tree
 from .base import LanguageModel, ModelConfig, NeuralLanguageModel, State
-from .evidence import CACHE, Evidence, Mixer, fit_mixer, mixed_nats, mixer_pays, new_mixer
-from .likelihood import score_stream
+from .evidence import (
+    Evidence,
+    Mixer,
+    fit_mixer,
+    linear_gains,
+    mixed_nats,
+    mixer_gains,
+    mixer_pays,
+    mixer_shares,
+    new_mixer,
+)
 from .mixing_weights import ADAPTATION, adaptive_nats, fit_gate, mixture_nats
+from .mixture_reading import Ground, mix_distributions, read_stream
+from .mixture_state import MixtureState
 from .ngram import NgramModel
-from .recollection import REACH, SHARPNESSES, Recollection, likeness, stream_odds
+from .recollection import REACH, Recollection
 from .registry import build_model, parse_config
 
 Mixing = Literal["linear", "logistic"]
@@ -40,29 +51,6 @@ class MixtureConfig(ModelConfig):
     """Name of each member -> its configuration as JSON."""
 
 
-class MixtureState(State):
-    """One state for each member, and the text that the cache looks back at."""
-
-    def __init__(self, states: tuple[State, ...], recent: Recollection | None = None) -> None:
-        self.states = states
-        self.recent = recent
-        self.lengths = states[0].lengths
-
-    def select(self, rows: Tensor) -> MixtureState:
-        """See `State.select`."""
-        return MixtureState(
-            tuple(state.select(rows.to(state.lengths.device)) for state in self.states),
-            None if self.recent is None else self.recent.select(rows.to(self.recent.lengths.device)),
-        )
-
-    def truncate(self, lengths: Tensor) -> MixtureState:
-        """See `State.truncate`."""
-        return MixtureState(
-            tuple(state.truncate(lengths.to(state.lengths.device)) for state in self.states),
-            None if self.recent is None else self.recent.truncate(lengths.to(self.recent.lengths.device)),
-        )
-
-
 class MixtureModel(LanguageModel):
     """Several models as one.
 
@@ -73,6 +61,8 @@ class MixtureModel(LanguageModel):
         mixing: Weights of the logistic way for frozen members, and for members that learn on, float64
             (2, ROWS, inputs + 1); None while the mixture is linear.
         mixing_sets: Weights of its sets of weights, float64 (2, STANDINGS, SETS).
+        held_out: What the members, frozen and learning on, said of the text that the weights were fitted on; None in
+            a mixture that was not fitted in this process.
     """
 
     architecture = "mixture"
@@ -104,6 +94,7 @@ class MixtureModel(LanguageModel):
         self.register_buffer("mixing", None)
         self.register_buffer("mixing_sets", None)
         self._plain_tree: token_tree.Tree | None = None
+        self.held_out: tuple[Evidence, Evidence] | None = None
 
     @classmethod
     def of(cls, members: dict[str, LanguageModel]) -> Self:
@@ -142,8 +133,7 @@ class MixtureModel(LanguageModel):
     @property
     def inputs(self) -> tuple[str, ...]:
         """Who gives the log-odds of the logistic way: the members, then the cache."""
-        caches = (CACHE,) * len(SHARPNESSES) if self._recalled else ()
-        return (*self.members, *caches)
+        return self._ground().inputs
 
     def forward(
         self, ids: Tensor, state: State | None = None, lengths: Tensor | None = None
@@ -181,38 +171,12 @@ class MixtureModel(LanguageModel):
             joint = torch.stack(logs, -1) + weights[:, :, None, :]
             return joint.logsumexp(-1), MixtureState(tuple(states))
         new = lengths if lengths is not None else torch.full((len(ids),), ids.shape[1])
-        mixed = self._mix_positions(torch.stack(logs), ids, new, recent, known, standing)
-        return mixed.to(ids.device), MixtureState(tuple(states), recent)
-
-    def _mix_positions(
-        self,
-        logs: Tensor,
-        ids: Tensor,
-        new: Tensor,
-        recent: Recollection | None,
-        known: Tensor,
-        standing: npt.NDArray[np.int16],
-    ) -> Tensor:
-        """Log-probabilities (B, T, V) of the logistic way from those of the members (M, B, T, V)."""
-        tree, mixer, last = self._tree(), self._mixer(False), self._last_bytes()
-        read = logs.float().cpu().numpy()
-        out = np.zeros(read.shape[1:], np.float32)
-        first_neural = list(self.members).index(self._recalled) if self._recalled else -1
-        for row, count in enumerate(new.tolist()):
-            kernel, followers, first = np.zeros((0, count, 0), np.float32), np.zeros(0, np.int64), 0
-            if recent is not None:
-                end = int(recent.lengths[row])
-                low = max(0, end - count - REACH)
-                vectors = recent.vectors[row, low:end]
-                first = end - count - low
-                kernel = likeness(vectors[first:], vectors).cpu().numpy()
-                followers = np.append(recent.tokens[row, low + 1 : end].cpu().numpy(), 0)
-            tree_mixing.mix_positions(
-                np.ascontiguousarray(read[:, row, :count]), first_neural, kernel, followers, first, REACH,
-                last[ids[row, :count].cpu().numpy()], known[row, :count].numpy(), standing[row, :count],
-                tree.children, tree.depth, *mixer, out[row],
-            )  # fmt: skip
-        return torch.from_numpy(out)
+        distributions = torch.stack(logs).float().cpu().numpy()
+        mixed = mix_distributions(
+            distributions, ids.cpu().numpy(), new.tolist(), recent, known.numpy(), standing, self._ground(),
+            self._mixer(False),
+        )  # fmt: skip
+        return torch.from_numpy(mixed).to(ids.device), MixtureState(tuple(states), recent)
 
     def evidence(
         self,
@@ -237,48 +201,11 @@ class MixtureModel(LanguageModel):
         Returns:
             What the members say, for `mix`.
         """
-        tokens = np.asarray(ids, np.int64)
         wanted = self.logistic if decisions is None else decisions and self._open
-        tree = self._tree()
-        lengths = np.diff(tree.path_offsets)[tokens] if wanted else np.zeros(0, np.int64)
-        count = int(lengths.sum())
-        nats = np.zeros((len(self.members), len(tokens)))
-        known, standing = np.zeros(len(tokens), np.int64), np.zeros(count, np.int16)
-        odds = np.zeros((count, len(self.inputs) if wanted else 0), np.float32)
-        bands, support = np.zeros(len(tokens), np.int8), np.zeros(count)
-        if neural is not None and wanted:
-            assert neural.odds is not None and neural.bands is not None and neural.support is not None
-            odds, bands, support = neural.odds.copy(), neural.bands, neural.support
-        for index, (name, member) in enumerate(self._named()):
-            if isinstance(member, NgramModel):
-                if not wanted:
-                    nats[index], its_known = member.scan(tokens, adaptive, eos_id)
-                else:
-                    nats[index], its_known, ones, its_standing = member.scan_decisions(tokens, adaptive, eos_id)
-                    odds[:, index] = np.clip(np.log(ones) - np.log1p(-ones), -tree_mixing.CLAMP, tree_mixing.CLAMP)
-                    standing = its_standing if name == self._gate else standing
-                known = its_known if name == self._gate else known
-            elif neural is not None:
-                nats[index] = neural.nats[index]
-            elif wanted:
-                reader = _Paths(tokens, tree, count, keep_hidden=name == self._recalled)
-                nats[index] = score_stream(member, tokens, eos_id=eos_id, context=context, observe=reader)
-                odds[:, index] = reader.odds
-                if name == self._recalled:
-                    bands = reader.bands
-                    odds[:, len(self.members) :], support = stream_odds(torch.cat(reader.hidden), tokens, tree)
-            else:
-                nats[index] = score_stream(member, tokens, eos_id=eos_id, context=context, adaptive=adaptive)
-        if not wanted:
-            return Evidence(nats, known)
-        last = self._last_bytes()[np.append(eos_id, tokens[:-1])]
-        rows, bits = tree_mixing.path_rows(
-            tokens, last, bands, known, standing, support, tree.depth, tree.path, tree.path_offsets
-        )
-        selectors = ((self._gate or "", (0, 2)), (self._recalled or "", (2,)), (CACHE, (4,)))
-        return Evidence(
-            nats, known, self.inputs, odds, bits, rows, lengths, selectors, self._recalled or "", bands, support
-        )
+        return read_stream(
+            self._named(), np.asarray(ids, np.int64), self._ground() if wanted else None,
+            context=context, adaptive=adaptive, eos_id=eos_id, neural=neural,
+        )  # fmt: skip
 
     def fit_weights(
         self,
@@ -287,7 +214,7 @@ class MixtureModel(LanguageModel):
         context: int | None = None,
         eos_id: int = 0,
         mixing: Mixing | None = None,
-    ) -> tuple[Evidence, Evidence]:
+    ) -> None:
         """Fits the weights on text that no member was trained on.
 
         Args:
@@ -295,9 +222,6 @@ class MixtureModel(LanguageModel):
             context: Tokens in a window; `context_length` when None.
             eos_id: The token that stands before the stream.
             mixing: The way to mix; what needs fewer nats on parts of the text that were held out of it when None.
-
-        Returns:
-            What frozen members said of the text, and members that learned on: for reports.
 
         Raises:
             ValueError: When the logistic way is asked for and a member does not show its distribution.
@@ -319,7 +243,7 @@ class MixtureModel(LanguageModel):
             place = self.weights.device
             self.mixing = torch.from_numpy(np.stack([mixer.weights for mixer in mixers])).to(place)
             self.mixing_sets = torch.from_numpy(np.stack([mixer.sets for mixer in mixers])).to(place)
-        return frozen, learning
+        self.held_out = frozen, learning
 
     def token_nats(
         self, ids: npt.NDArray[np.integer], context: int, adaptive: bool, eos_id: int = 0
@@ -359,13 +283,30 @@ class MixtureModel(LanguageModel):
         if not self.logistic or evidence.rows is None:
             weights = self.weights.cpu().numpy()[evidence.known].mean(0)
             return {name: float(share) for name, share in zip(self.members, weights, strict=True)}
-        mixer = self._mixer(False)
-        sets = mixer.sets[evidence.rows[:, 0] // tree_mixing.DEPTHS]
-        mean = sum((sets[:, k, None] * mixer.weights[evidence.rows[:, k]]).mean(0) for k in range(sets.shape[1]))
-        shares: dict[str, float] = {}
-        for name, share in zip(self.inputs, np.asarray(mean), strict=False):
-            shares[name] = shares.get(name, 0.0) + float(share)
-        return shares
+        return mixer_shares(evidence, self._mixer(False))
+
+    def gains(self, scored: Evidence, adaptive: bool) -> dict[str, float]:
+        """Nats that each member (and the cache) saves on a stream: those without it, less those with all.
+
+        The weights are fitted anew without it, on the text that they were fitted on.
+
+        Args:
+            scored: What the members say of the stream, from `evidence`.
+            adaptive: Whether they learned on.
+
+        Returns:
+            Name -> nats; empty when there is nothing to leave out or the weights were not fitted in this process.
+        """
+        if self.held_out is None or len(self.members) < 2:
+            return {}
+        if self.logistic:
+            return mixer_gains(self.held_out[int(adaptive)], scored, adaptive)
+        return linear_gains(self.held_out[0], scored, len(self.weights), adaptive)
+
+    @property
+    def cached(self) -> int:
+        """Tokens that a cache over hidden vectors looks back at; 0 without one."""
+        return REACH if self.logistic and self._recalled else 0
 
     def num_parameters(self) -> int:
         """Sum over the members."""
@@ -411,14 +352,8 @@ class MixtureModel(LanguageModel):
             self._plain_tree = token_tree.plain(self.vocab_size)
         return self._plain_tree
 
-    def _last_bytes(self) -> npt.NDArray[np.int64]:
-        """The last byte of each token (V,), 0 for none."""
-        tree = self._tree()
-        ends = tree.byte_offsets[1:]
-        some = ends > tree.byte_offsets[:-1]
-        last = np.zeros(len(ends), np.int64)
-        last[some] = tree.bytes[ends[some] - 1]
-        return last
+    def _ground(self) -> Ground:
+        return Ground(self._tree(), tuple(self.members), self._gate, self._recalled)
 
     def _mixer(self, learning: bool) -> Mixer:
         assert self.mixing is not None and self.mixing_sets is not None
@@ -430,29 +365,3 @@ class MixtureModel(LanguageModel):
 
     def _models(self) -> list[LanguageModel]:
         return [member for _, member in self._named()]
-
-
-class _Paths:
-    """Turns the logits of a stream into log-odds on the paths of its tokens; an observer of `score_stream`."""
-
-    def __init__(
-        self, ids: npt.NDArray[np.int64], tree: token_tree.Tree, count: int, keep_hidden: bool
-    ) -> None:
-        self.odds = np.zeros(count, np.float32)
-        self.bands = np.zeros(len(ids), np.int8)
-        self.hidden: list[Tensor] = []
-        self._ids, self._tree, self._keep = ids, tree, keep_hidden
-        self._token = self._place = 0
-
-    def __call__(self, hidden: Tensor, logits: Tensor) -> None:
-        """See `likelihood.Observer`."""
-        logs = logits.log_softmax(-1).cpu().numpy()
-        tokens = slice(self._token, self._token + len(logs))
-        tree = self._tree
-        self._place = tree_mixing.path_odds(
-            logs, self._ids[tokens], tree.children, tree.path, tree.path_offsets, self._place, self.odds,
-            self.bands[tokens],
-        )  # fmt: skip
-        self._token += len(logs)
-        if self._keep:
-            self.hidden.append(hidden)

@@ -126,3 +126,12 @@ def ranges(tree: Tree) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
             else:
                 first[child] = start
     return rank, middle
+
+
+def last_bytes(tree: Tree) -> npt.NDArray[np.int64]:
+    """The last byte of each token (V,); 0 for a token without bytes."""
+    ends = tree.byte_offsets[1:]
+    some = ends > tree.byte_offsets[:-1]
+    last = np.zeros(len(ends), np.int64)
+    last[some] = tree.bytes[ends[some] - 1]
+    return last

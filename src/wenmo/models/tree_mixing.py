@@ -188,7 +188,15 @@ def evidence_odds(sums: F64) -> F32:
 
 @nb.njit(cache=True, nogil=True)
 def path_rows(
-    ids: I64, last: I64, bands: I8, known: I64, standing: I16, support: F64, depth: I32, path: I32, offsets: I64
+    ids: I64,
+    last: I64,
+    bands: I8,
+    known: I64,
+    standing: I16,
+    support: F64,
+    depth: I32,
+    path: I32,
+    offsets: I64,
 ) -> tuple[I32, I8]:
     """Rows of the weights for each decision (D, SETS), and the decisions (D,)."""
     rows = np.zeros((len(standing), SETS), np.int32)

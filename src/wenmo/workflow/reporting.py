@@ -88,6 +88,7 @@ def save(outcome: Outcome) -> TrainResult:
         baselines=scores.baselines,
         members=scores.members,
         weights=scores.weights,
+        gains=scores.gains,
         parameters={member.name: member.model.num_parameters() for member in outcome.members},
         stopped=stops[-1] if stops and stops[-1] != "interrupted" else "finished",
         verdict=" ".join(verdicts.values())
@@ -108,6 +109,7 @@ def save(outcome: Outcome) -> TrainResult:
         bytes=result.bytes,
         members=result.members,
         weights=result.weights,
+        gains=result.gains,
         baselines=result.baselines,
         curves=curves,
         corpus=_facts(texts),

@@ -22,6 +22,8 @@ from wenmo.workflow.members import Member
 from wenmo.workflow.texts import Texts
 
 LEAST_SCORED_TOKENS = 2_000
+MOST_FITTED_TOKENS = 100_000
+"""More held-out tokens than this change the weights of a mixture no more."""
 XZ_BYTES_PER_SECOND = 300_000
 """Speed of xz -9e on one slow core; bounds the training text that xz reads first where the budget is short."""
 PROBE_TOKENS = 2_000
@@ -35,7 +37,9 @@ class Scores:
         static: Of the whole model, frozen.
         prequential: Of the whole model when its adaptive members learn on; equals `static` when none does.
         members: Static score of each member.
-        weights: Mean weight of each member of a mixture over the test tokens.
+        weights: Mean weight of each member of a mixture, and of its cache, over the test tokens.
+        gains: Bits per byte that each of them saves under `protocol`: what the mixture needs without it, less what it
+            needs.
         baselines: PPMd, xz and the n-gram model; PPMd, xz and n-gram learn on while they code, as they always do.
         bytes: UTF-8 bytes scored.
         protocol: How `prequential` (or, without an adaptive member, `static`) was made.
@@ -45,6 +49,7 @@ class Scores:
     prequential: float
     members: dict[str, float]
     weights: dict[str, float]
+    gains: dict[str, float]
     baselines: dict[str, float]
     bytes: int
     protocol: str
@@ -53,9 +58,10 @@ class Scores:
 def affordable(members: list[Member], ids: npt.NDArray[np.integer], eos_id: int, seconds: float) -> int:
     """How many of `ids` all members can score in the given time, by a timed probe."""
     probe = np.asarray(ids[:PROBE_TOKENS], dtype=np.int64)
+    mixture = MixtureModel.of({member.name: member.model for member in members})
+    mixture.evidence(probe[:100], mixture.context_length, False, eos_id, decisions=True)  # loads the kernels
     started = time.monotonic()
-    for member in members:
-        score_stream(member.model, probe, eos_id=eos_id)
+    mixture.evidence(probe, mixture.context_length, False, eos_id, decisions=True)
     rate = len(probe) / max(time.monotonic() - started, 1e-6)
     return int(min(len(ids), max(LEAST_SCORED_TOKENS, rate * seconds)))
 
@@ -79,7 +85,7 @@ def mix(members: list[Member], texts: Texts, clock: Clock) -> LanguageModel:
         return members[0].model
     eos_id = texts.tokenizer.eos_id
     count = affordable(members, texts.valid.ids, eos_id, clock.scoring)
-    ids = spread(texts.valid.ids, count).astype(np.int64)
+    ids = spread(texts.valid.ids, min(count, MOST_FITTED_TOKENS)).astype(np.int64)
     mixture = MixtureModel.of({member.name: member.model for member in members})
     mixture.fit_weights(ids, eos_id=eos_id)
     return mixture
@@ -98,18 +104,20 @@ def score(
     def bpb(nats: npt.NDArray[np.float64]) -> float:
         return bits_per_byte(nats, num_bytes)
 
-    learning, known = ngram.scan(ids, True, eos_id)
+    learning, _ = ngram.scan(ids, True, eos_id)
     weights: dict[str, float] = {}
+    gains: dict[str, float] = {}
     if isinstance(model, MixtureModel):
-        names = list(model.members)
-        nats, buckets = model.member_nats(ids, model.context_length, False, eos_id)
-        by_member = {name: bpb(row) for name, row in zip(names, nats, strict=True)}
-        static = prequential = bpb(model.mix(nats, buckets, False))
-        shares = model.weights.numpy()[buckets].mean(0)
-        weights = {name: float(share) for name, share in zip(names, shares, strict=True)}
-        if "ngram" in names:
-            nats[names.index("ngram")] = learning
-            prequential = bpb(model.mix(nats, known, True))
+        frozen = model.evidence(ids, model.context_length, False, eos_id)
+        by_member = {name: bpb(row) for name, row in zip(model.members, frozen.nats, strict=True)}
+        static = prequential = bpb(model.mix(frozen, False))
+        weights = model.shares(frozen)
+        said, adaptive = frozen, any(member.model is ngram for member in members)
+        if adaptive:
+            said = model.evidence(ids, model.context_length, True, eos_id, neural=frozen)
+            prequential = bpb(model.mix(said, True))
+        gains = {name: bpb(np.array([nats])) for name, nats in model.gains(said, adaptive).items()}
+        model.held_out = None
     else:
         static = bpb(score_stream(model, ids, eos_id=eos_id))
         by_member = {members[0].name: static}
@@ -120,9 +128,14 @@ def score(
         prequential=prequential,
         members=by_member,
         weights=weights,
+        gains=gains,
         baselines={**_compressors(prior, held, num_bytes, clock.scoring), "ngram": bpb(learning)},
         bytes=num_bytes,
-        protocol=protocol(context, adaptive=any(member.model is ngram for member in members)),
+        protocol=protocol(
+            context,
+            adaptive=any(member.model is ngram for member in members),
+            cached=model.cached if isinstance(model, MixtureModel) else 0,
+        ),
     )
 
 
