@@ -179,6 +179,63 @@ def test_saved_and_restored(mixture):
         MixtureModel.restore(mixture.config, mixture.saved_tensors(), {})
 
 
+@pytest.fixture(scope="module")
+def logistic(members):
+    model = MixtureModel.of(members).eval()
+    model.fit_weights(IDS[800:1400], mixing="logistic")
+    return model
+
+
+def test_the_logistic_way_gives_the_same_tokens_in_scores_and_in_distributions(logistic):
+    ids = IDS[700:760]
+    stream = torch.from_numpy(np.append(0, ids)[None])
+    with torch.no_grad():
+        logits, _ = logistic(stream[:, :-1])
+    assert torch.allclose(logits.double().exp().sum(-1), torch.ones(1, 60, dtype=torch.float64), atol=1e-5)
+    expected = cross_entropy(logits[0], stream[0, 1:], reduction="none")
+    assert np.allclose(score_stream(logistic, ids, eos_id=0, context=64), expected.numpy(), atol=1e-5)
+
+
+def test_what_the_neural_members_said_is_used_again(logistic):
+    frozen = logistic.evidence(IDS[300:500], 16, False)
+    learning = logistic.evidence(IDS[300:500], 16, True, neural=frozen)
+    anew = logistic.evidence(IDS[300:500], 16, True)
+    assert np.array_equal(learning.odds, anew.odds) and np.array_equal(learning.nats, anew.nats)
+    assert not np.array_equal(learning.nats[1], frozen.nats[1])
+    assert np.array_equal(learning.nats[0], frozen.nats[0])
+    gains = logistic.gains(learning, True)
+    assert set(gains) == {"gru", "ngram", "cache"} and all(np.isfinite(list(gains.values())))
+    assert set(logistic.shares(frozen)) == {"gru", "ngram", "cache"}
+
+
+def test_a_logistic_mixture_is_saved_and_restored(logistic):
+    tensors = logistic.saved_tensors()
+    assert set(tensors) == {"weights", "mixing", "mixing_sets"}
+    again = MixtureModel.restore(logistic.config, tensors, logistic.saved_members())
+    assert again.logistic and again.cached > 0
+    ids = torch.from_numpy(IDS[None, :12])
+    assert torch.equal(again(ids)[0], logistic(ids)[0])
+    assert again.gains(logistic.evidence(IDS[:50], 16, False), False) == {}, "it was not fitted here"
+
+
+def test_a_mixture_without_a_mixer_is_linear_as_it_was(logistic):
+    old = MixtureModel.restore(
+        logistic.config, {"weights": logistic.saved_tensors()["weights"]}, logistic.saved_members()
+    )
+    assert not old.logistic and old.cached == 0
+    broken = {**logistic.saved_tensors(), "mixing": torch.zeros(2, 3, 4)}
+    with pytest.raises(ValueError, match="trained again"):
+        MixtureModel.restore(logistic.config, broken, logistic.saved_members())
+
+
+def test_a_mixture_of_mixtures_is_linear(members, logistic):
+    nested = MixtureModel.of({"first": logistic, "gru": members["gru"]}).eval()
+    nested.fit_weights(IDS[800:900])
+    assert not nested.logistic
+    with pytest.raises(ValueError, match="logistic way"):
+        nested.fit_weights(IDS[800:900], mixing="logistic")
+
+
 def test_built_from_its_configuration(mixture):
     assert isinstance(build_model(mixture.config), MixtureModel)
     assert mixture.num_parameters() == sum(m.num_parameters() for m in mixture.saved_members().values())

@@ -189,7 +189,7 @@ def mixer_gains(held_out: Evidence, scored: Evidence, learning: bool) -> dict[st
 
 
 def mixer_shares(evidence: Evidence, mixer: Mixer) -> dict[str, float]:
-    """Mean weight of each input of a mixer over a stream; the cache's senses are added up."""
+    """Mean weight of each input of a mixer over a stream, scaled to sum to 1; the cache's senses are added up."""
     assert evidence.rows is not None
     sets = mixer.sets[evidence.rows[:, 0] // tree_mixing.DEPTHS]
     mean = np.zeros(mixer.weights.shape[1])
@@ -198,7 +198,8 @@ def mixer_shares(evidence: Evidence, mixer: Mixer) -> dict[str, float]:
     shares: dict[str, float] = {}
     for name, share in zip(evidence.inputs, mean, strict=False):  # the bias comes last
         shares[name] = shares.get(name, 0.0) + float(share)
-    return shares
+    total = sum(shares.values())
+    return {name: share / total for name, share in shares.items()} if total > 0 else shares
 
 
 def linear_gains(held_out: Evidence, scored: Evidence, num_buckets: int, adaptive: bool) -> dict[str, float]:

@@ -161,7 +161,7 @@ class MixtureModel(LanguageModel):
                 recent = None if state is None else state.recent
                 if recent is None:
                     recent = Recollection.empty(len(ids), hidden.shape[-1], place)
-                recent = recent.extended(hidden, given[0], given[2])
+                recent = recent.extended(hidden.detach(), given[0], given[2])
             else:
                 logits, after = member(*given)
             states.append(after)
@@ -171,7 +171,7 @@ class MixtureModel(LanguageModel):
             joint = torch.stack(logs, -1) + weights[:, :, None, :]
             return joint.logsumexp(-1), MixtureState(tuple(states))
         new = lengths if lengths is not None else torch.full((len(ids),), ids.shape[1])
-        distributions = torch.stack(logs).float().cpu().numpy()
+        distributions = torch.stack(logs).detach().float().cpu().numpy()
         mixed = mix_distributions(
             distributions, ids.cpu().numpy(), new.tolist(), recent, known.numpy(), standing, self._ground(),
             self._mixer(False),

@@ -33,8 +33,7 @@ class TrainResult(BaseModel):
     members: dict[str, float]
     """Static bits per byte of each model that was trained."""
     weights: dict[str, float]
-    """Mean weights of the members in the mixture, and of its cache; empty for a single model. Those of the logistic way
-    need not sum to 1."""
+    """Mean weights of the members in the mixture, and of its cache; empty for a single model."""
     gains: dict[str, float]
     """Bits per byte that each of them saves under `protocol`: the score without it, the weights fitted anew, less the
     score; empty for a single model."""
