@@ -208,6 +208,20 @@ def test_what_the_neural_members_said_is_used_again(logistic):
     assert set(logistic.shares(frozen)) == {"gru", "ngram", "cache"}
 
 
+def test_a_long_stream_is_scored_in_stretches_and_what_was_learned_is_carried_on(logistic, monkeypatch):
+    ids = IDS[200:500]
+    whole = logistic.token_nats(ids, 16, True)
+    monkeypatch.setattr("wenmo.models.mixture.STRETCH", 100)
+    cut, members = logistic.score(ids, 16, True)
+    assert np.array_equal(cut[:100], whole[:100]) and members.shape == (2, 300)
+    assert cut.sum() == pytest.approx(whole.sum(), rel=0.15)
+    anew = np.concatenate([logistic.token_nats(part, 16, True) for part in np.split(ids, 3)])
+    assert cut.sum() < anew.sum(), "the second and third stretch know more than the first"
+    frozen = logistic.score(ids, 16, False)[0]
+    expected = np.concatenate([logistic.token_nats(part, 16, False) for part in np.split(ids, 3)])
+    assert np.array_equal(frozen, expected)
+
+
 def test_a_logistic_mixture_is_saved_and_restored(logistic):
     tensors = logistic.saved_tensors()
     assert set(tensors) == {"weights", "mixing", "mixing_sets"}

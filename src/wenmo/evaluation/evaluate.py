@@ -160,8 +160,8 @@ def _score(
     with track("scoring", len(ids), "tokens", progress) as bar:
         if not isinstance(model, MixtureModel):
             return score_stream(model, ids, eos_id=eos_id, adaptive=adaptive, progress=bar), {}
-        evidence = model.evidence(ids, model.context_length, adaptive, eos_id)
-        return model.mix(evidence, adaptive), dict(zip(model.members, evidence.nats, strict=True))
+        nats, rows = model.score(ids, model.context_length, adaptive, eos_id)
+        return nats, dict(zip(model.members, rows, strict=True))
 
 
 def _baselines(

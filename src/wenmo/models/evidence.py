@@ -119,8 +119,12 @@ def mixed_nats(evidence: Evidence, mixer: Mixer, learning: bool) -> npt.NDArray[
     """
     if not learning:
         return _read(evidence, mixer, 0.0, 0.0)
-    copy = Mixer(mixer.weights.copy(), mixer.sets.copy())
-    return _read(evidence, copy, LEARNING_RATE, LEARNING_FINAL_RATE)
+    return learn_mixer(evidence, Mixer(mixer.weights.copy(), mixer.sets.copy()))
+
+
+def learn_mixer(evidence: Evidence, mixer: Mixer) -> npt.NDArray[np.float64]:
+    """Nats of every token (N,) under a mixer that learns from each after predicting it, in place."""
+    return _read(evidence, mixer, LEARNING_RATE, LEARNING_FINAL_RATE)
 
 
 def mixer_pays(evidence: Evidence, num_buckets: int) -> bool:

@@ -11,6 +11,7 @@ Two ways to mix, both fitted on held-out text; there the better one is chosen:
 
 from __future__ import annotations
 
+import copy
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -24,6 +25,7 @@ from .evidence import (
     Evidence,
     Mixer,
     fit_mixer,
+    learn_mixer,
     linear_gains,
     mixed_nats,
     mixer_gains,
@@ -39,6 +41,8 @@ from .recollection import REACH, Recollection
 from .registry import build_model, parse_config
 
 Mixing = Literal["linear", "logistic"]
+STRETCH = 1_000_000
+"""Tokens scored at once; what is known of each takes about half a kilobyte."""
 MIXER = ("mixing", "mixing_sets")
 """Tensors of the logistic way."""
 
@@ -249,7 +253,49 @@ class MixtureModel(LanguageModel):
         self, ids: npt.NDArray[np.integer], context: int, adaptive: bool, eos_id: int = 0
     ) -> npt.NDArray[np.float64]:
         """See `LanguageModel.token_nats`. When adaptive, the weights go on adapting as well."""
-        return self.mix(self.evidence(ids, context, adaptive, eos_id), adaptive)
+        return self.score(ids, context, adaptive, eos_id)[0]
+
+    def score(
+        self, ids: npt.NDArray[np.integer], context: int, adaptive: bool, eos_id: int = 0
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Scores a stream of any length, in stretches of `STRETCH` tokens so that memory stays bounded.
+
+        Every stretch begins like a stream; what was learned is carried on.
+
+        Args:
+            ids: See `evidence`; so are `context`, `adaptive` and `eos_id`.
+            context: Tokens in a window.
+            adaptive: Whether members and weights learn on.
+            eos_id: The token that stands before the stream.
+
+        Returns:
+            Nats of every token, float64 (N,), and those under each member, (M, N).
+        """
+        if not self.logistic or len(ids) <= STRETCH:
+            evidence = self.evidence(ids, context, adaptive, eos_id)
+            return self.mix(evidence, adaptive), evidence.nats
+        learner, mixer = self._learner() if adaptive else self, self._mixer(adaptive)
+        mixer = Mixer(mixer.weights.copy(), mixer.sets.copy())
+        nats, members = [], []
+        for start in range(0, len(ids), STRETCH):
+            stretch = ids[start : start + STRETCH]
+            evidence = learner.evidence(stretch, context, adaptive, eos_id)
+            nats.append(learn_mixer(evidence, mixer) if adaptive else mixed_nats(evidence, mixer, False))
+            members.append(evidence.nats)
+            for member in learner.members.values():
+                if adaptive and isinstance(member, NgramModel):
+                    member.learn(stretch, eos_id)
+        return np.concatenate(nats), np.concatenate(members, 1)
+
+    def _learner(self) -> MixtureModel:
+        """A copy whose n-gram members may learn without changing this one."""
+        shared = copy.copy(self)
+        members = {
+            name: member.adaptive_copy() if isinstance(member, NgramModel) else member
+            for name, member in self._named()
+        }
+        shared._modules = {**self._modules, "members": nn.ModuleDict(members)}
+        return shared
 
     def mix(self, evidence: Evidence, adaptive: bool) -> npt.NDArray[np.float64]:
         """Returns the mixture's nats of every token (N,) from what its members say.

@@ -97,13 +97,16 @@ def stream_odds(
         Log-odds under each sharpness, float32 (D, S), and the sum of the broadest likeness at each decision, (D,).
     """
     rank, middle = token_tree.ranges(tree)
-    sums = np.zeros((int(np.diff(tree.path_offsets)[ids].sum()), 2, len(SHARPNESSES)))
+    lengths = np.diff(tree.path_offsets)[ids]
     vectors = normalize(hidden.float(), dim=-1)
-    place = 0
+    odds, support = [], []
     for first in range(0, len(ids), QUERIES):
         low, high = max(0, first - REACH), min(first + QUERIES, len(ids))
         kernels = likeness(vectors[first:high], vectors[low:high]).cpu().numpy()
-        place = tree_mixing.add_evidence(
-            kernels, first, low, REACH, ids, tree.path, tree.path_offsets, rank, middle, place, sums
+        sums = np.zeros((int(lengths[first:high].sum()), 2, len(SHARPNESSES)))
+        tree_mixing.add_evidence(
+            kernels, first, low, REACH, ids, tree.path, tree.path_offsets, rank, middle, sums
         )
-    return tree_mixing.evidence_odds(sums), sums[:, :, 0].sum(1)
+        odds.append(tree_mixing.evidence_odds(sums))
+        support.append(sums[:, :, 0].sum(1))
+    return np.concatenate(odds), np.concatenate(support)

@@ -140,8 +140,8 @@ def _masses(logs: F32, children: I32, mass: F64) -> float:
 @nb.njit(cache=True, nogil=True)
 def add_evidence(
     kernels: F32, first_query: int, first_key: int, reach: int, ids: I64, path: I32, offsets: I64, rank: I64,
-    middle: I64, place: int, sums: F64,
-) -> int:  # fmt: skip
+    middle: I64, sums: F64,
+) -> None:  # fmt: skip
     """Adds up what followed similar places of the recent text, for the decisions on the tokens' paths.
 
     Args:
@@ -154,12 +154,9 @@ def add_evidence(
         offsets: Where each token's path begins.
         rank: See `token_tree.ranges`; so is `middle`.
         middle: First rank behind a 1 at each node.
-        place: Where the first of these decisions stands in `sums`.
         sums: Receives the sums of the kernels over the tokens behind a 0, and behind a 1 (D, 2, S).
-
-    Returns:
-        Place after the last decision.
     """
+    place = 0
     senses, queries, keys = kernels.shape
     for q in range(queries):
         token = first_query + q
@@ -173,7 +170,6 @@ def add_evidence(
                 if side != path[step] & 1:
                     break
         place += end - start
-    return place
 
 
 @nb.njit(cache=True, nogil=True)

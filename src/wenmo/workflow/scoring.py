@@ -22,6 +22,8 @@ from wenmo.workflow.members import Member
 from wenmo.workflow.texts import Texts
 
 LEAST_SCORED_TOKENS = 2_000
+MOST_SCORED_TOKENS = 2_000_000
+"""More test tokens than this say nothing more; what is known of each takes memory."""
 MOST_FITTED_TOKENS = 100_000
 """More held-out tokens than this change the weights of a mixture no more."""
 XZ_BYTES_PER_SECOND = 300_000
@@ -97,7 +99,7 @@ def score(
     """Scores the model, its members and the baselines on the test text, as much of it as the clock allows."""
     eos_id = texts.tokenizer.eos_id
     count = affordable(members, texts.test.ids, eos_id, clock.scoring)
-    ids = spread(texts.test.ids, count).astype(np.int64)
+    ids = spread(texts.test.ids, min(count, MOST_SCORED_TOKENS)).astype(np.int64)
     held, num_bytes = texts.bytes_of(ids), texts.num_bytes(ids)
     prior = texts.bytes_of(np.asarray(texts.train.ids[-baselines.PRIMING_BYTES :]))
 
