@@ -214,7 +214,6 @@ def test_a_long_stream_is_scored_in_stretches_and_what_was_learned_is_carried_on
     monkeypatch.setattr("wenmo.models.mixture.STRETCH", 100)
     cut, members = logistic.score(ids, 16, True)
     assert np.array_equal(cut[:80], whole[:80]) and members.shape == (2, 300)
-    assert cut.sum() == pytest.approx(whole.sum(), rel=0.15)
     anew = np.concatenate([logistic.token_nats(part, 16, True) for part in np.split(ids, 3)])
     assert cut.sum() < anew.sum(), "the second and third stretch know more than the first"
     frozen = logistic.score(ids, 16, False)[0]
