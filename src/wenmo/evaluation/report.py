@@ -20,6 +20,8 @@ from .verdict import Verdict, overfitting_verdict
 __all__ = ["ReportData", "Sample", "Verdict", "headline", "overfitting_verdict", "render", "write_report"]
 
 BASELINE_NAMES = {"ppmd": "PPMd", "xz": "xz", "ngram": "n-gram, learning on"}
+SHOWN_SECONDS = 0.05
+"""Shorter stages are not shown."""
 _CHINESE = 0.3
 """Share of Han characters from which on a text is marked as Chinese."""
 
@@ -35,6 +37,8 @@ class Sample(BaseModel):
     """What it was asked to continue; empty for a text from nothing."""
     longest_copy: int | None = None
     """Length in characters of the longest stretch that also stands in the training text, if it was looked for."""
+    searched: float = 1.0
+    """Share of the training text in which it was looked for."""
 
 
 class ReportData(BaseModel):
@@ -48,6 +52,8 @@ class ReportData(BaseModel):
     """Wall-clock time of the whole run."""
     budget: float | None = None
     """Seconds that were given."""
+    stages: dict[str, float] = Field(default_factory=dict)
+    """Seconds of each stage of the run."""
     bits_per_byte: float
     """Score on the test text."""
     protocol: str
@@ -121,6 +127,9 @@ def render(data: ReportData) -> str:
         ],
         verdicts={name: overfitting_verdict(rows) for name, rows in data.curves.items()},
         recipe=_flat(data.recipe),
+        stages=[
+            (name, duration(seconds)) for name, seconds in data.stages.items() if seconds >= SHOWN_SECONDS
+        ],
         diversity=diversity_rows(data.diversity, data.human_diversity)
         if data.diversity and data.human_diversity
         else [],

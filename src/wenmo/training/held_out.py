@@ -30,6 +30,9 @@ class HeldOut:
         byte_lengths: UTF-8 bytes of each token of the vocabulary (V,).
         eos_id: The end-of-text token.
         context: Context window, tokens.
+
+    Attributes:
+        nats: Of every token (T,) at the last scoring; None before the first.
     """
 
     def __init__(
@@ -44,13 +47,14 @@ class HeldOut:
         self._num_bytes = max(int(byte_lengths[self._ids].sum()), 1)
         self._eos_id = eos_id
         self._context = context
+        self.nats: npt.NDArray[np.float64] | None = None
 
     def loss(self, model: NeuralLanguageModel) -> float:
         """Mean loss in nats per token; the model is left in training mode."""
         model.eval()
-        nats = score_stream(model, self._ids, eos_id=self._eos_id, context=self._context)
+        self.nats = score_stream(model, self._ids, eos_id=self._eos_id, context=self._context)
         model.train()
-        return float(nats.mean())
+        return float(self.nats.mean())
 
     def bits_per_byte(self, loss: float) -> float:
         """A loss in nats per token as bits per UTF-8 byte of the held-out text."""

@@ -47,6 +47,7 @@ class BatchTrainer:
         directory: Where `checkpoint.safetensors` and `metrics.jsonl` are written.
         show_progress: Whether a progress line is shown.
         name: Name of the model in the progress line.
+        watch: Told of every evaluation and of the share of the training that is done; True ends the training.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class BatchTrainer:
         directory: Path,
         show_progress: bool = True,
         name: str = "training",
+        watch: Callable[[CurveRow, float], bool] | None = None,
     ) -> None:
         self.model = model
         self.plan = plan
@@ -71,6 +73,7 @@ class BatchTrainer:
         self._device = model.device
         self._batches = batches
         self._held_out = held_out
+        self._watch = watch
         self._train_bytes_per_token = max(bytes_per_token, 1e-9)
         self._optimizers = build_optimizers(
             model, plan.optimizer, lr=plan.lr, muon_lr=plan.muon_lr, weight_decay=plan.weight_decay
@@ -140,6 +143,7 @@ class BatchTrainer:
         started = time.monotonic()
         saved = started
         stopped: Stopped | None = None
+        enough = False
         self.model.train()
         with deferred_interrupt() as interrupt, track(self.name, 1.0, "", self._show_progress) as shown:
             while stopped is None:
@@ -151,8 +155,11 @@ class BatchTrainer:
                 done = self._share_done()
                 if done >= 1.0 or done * self.plan.evaluations >= progress.evaluated + 1:
                     self._evaluate(final=done >= 1.0)
+                    enough = self._watch is not None and self._watch(progress.curve[-1], min(done, 1.0))
                     progress.seconds = before + time.monotonic() - started
-                if done >= 1.0:
+                if enough:
+                    stopped = "target"
+                elif done >= 1.0:
                     stopped = "steps" if self.plan.steps is not None else "budget"
                 elif progress.bad >= self.plan.patience:
                     stopped = "early"
@@ -301,6 +308,7 @@ class Trainer(BatchTrainer):
         directory: See `BatchTrainer`.
         show_progress: See `BatchTrainer`.
         name: See `BatchTrainer`.
+        watch: See `BatchTrainer`.
     """
 
     def __init__(
@@ -315,6 +323,7 @@ class Trainer(BatchTrainer):
         directory: Path,
         show_progress: bool = True,
         name: str = "training",
+        watch: Callable[[CurveRow, float], bool] | None = None,
     ) -> None:
         sample = np.asarray(train.ids[: 1 << 20], dtype=np.int64)
         super().__init__(
@@ -326,4 +335,5 @@ class Trainer(BatchTrainer):
             directory=directory,
             show_progress=show_progress,
             name=name,
+            watch=watch,
         )

@@ -10,7 +10,7 @@ import numpy as np
 
 from wenmo.config import Recipe
 from wenmo.errors import Interrupted, OptionError
-from wenmo.models.base import LanguageModel
+from wenmo.models.base import LanguageModel, NeuralLanguageModel
 from wenmo.models.ngram import NgramConfig, NgramModel
 from wenmo.models.registry import parse_config
 from wenmo.models.storage import load_model, save_model
@@ -22,11 +22,14 @@ from wenmo.training.plan import TrainingPlan
 from wenmo.training.trainer import Trainer
 from wenmo.workflow.clock import COUNTING_SHARE, Clock
 from wenmo.workflow.decision import Shape, build, decide
+from wenmo.workflow.finish import measured_scoring
 from wenmo.workflow.run import Run
 from wenmo.workflow.texts import Texts
 
-NGRAM_BYTES_PER_SECOND = 400_000
-"""Speed of counting on one slow core; used only to bound the text where the budget is short."""
+PROBED_TOKENS = 8_000
+"""Tokens that are counted to see how fast it goes, where the budget may be too short for all."""
+UNPROBED_BYTES_PER_SECOND = 50_000
+"""Where a text would be counted in its time at this speed, the speed is not measured."""
 NGRAM_LEAST_TOKENS = 20_000
 """Tokens that are counted even when the budget is used up: a fraction of a second."""
 NGRAM_CONTEXT = 16
@@ -87,7 +90,11 @@ def train_ngram(texts: Texts, clock: Clock, seed: int, tell: Callable[[str], Non
     started = time.monotonic()
     ids = texts.train.ids
     seconds = COUNTING_SHARE * clock.left
-    most = NGRAM_BYTES_PER_SECOND * seconds / max(texts.bytes_per_token, 1e-9)
+    most = (
+        len(ids)
+        if texts.train.num_bytes < UNPROBED_BYTES_PER_SECOND * seconds
+        else _countable(texts, seconds)
+    )
     if len(ids) > most:
         ids = spread(ids, max(int(most), NGRAM_LEAST_TOKENS))
         tell(f"ngram: time for {quantity(texts.num_bytes(ids), 'B')} of the text, taken from all over it")
@@ -101,6 +108,16 @@ def train_ngram(texts: Texts, clock: Clock, seed: int, tell: Callable[[str], Non
     return Member("ngram", model, [], None, None, spent, 1.0, len(ids) / max(spent, 1e-9))
 
 
+def _countable(texts: Texts, seconds: float) -> float:
+    """Tokens that can be counted in a time, by counting a few; compiled code is loaded first."""
+    ids = np.asarray(texts.train.ids[:PROBED_TOKENS])
+    config = NgramConfig(vocab_size=texts.tokenizer.vocab_size, context_length=NGRAM_CONTEXT)
+    NgramModel(config).fit(ids[:64], texts.tokenizer.token_bytes)
+    started = time.monotonic()
+    NgramModel(config).fit(ids, texts.tokenizer.token_bytes)
+    return len(ids) * seconds / max(time.monotonic() - started, 1e-6)
+
+
 def train_neural(
     name: str,
     run: Run,
@@ -111,6 +128,7 @@ def train_neural(
     number: int,
     tell: Callable[[str], None],
     progress: bool,
+    settle: Callable[[str, NeuralLanguageModel], None],
 ) -> Member:
     """Trains one neural model, or goes on where it was interrupted.
 
@@ -124,6 +142,7 @@ def train_neural(
         number: Position among the members, which sets the seed apart.
         tell: Told what was decided.
         progress: Whether to show a progress line.
+        settle: Told of the new model before the time of its training is fixed.
 
     Raises:
         Interrupted: After Ctrl-C; the checkpoint is saved.
@@ -131,24 +150,29 @@ def train_neural(
     directory = run.part(f"members/{name}")
     record = directory / "decision.json"
     architecture = name.split("-")[0]
-    if record.is_file():
+    decided = record.is_file()
+    if decided:
         shape = Shape.read(record)
-        clock.scoring_speeds[name] = scoring_speed(name, shape.tokens_per_second, texts)
     else:
         seed = run.recipe.training.seed + number
-        shape = decide(architecture, run.recipe, texts, machine, clock.training(waiting), seed)
-        clock.scoring_speeds[name] = scoring_speed(name, shape.tokens_per_second, texts)
+        with clock.stage("deciding"):
+            shape = decide(architecture, run.recipe, texts, machine, clock.training(waiting), seed)
+    model = build(parse_config(shape.config), shape.plan.seed).to(machine.device)
+    clock.scoring_speeds[name] = measured_scoring(model, texts)
+    settle(name, model)
+    model.to(machine.device)
+    if not decided:
         shape = shape.lasting(clock.training(waiting, undecided=waiting - 1))
         shape.write(record)
     tell(shape.summary(name, shape.plan.seconds))
-    model = build(parse_config(shape.config), shape.plan.seed).to(machine.device)
     trainer = Trainer(
         model, texts.train, texts.valid, shape.plan, byte_lengths=texts.tokenizer.byte_lengths,
         eos_id=texts.tokenizer.eos_id, directory=directory, show_progress=progress, name=name,
     )  # fmt: skip
     if trainer.checkpoint_path.is_file():
         trainer.resume()
-    outcome = trainer.run()
+    with clock.stage("training"):
+        outcome = trainer.run()
     if outcome.stopped == "interrupted":
         raise Interrupted(
             f"interrupted after {outcome.steps} steps of {name}; everything is saved in {run.directory}. "
@@ -165,16 +189,6 @@ def train_neural(
         outcome.epochs,
         speed,
     )
-
-
-def scoring_speed(name: str, tokens_per_second: float, texts: Texts) -> float:
-    """Bytes of text that a member scores in a second, from the speed at which it is trained.
-
-    An n-gram model learns as fast as it scores, and reads the test text twice: frozen, and learning on. A forward pass
-    of a neural model is a third of a training step, and windows that slide by half read every token twice.
-    """
-    share = 0.5 if name == "ngram" else 1.5
-    return share * tokens_per_second * texts.bytes_per_token
 
 
 def keep(member: Member, run: Run, texts: Texts) -> None:

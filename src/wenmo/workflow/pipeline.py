@@ -12,6 +12,7 @@ import torch
 
 from wenmo.config import Recipe
 from wenmo.errors import Interrupted, OptionError, ResourceError, WenmoError
+from wenmo.models.base import LanguageModel
 from wenmo.models.ngram import NgramModel
 from wenmo.progress import duration, quantity
 from wenmo.training import budget as dial
@@ -19,17 +20,18 @@ from wenmo.training import hardware
 from wenmo.workflow import reporting
 from wenmo.workflow.checks import check_recipe
 from wenmo.workflow.clock import Clock
+from wenmo.workflow.finish import measured_scoring, plan_finish
 from wenmo.workflow.members import (
     Member,
     finished,
     keep,
     member_names,
-    scoring_speed,
     train_neural,
     train_ngram,
 )
 from wenmo.workflow.reporting import kept_corpus
 from wenmo.workflow.result import TrainResult
+from wenmo.workflow.rivals import Rivals, measure_rivals
 from wenmo.workflow.run import Run, new_run, open_run
 from wenmo.workflow.scoring import mix, placed, score
 from wenmo.workflow.texts import Texts, load_texts, open_corpus
@@ -75,7 +77,7 @@ def train(
     else:
         run = new_run(names, None if output is None else Path(output), check_recipe(recipe or Recipe()))
     try:
-        return _train(run, progress, time.monotonic() if started is None else started)
+        return _train(run, progress, started)
     except KeyboardInterrupt:
         message = (
             f"interrupted; what was done is in {run.directory}. Go on with: wenmo train --resume {run.output}"
@@ -91,14 +93,18 @@ def train(
         raise
 
 
-def _train(run: Run, progress: bool, started: float) -> TrainResult:
+def _train(run: Run, progress: bool, started: float | None) -> TrainResult:
     recipe = run.recipe
     counted = recipe.training.steps is None and recipe.training.epochs is None
-    clock = Clock(dial.parse_duration(recipe.budget) if recipe.budget and counted else None, started)
+    budget = dial.parse_duration(recipe.budget) if recipe.budget and counted else None
+    clock = Clock(budget, time.monotonic() if started is None else started)
+    starting = clock.elapsed if started is not None else 0.0
     if recipe.training.threads:
         torch.set_num_threads(recipe.training.threads)
-    corpus = open_corpus(run.paths, recipe, run.part("corpus"), progress)
-    texts = load_texts(corpus, recipe, run.directory, progress)
+    with clock.stage("preparing"):
+        corpus = open_corpus(run.paths, recipe, run.part("corpus"), progress)
+    with clock.stage("tokenizing"):
+        texts = load_texts(corpus, recipe, run.directory, progress)
     clock.text_bytes = corpus.bytes("train")
     clock.held_out_bytes = max(corpus.bytes("valid"), corpus.bytes("test"))
     machine = hardware.measure_machine(hardware.choose_device(recipe.training.device))
@@ -110,11 +116,13 @@ def _train(run: Run, progress: bool, started: float) -> TrainResult:
         f"{texts.tokenizer.kind} tokenizer, {texts.tokenizer.vocab_size:,} tokens of "
         f"{texts.bytes_per_token:.2f} bytes; time: {duration(clock.budget) if clock.budget else 'as steps need'}"
     )
-    members, ngram = _members(run, texts, machine, clock, told)
+    members, ngram, rivals = _members(run, texts, machine, clock, told, starting)
     assert isinstance(ngram.model, NgramModel)
     with placed(members, machine.device):
-        model = mix(members, texts, clock)
-        scores = score(model, members, ngram.model, texts, clock)
+        with clock.stage("weights") as seconds:
+            model = mix(members, texts, min(seconds, clock.scoring))
+        with clock.stage("scores"):
+            scores = score(model, members, ngram.model, texts, rivals)
     outcome = reporting.Outcome(run, clock, texts, model, members, scores, told.lines)
     result = reporting.save(outcome)
     _clear(run, texts)
@@ -136,15 +144,32 @@ class Told:
 
 
 def _members(
-    run: Run, texts: Texts, machine: hardware.Machine, clock: Clock, told: Told
-) -> tuple[list[Member], Member]:
-    """Trains what the recipe names (or loads what an interrupted run had finished), and the n-gram baseline."""
+    run: Run, texts: Texts, machine: hardware.Machine, clock: Clock, told: Told, starting: float
+) -> tuple[list[Member], Member, Rivals]:
+    """Trains what the recipe names (or loads what an interrupted run had finished), and scores the rivals."""
     names = member_names(run.recipe)
-    ngram = finished("ngram", run) or train_ngram(texts, clock, run.recipe.training.seed, told, told.show)
-    keep(ngram, run, texts)
-    clock.scoring_speeds["ngram"] = scoring_speed("ngram", ngram.tokens_per_second, texts)
+    with clock.stage("counting"):
+        ngram = finished("ngram", run) or train_ngram(texts, clock, run.recipe.training.seed, told, told.show)
+        began = clock.now()
+        keep(ngram, run, texts)
+        saving = clock.now() - began
+        clock.scoring_speeds["ngram"] = measured_scoring(ngram.model, texts)
+    assert isinstance(ngram.model, NgramModel)
+    members = {"ngram": ngram} if "ngram" in names else {}
     waiting = [name for name in names if name != "ngram"]
-    members: dict[str, Member] = {}
+    rivals: list[Rivals] = []
+
+    def settle(name: str = "", model: LanguageModel | None = None) -> None:
+        """Measures what comes after the last training; before an earlier one there is nothing to do yet."""
+        if len(waiting) > 1 or rivals:
+            return
+        with clock.stage("rivals"):
+            rivals.append(measure_rivals(ngram.model, texts, clock))
+            models = {name: member.model for name, member in members.items()}
+            models |= {} if model is None else {name: model.to("cpu")}
+            settings = run.recipe.generation
+            plan_finish(clock, texts, models, rivals[0], settings, saving=saving, starting=starting)
+
     for number, name in enumerate(list(waiting)):
         member = finished(name, run)
         if member is None:
@@ -153,14 +178,15 @@ def _members(
                 told(f"{name}: no time is left for it; the model goes without")
                 waiting.remove(name)
                 continue
-            member = train_neural(name, run, texts, machine, clock, len(waiting), number, told, told.show)
+            arguments = (name, run, texts, machine, clock, len(waiting), number, told, told.show, settle)
+            member = train_neural(*arguments)
             keep(member, run, texts)
+        else:
+            clock.scoring_speeds[name] = measured_scoring(member.model, texts)
         waiting.remove(name)
         members[name] = member
-        clock.scoring_speeds[name] = scoring_speed(name, member.tokens_per_second, texts)
-    if "ngram" in names:
-        members["ngram"] = ngram
-    return [members[name] for name in names if name in members], ngram
+    settle()
+    return [members[name] for name in names if name in members], ngram, rivals[0]
 
 
 def _clear(run: Run, texts: Texts) -> None:

@@ -13,26 +13,19 @@ from typing import Any
 import torch
 
 import wenmo
-from wenmo.evaluation.metrics import longest_copy
-from wenmo.evaluation.report import ReportData, Sample, headline, overfitting_verdict, write_report
+from wenmo.evaluation.report import ReportData, headline, overfitting_verdict, write_report
 from wenmo.files import write_text
-from wenmo.generation.decoding import complete
 from wenmo.models.base import LanguageModel
 from wenmo.models.storage import save_model
 from wenmo.progress import quantity
-from wenmo.workflow.clock import Clock
+from wenmo.workflow.clock import SHORTEST_VARIETY, Clock
 from wenmo.workflow.members import Member
 from wenmo.workflow.result import TrainResult
 from wenmo.workflow.run import Run
+from wenmo.workflow.samples import write_samples
 from wenmo.workflow.scoring import Scores
 from wenmo.workflow.texts import Texts
 from wenmo.workflow.variety import measure_variety
-
-SAMPLES = 2
-SAMPLE_TOKENS = 150
-PROMPT_CHARS = 8
-SEARCHED_CHARS = 20_000_000
-"""Most characters of training text in which a copied stretch is looked for."""
 
 
 @dataclass(frozen=True)
@@ -67,9 +60,11 @@ def kept_corpus(run: Run, texts: Texts) -> Path:
 
 def save(outcome: Outcome) -> TrainResult:
     """Writes samples, saves the model and makes the report; returns what `wenmo train` returns."""
-    run, texts, scores = outcome.run, outcome.texts, outcome.scores
-    samples = [_sample(outcome, seed) for seed in range(SAMPLES)]
-    variety = measure_variety(outcome.model, texts, run.recipe.generation, outcome.clock.variety)
+    run, texts, scores, clock = outcome.run, outcome.texts, outcome.scores, outcome.clock
+    with clock.stage("samples") as seconds:
+        samples = write_samples(outcome.model, texts, run.recipe.generation, seconds)
+    with clock.stage("variety") as seconds:
+        variety = measure_variety(outcome.model, texts, run.recipe.generation, max(seconds, SHORTEST_VARIETY))
     curves = {
         member.name: [dict(vars(row)) for row in member.curve] for member in outcome.members if member.curve
     }
@@ -78,9 +73,10 @@ def save(outcome: Outcome) -> TrainResult:
     recipe = resolved(outcome)
     report = run.output / "report.html"
     result = TrainResult(
+        stages={name: round(seconds, 2) for name, seconds in clock.spent.items()},
         model=str(run.output),
-        seconds=round(outcome.clock.elapsed, 2),
-        budget=outcome.clock.budget,
+        seconds=round(clock.elapsed, 2),
+        budget=clock.budget,
         bits_per_byte=scores.prequential,
         protocol=scores.protocol,
         static_bits_per_byte=scores.static,
@@ -117,6 +113,7 @@ def save(outcome: Outcome) -> TrainResult:
         human_diversity=result.human_diversity,
         searched=1.0 if variety is None else variety.searched,
         notes=outcome.told,
+        stages=result.stages,
         machine=_machine(),
         versions={
             "wenmo": wenmo.__version__,
@@ -124,53 +121,21 @@ def save(outcome: Outcome) -> TrainResult:
             "torch": torch.__version__,
         },
     )
-    save_model(
-        outcome.model,
-        run.output,
-        tokenizer=texts.tokenizer,
-        info=info,
-        generation=run.recipe.generation,
-        card=_card(data, result),
-    )
-    for name, rows in curves.items():
-        lines = "".join(json.dumps(row) + "\n" for row in rows)
-        write_text(run.output / "training" / f"{name}.metrics.jsonl", lines)
-    write_report(data, report)
-    return result.model_copy(update={"seconds": round(outcome.clock.elapsed, 2)})
-
-
-def _sample(outcome: Outcome, seed: int) -> Sample:
-    settings = outcome.run.recipe.generation.model_copy(
-        update={"max_tokens": SAMPLE_TOKENS, "seed": seed, "n": 1, "beams": 1}
-    )
-    tokenizer = outcome.texts.tokenizer
-    prompt = _opening(outcome.texts, (seed + 1) / (SAMPLES + 1))
-    text = complete(outcome.model, tokenizer, tokenizer.encode(prompt), settings)[0].text
-    return Sample(
-        text=text, prompt=prompt, longest_copy=len(longest_copy(text, _searched(outcome.texts)).text)
-    )
-
-
-def _opening(texts: Texts, share: float) -> str:
-    """The first words of a line of the test text, at a share of the way through it."""
-    ids = texts.test.ids
-    start = int(share * len(ids))
-    lines = texts.tokenizer.decode(ids[start : start + 400]).split("\n")[1:]
-    line = next((line.strip() for line in lines if len(line.strip()) >= PROMPT_CHARS), "")
-    words = line[: 2 * PROMPT_CHARS].split(" ")
-    return " ".join(words[:-1]) if len(words) > 2 else line[:PROMPT_CHARS]
-
-
-def _searched(texts: Texts) -> list[str]:
-    """The first documents of the training text, up to `SEARCHED_CHARS`."""
-    found: list[str] = []
-    room = SEARCHED_CHARS
-    for text in texts.corpus.texts("train"):
-        found.append(text[:room])
-        room -= len(text)
-        if room <= 0:
-            break
-    return found
+    with clock.stage("saving"):
+        save_model(
+            outcome.model,
+            run.output,
+            tokenizer=texts.tokenizer,
+            info=info,
+            generation=run.recipe.generation,
+            card=_card(data, result),
+        )
+        for name, rows in curves.items():
+            lines = "".join(json.dumps(row) + "\n" for row in rows)
+            write_text(run.output / "training" / f"{name}.metrics.jsonl", lines)
+        write_report(data, report)
+    spent = {name: round(seconds, 2) for name, seconds in clock.spent.items()}
+    return result.model_copy(update={"seconds": round(clock.elapsed, 2), "stages": spent})
 
 
 def resolved(outcome: Outcome) -> dict[str, Any]:

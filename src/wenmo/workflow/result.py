@@ -20,6 +20,8 @@ class TrainResult(BaseModel):
     """Wall-clock time of the whole run."""
     budget: float | None
     """Seconds that were given; None when steps or epochs were."""
+    stages: dict[str, float]
+    """Seconds of each stage, in order."""
     bits_per_byte: float
     """Score on the test text, under `protocol`."""
     protocol: str

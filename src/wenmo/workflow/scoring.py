@@ -10,20 +10,17 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from wenmo.evaluation import baselines
 from wenmo.evaluation.evaluate import protocol
 from wenmo.models.base import LanguageModel
 from wenmo.models.likelihood import bits_per_byte, score_stream
 from wenmo.models.mixture import MixtureModel
 from wenmo.models.ngram import NgramModel
 from wenmo.tokenization.stream import spread
-from wenmo.workflow.clock import Clock
+from wenmo.workflow.clock import SCORING_MARGIN
 from wenmo.workflow.members import Member
+from wenmo.workflow.rivals import LEAST_SCORED_TOKENS, Rivals
 from wenmo.workflow.texts import Texts
 
-LEAST_SCORED_TOKENS = 2_000
-XZ_BYTES_PER_SECOND = 300_000
-"""Speed of xz -9e on one slow core; bounds the training text that xz reads first where the budget is short."""
 PROBE_TOKENS = 2_000
 
 
@@ -57,7 +54,7 @@ def affordable(members: list[Member], ids: npt.NDArray[np.integer], eos_id: int,
     for member in members:
         score_stream(member.model, probe, eos_id=eos_id)
     rate = len(probe) / max(time.monotonic() - started, 1e-6)
-    return int(min(len(ids), max(LEAST_SCORED_TOKENS, rate * seconds)))
+    return int(max(LEAST_SCORED_TOKENS, min(rate * seconds, len(ids))))
 
 
 @contextmanager
@@ -73,12 +70,18 @@ def placed(members: list[Member], device: str) -> Iterator[None]:
             model.to("cpu")
 
 
-def mix(members: list[Member], texts: Texts, clock: Clock) -> LanguageModel:
-    """Makes one model of all members: the only one, or a mixture whose weights are fitted on the held-out text."""
+def mix(members: list[Member], texts: Texts, seconds: float) -> LanguageModel:
+    """Makes one model of all members: the only one, or a mixture whose weights are fitted on the held-out text.
+
+    Args:
+        members: The members.
+        texts: The texts.
+        seconds: Time for it; fewer tokens are scored where it is short.
+    """
     if len(members) == 1:
         return members[0].model
     eos_id = texts.tokenizer.eos_id
-    count = affordable(members, texts.valid.ids, eos_id, clock.scoring)
+    count = affordable(members, texts.valid.ids, eos_id, seconds / SCORING_MARGIN)
     ids = spread(texts.valid.ids, count).astype(np.int64)
     mixture = MixtureModel.of({member.name: member.model for member in members})
     mixture.fit_weights(ids, eos_id=eos_id)
@@ -86,19 +89,16 @@ def mix(members: list[Member], texts: Texts, clock: Clock) -> LanguageModel:
 
 
 def score(
-    model: LanguageModel, members: list[Member], ngram: NgramModel, texts: Texts, clock: Clock
+    model: LanguageModel, members: list[Member], ngram: NgramModel, texts: Texts, rivals: Rivals
 ) -> Scores:
-    """Scores the model, its members and the baselines on the test text, as much of it as the clock allows."""
+    """Scores the model and its members on the test text that the rivals were scored on."""
     eos_id = texts.tokenizer.eos_id
-    count = affordable(members, texts.test.ids, eos_id, clock.scoring)
-    ids = spread(texts.test.ids, count).astype(np.int64)
-    held, num_bytes = texts.bytes_of(ids), texts.num_bytes(ids)
-    prior = texts.bytes_of(np.asarray(texts.train.ids[-baselines.PRIMING_BYTES :]))
+    ids, num_bytes = rivals.ids, rivals.num_bytes
 
     def bpb(nats: npt.NDArray[np.float64]) -> float:
         return bits_per_byte(nats, num_bytes)
 
-    learning, known = ngram.scan(ids, True, eos_id)
+    learning, known = rivals.learning, rivals.known
     weights: dict[str, float] = {}
     if isinstance(model, MixtureModel):
         names = list(model.members)
@@ -120,14 +120,7 @@ def score(
         prequential=prequential,
         members=by_member,
         weights=weights,
-        baselines={**_compressors(prior, held, num_bytes, clock.scoring), "ngram": bpb(learning)},
+        baselines=rivals.baselines,
         bytes=num_bytes,
         protocol=protocol(context, adaptive=any(member.model is ngram for member in members)),
     )
-
-
-def _compressors(prior: bytes, held: bytes, num_bytes: int, seconds: float) -> dict[str, float]:
-    """PPMd and xz, per byte of text (what they code holds a byte more for each end of a document)."""
-    scale = len(held) / num_bytes
-    read = max(int(XZ_BYTES_PER_SECOND * seconds), 1)
-    return {"ppmd": baselines.ppmd(prior, held) * scale, "xz": baselines.xz(prior[-read:], held) * scale}

@@ -1,0 +1,201 @@
+"""The laws of the dial, measured: step-counted trainings over texts, amounts of computation and shares of the text.
+
+Each point is one training as `wenmo train` would make it (shape, batch, regularisation by the dial), with the number of
+steps that an amount of computation buys at 6 operations per parameter and token. Of each are kept the learning curve
+of the network alone and of its mixture with the n-gram model that learns on, both on held-out text that steers (never
+on the text for the final score). Points are appended, so that the grid can be measured in pieces; without `--texts` the
+laws are only fitted again from the points that are there.
+
+    python bench/laws.py --texts tinyshakespeare.txt novel.txt --tflop 0.25 1 4 --shares 1 0.5
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from _record import RESULTS
+from budget import source_code
+from wenmo.config import Recipe
+from wenmo.models.likelihood import bits_per_byte
+from wenmo.models.mixing_weights import fit_weights, mixture_nats
+from wenmo.models.ngram import NgramConfig, NgramModel
+from wenmo.models.registry import build_config
+from wenmo.text.scripts import han_share
+from wenmo.tokenization.stream import spread
+from wenmo.training import budget as dial
+from wenmo.training.hardware import Machine
+from wenmo.training.trainer import Trainer
+from wenmo.workflow.decision import build
+from wenmo.workflow.texts import Texts, load_texts, open_corpus
+
+RATE = 2e10
+"""Operations per second that stand for a machine: a core trains small models at about this rate."""
+EVALUATIONS = 12
+VALID_TOKENS = 4_000
+POINTS = RESULTS / "laws.points.jsonl"
+
+
+class Judge:
+    """Scores an evaluation of the network also as a part of the mixture."""
+
+    def __init__(self, texts: Texts, ngram: NgramModel) -> None:
+        self.ids = spread(texts.valid.ids, VALID_TOKENS).astype(np.int64)
+        self.num_bytes = texts.num_bytes(self.ids)
+        self.ngram_nats, _ = ngram.scan(self.ids, True, texts.tokenizer.eos_id)
+
+    def mixed(self, nats: np.ndarray) -> float:
+        """Bits per byte of the mixture by one weight."""
+        rows = np.stack([nats, self.ngram_nats])
+        return bits_per_byte(mixture_nats(rows, fit_weights(rows)), self.num_bytes)
+
+
+class Part:
+    """The beginning of a token stream."""
+
+    def __init__(self, stream: Any, share: float) -> None:
+        count = int(len(stream.ids) * share)
+        inner = stream.offsets[(stream.offsets > 0) & (stream.offsets < count)]
+        self.ids = stream.ids[:count]
+        self.offsets = np.concatenate([[0], inner, [count]]).astype(np.int64)
+
+
+def train(
+    texts: Texts, train: Part, tflop: float, ngram: NgramModel, folder: Path, seed: int
+) -> dict[str, Any]:
+    """One training; returns its numbers."""
+    operations, settings = tflop * 1e12, Recipe()
+    seconds, tokens = operations / RATE, len(train.ids)
+    bare = RATE / dial.EFFICIENCY["transformer"]
+    context = dial.choose_context(tokens, texts.bytes_per_token, seconds, settings.model)
+    parameters = dial.choose_parameters("transformer", bare, seconds, tokens)
+    parameters = max(parameters, texts.tokenizer.vocab_size * 64 + 100_000)
+    batch = dial.choose_batch_tokens(parameters, tokens, seconds)
+    seen = operations / (6.0 * parameters)
+    dropout, decay = dial.regularisation(seen / tokens, "transformer")
+    shape = settings.model.model_copy(update={"context": context, "dropout": dropout})
+    config = build_config(
+        "transformer", vocab_size=texts.tokenizer.vocab_size, settings=shape, parameters=parameters
+    )
+    model = build(config, seed)
+    plan = dial.resolve_plan(
+        model, settings.training.model_copy(update={"seed": seed, "evaluations": EVALUATIONS, "patience": 99}),
+        context=context, batch_tokens=batch, weight_decay=decay, seconds=None, steps=max(round(seen / batch), EVALUATIONS),
+        valid_tokens=VALID_TOKENS, machine=Machine("cpu", bare, 1.0),
+    )  # fmt: skip
+    trainer = Trainer(
+        model, train, texts.valid, plan, byte_lengths=texts.tokenizer.byte_lengths,
+        eos_id=texts.tokenizer.eos_id, directory=folder, show_progress=False,
+    )  # fmt: skip
+    judge, mixed = Judge(texts, ngram), []
+    evaluate = trainer._evaluate
+
+    def evaluated(final: bool) -> None:
+        evaluate(final)
+        mixed.append(round(judge.mixed(trainer._held_out.nats), 5))
+
+    trainer._evaluate = evaluated
+    began = time.process_time()
+    outcome = trainer.run()
+    rows = [
+        {
+            "share": round(row.step / plan.steps, 4),
+            "epochs": round(row.epochs, 3),
+            "train": round(row.train_bpb, 5),
+            "valid": round(row.valid_bpb, 5),
+            "mixed": value,
+        }
+        for row, value in zip(outcome.curve, mixed, strict=True)
+    ]
+    return {
+        "parameters": model.num_parameters(),
+        "context": context,
+        "batch": batch,
+        "steps": plan.steps,
+        "epochs": round(outcome.epochs, 3),
+        "dropout": dropout,
+        "weight decay": round(decay, 3),
+        "ngram": round(bits_per_byte(judge.ngram_nats, judge.num_bytes), 5),
+        "cpu s": round(time.process_time() - began, 1),
+        "curve": rows,
+    }
+
+
+def count(texts: Texts, train: Part) -> NgramModel:
+    """The n-gram model of a part of the text."""
+    model = NgramModel(NgramConfig(vocab_size=texts.tokenizer.vocab_size, context_length=16))
+    model.fit(np.asarray(train.ids), texts.tokenizer.token_bytes)
+    return model
+
+
+def measure(path: Path, tflops: list[float], shares: list[float], seeds: int, folder: Path) -> None:
+    """Measures the points of one text that are not there yet, and appends them."""
+    recipe = Recipe()
+    folder = folder / path.stem
+    corpus = open_corpus([str(path)], recipe, folder / "corpus", False)
+    texts = load_texts(corpus, recipe, folder, False)
+    beginning = next(iter(corpus.texts("train")))[:10_000]
+    for share in shares:
+        train_part = Part(texts.train, share)
+        ngram = count(texts, train_part)
+        for tflop in tflops:
+            for seed in range(seeds):
+                key = {"text": path.name, "share": share, "tflop": tflop, "seed": seed}
+                if any({**point, **key} == point for point in points()):
+                    continue
+                with tempfile.TemporaryDirectory() as name:
+                    row = train(texts, train_part, tflop, ngram, Path(name), seed)
+                facts = {
+                    "language": "zh" if han_share(beginning) > 0.3 else "en",
+                    "train bytes": round(corpus.bytes("train") * share),
+                    "train tokens": len(train_part.ids),
+                    "vocabulary": texts.tokenizer.vocab_size,
+                    "bytes per token": round(texts.bytes_per_token, 3),
+                }
+                with POINTS.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps({**key, **facts, **row}) + "\n")
+                last = row["curve"][-1]
+                print(
+                    {**key, "valid": last["valid"], "mixed": last["mixed"], "cpu s": row["cpu s"]}, flush=True
+                )
+
+
+def points() -> list[dict[str, Any]]:
+    """All points measured so far."""
+    if not POINTS.is_file():
+        return []
+    return [json.loads(line) for line in POINTS.read_text(encoding="utf-8").splitlines()]
+
+
+def main() -> None:
+    """Measures what was asked for and fits the laws."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--texts", type=Path, nargs="*", default=[])
+    parser.add_argument(
+        "--source", action="store_true", help="also the source code of Python's standard library"
+    )
+    parser.add_argument("--tflop", type=float, nargs="+", default=[0.25, 0.5, 1.0, 2.0, 4.0])
+    parser.add_argument("--shares", type=float, nargs="+", default=[1.0])
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument(
+        "--work", type=Path, default=None, help="folder for corpora that are kept between calls"
+    )
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as name:
+        folder = options.work or Path(name)
+        folder.mkdir(parents=True, exist_ok=True)
+        texts = [*options.texts, *([source_code(folder)] if options.source else [])]
+        for path in texts:
+            measure(path, options.tflop, options.shares, options.seeds, folder)
+
+
+if __name__ == "__main__":
+    main()
