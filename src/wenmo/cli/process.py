@@ -82,8 +82,8 @@ def lost_interrupts() -> Iterator[None]:
 class QuickExit:
     """Ends the process as soon as everything that was registered for its end is done.
 
-    Taking loaded libraries apart one by one would cost about a second more, which belongs to the budget that was promised.
-    Must be made before they are loaded, so that what they register comes first.
+    Taking loaded libraries apart one by one would cost about a second more, which belongs to the budget that was
+    promised. Must be made before they are loaded, so that what they register comes first.
     """
 
     def __init__(self) -> None:

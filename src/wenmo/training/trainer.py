@@ -86,6 +86,11 @@ class BatchTrainer:
         )
         torch.manual_seed(plan.seed)
 
+    @property
+    def curve(self) -> list[CurveRow]:
+        """All evaluations so far."""
+        return self._progress.curve
+
     # -- checkpoints ---------------------------------------------------------------------------------------------
 
     def save(self) -> None:
@@ -309,6 +314,9 @@ class Trainer(BatchTrainer):
         show_progress: See `BatchTrainer`.
         name: See `BatchTrainer`.
         watch: See `BatchTrainer`.
+
+    Attributes:
+        held_out: What it is judged by.
     """
 
     def __init__(
@@ -326,10 +334,13 @@ class Trainer(BatchTrainer):
         watch: Callable[[CurveRow, float], bool] | None = None,
     ) -> None:
         sample = np.asarray(train.ids[: 1 << 20], dtype=np.int64)
+        self.held_out = HeldOut(
+            spread(valid.ids, plan.valid_tokens), byte_lengths, eos_id=eos_id, context=plan.context
+        )
         super().__init__(
             model,
             PackedBatches(train.ids, train.offsets, context=plan.context, rows=plan.rows, seed=plan.seed),
-            HeldOut(spread(valid.ids, plan.valid_tokens), byte_lengths, eos_id=eos_id, context=plan.context),
+            self.held_out,
             plan,
             bytes_per_token=float(byte_lengths[sample].mean()),
             directory=directory,

@@ -8,23 +8,26 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wenmo.config import Recipe
+from wenmo.config import Recipe, TrainingSettings
 from wenmo.errors import Interrupted, OptionError
 from wenmo.models.base import LanguageModel, NeuralLanguageModel
 from wenmo.models.ngram import NgramConfig, NgramModel
 from wenmo.models.registry import parse_config
 from wenmo.models.storage import load_model, save_model
-from wenmo.progress import quantity, track
+from wenmo.progress import duration, quantity, track
 from wenmo.tokenization.stream import shuffled, spread
 from wenmo.training import hardware
-from wenmo.training.outcome import CurveRow, Stopped
+from wenmo.training.curve import Ending
+from wenmo.training.outcome import CurveRow, Stopped, TrainingOutcome
 from wenmo.training.plan import TrainingPlan
 from wenmo.training.trainer import Trainer
 from wenmo.workflow.clock import COUNTING_SHARE, Clock
 from wenmo.workflow.decision import Shape, build, decide
 from wenmo.workflow.finish import measured_scoring
 from wenmo.workflow.run import Run
+from wenmo.workflow.target import parse_target
 from wenmo.workflow.texts import Texts
+from wenmo.workflow.watching import Watch
 
 PROBED_TOKENS = 8_000
 """Tokens that are counted to see how fast it goes, where the budget may be too short for all."""
@@ -49,6 +52,10 @@ class Member:
         seconds: Training time.
         epochs: Passes over the text.
         tokens_per_second: Speed of its training.
+        ending: Where its held-out loss was predicted to end, early in the training; None where it was not.
+        whole: Score of the whole model on held-out text at the last evaluation, where there was a target.
+        target: The target in bits per byte of that text.
+        best: Lowest held-out loss, bits per byte.
     """
 
     name: str
@@ -59,6 +66,10 @@ class Member:
     seconds: float
     epochs: float
     tokens_per_second: float
+    ending: Ending | None = None
+    whole: float | None = None
+    target: float | None = None
+    best: float | None = None
 
 
 def member_names(recipe: Recipe) -> list[str]:
@@ -129,6 +140,7 @@ def train_neural(
     tell: Callable[[str], None],
     progress: bool,
     settle: Callable[[str, NeuralLanguageModel], None],
+    others: list[LanguageModel],
 ) -> Member:
     """Trains one neural model, or goes on where it was interrupted.
 
@@ -143,6 +155,7 @@ def train_neural(
         tell: Told what was decided.
         progress: Whether to show a progress line.
         settle: Told of the new model before the time of its training is fixed.
+        others: Members that are trained already, which make up the whole model with this one.
 
     Raises:
         Interrupted: After Ctrl-C; the checkpoint is saved.
@@ -156,7 +169,7 @@ def train_neural(
     else:
         seed = run.recipe.training.seed + number
         with clock.stage("deciding"):
-            shape = decide(architecture, run.recipe, texts, machine, clock.training(waiting), seed)
+            shape = decide(architecture, finer(run.recipe), texts, machine, clock.training(waiting), seed)
     model = build(parse_config(shape.config), shape.plan.seed).to(machine.device)
     clock.scoring_speeds[name] = measured_scoring(model, texts)
     settle(name, model)
@@ -165,12 +178,16 @@ def train_neural(
         shape = shape.lasting(clock.training(waiting, undecided=waiting - 1))
         shape.write(record)
     tell(shape.summary(name, shape.plan.seconds))
+    watch = Watch(name, shape.plan, tell)
     trainer = Trainer(
         model, texts.train, texts.valid, shape.plan, byte_lengths=texts.tokenizer.byte_lengths,
-        eos_id=texts.tokenizer.eos_id, directory=directory, show_progress=progress, name=name,
+        eos_id=texts.tokenizer.eos_id, directory=directory, show_progress=progress, name=name, watch=watch,
     )  # fmt: skip
+    if run.recipe.target is not None:
+        watch.aim(parse_target(run.recipe.target), texts, others, trainer.held_out)
     if trainer.checkpoint_path.is_file():
         trainer.resume()
+        watch.resume(trainer.curve)
     with clock.stage("training"):
         outcome = trainer.run()
     if outcome.stopped == "interrupted":
@@ -179,6 +196,7 @@ def train_neural(
             f"Go on with: wenmo train --resume {run.output}"
         )
     speed = outcome.tokens / max(outcome.seconds, 1e-9)
+    _tell_end(name, outcome, shape.plan, tell)
     return Member(
         name,
         model.to("cpu"),
@@ -188,13 +206,41 @@ def train_neural(
         outcome.seconds,
         outcome.epochs,
         speed,
+        watch.ending,
+        watch.whole,
+        watch.target,
+        outcome.best_bpb,
     )
+
+
+def _tell_end(name: str, outcome: TrainingOutcome, plan: TrainingPlan, tell: Callable[[str], None]) -> None:
+    """Says why a training ended before its time."""
+    if outcome.stopped != "early":
+        return
+    unused = max((plan.seconds or 0.0) - outcome.seconds, 0.0)
+    tell(
+        f"{name}: stopped by itself after {duration(outcome.seconds)}, because its held-out loss had not fallen "
+        f"for {plan.patience} evaluations"
+        + (f"; {duration(unused)} of its time were not used" if unused else "")
+    )
+
+
+def finer(recipe: Recipe) -> Recipe:
+    """With a target, evaluates twice as often, so that training ends soon after it is reached."""
+    plain, training = TrainingSettings(), recipe.training
+    if recipe.target is None or training.evaluations != plain.evaluations:
+        return recipe
+    changes = {"evaluations": 2 * training.evaluations}
+    if training.patience == plain.patience:
+        changes["patience"] = 2 * training.patience
+    return recipe.model_copy(update={"training": training.model_copy(update=changes)})
 
 
 def keep(member: Member, run: Run, texts: Texts) -> None:
     """Saves a finished member inside the run, so that an interruption later loses nothing."""
-    facts = {k: v for k, v in vars(member).items() if k not in ("model", "curve", "plan")}
+    facts = {k: v for k, v in vars(member).items() if k not in ("model", "curve", "plan", "ending")}
     info = {
+        "ending": vars(member.ending) if member.ending else None,
         "member": facts,
         "curve": [vars(row) for row in member.curve],
         "plan": member.plan.model_dump(mode="json") if member.plan else None,
@@ -211,5 +257,9 @@ def finished(name: str, run: Run) -> Member | None:
     info = loaded.info
     plan = TrainingPlan.model_validate(info["plan"]) if info["plan"] else None
     return Member(
-        model=loaded.model, curve=[CurveRow(**row) for row in info["curve"]], plan=plan, **info["member"]
+        model=loaded.model,
+        curve=[CurveRow(**row) for row in info["curve"]],
+        plan=plan,
+        ending=Ending(**info["ending"]) if info["ending"] else None,
+        **info["member"],
     )

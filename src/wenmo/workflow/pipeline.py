@@ -178,13 +178,21 @@ def _members(
                 told(f"{name}: no time is left for it; the model goes without")
                 waiting.remove(name)
                 continue
-            arguments = (name, run, texts, machine, clock, len(waiting), number, told, told.show, settle)
-            member = train_neural(*arguments)
+            others = [other.model for other in members.values()]
+            member = train_neural(
+                name, run, texts, machine, clock, len(waiting), number, told, told.show, settle, others
+            )
             keep(member, run, texts)
         else:
             clock.scoring_speeds[name] = measured_scoring(member.model, texts)
         waiting.remove(name)
         members[name] = member
+        if member.stopped == "target" and waiting:
+            told(
+                f"the target is reached; {', '.join(waiting)} {'is' if len(waiting) == 1 else 'are'} not needed"
+            )
+            waiting.clear()
+            break
     settle()
     return [members[name] for name in names if name in members], ngram, rivals[0]
 

@@ -17,10 +17,10 @@ from wenmo.evaluation.report import ReportData, headline, overfitting_verdict, w
 from wenmo.files import write_text
 from wenmo.models.base import LanguageModel
 from wenmo.models.storage import save_model
-from wenmo.progress import quantity
+from wenmo.progress import duration, quantity
 from wenmo.workflow.clock import SHORTEST_VARIETY, Clock
 from wenmo.workflow.members import Member
-from wenmo.workflow.result import TrainResult
+from wenmo.workflow.result import PredictedLoss, TargetOutcome, TrainResult
 from wenmo.workflow.run import Run
 from wenmo.workflow.samples import write_samples
 from wenmo.workflow.scoring import Scores
@@ -85,6 +85,8 @@ def save(outcome: Outcome) -> TrainResult:
         members=scores.members,
         weights=scores.weights,
         parameters={member.name: member.model.num_parameters() for member in outcome.members},
+        predicted=predictions(outcome.members),
+        target=target_outcome(outcome.members),
         stopped=stops[-1] if stops and stops[-1] != "interrupted" else "finished",
         verdict=" ".join(verdicts.values())
         or "An n-gram model counts; it is scored on text it has not counted.",
@@ -136,6 +138,40 @@ def save(outcome: Outcome) -> TrainResult:
         write_report(data, report)
     spent = {name: round(seconds, 2) for name, seconds in clock.spent.items()}
     return result.model_copy(update={"seconds": round(clock.elapsed, 2), "stages": spent})
+
+
+def predictions(members: list[Member]) -> dict[str, PredictedLoss]:
+    """What was predicted of each member beside what came; members that ended before their time are left out."""
+    return {
+        member.name: PredictedLoss(
+            share=round(member.ending.share, 4),
+            predicted=member.ending.loss,
+            low=member.ending.low,
+            high=member.ending.high,
+            measured=member.best,
+            error=member.ending.loss / member.best - 1.0,
+        )
+        for member in members
+        if member.ending is not None and member.best and member.stopped in ("budget", "steps", "early")
+    }
+
+
+def target_outcome(members: list[Member]) -> TargetOutcome | None:
+    """What became of the target, by the member that was trained last; None without one."""
+    aimed = [member for member in members if member.target is not None and member.whole is not None]
+    if not aimed:
+        return None
+    last = min(aimed, key=lambda member: member.whole or float("inf"))
+    assert last.target is not None and last.whole is not None
+    reached = last.whole <= last.target
+    words = "Reached" if reached else "Not reached in this time"
+    return TargetOutcome(
+        bits_per_byte=last.target,
+        reached=reached,
+        measured=last.whole,
+        sentence=f"{words}: the target of {last.target:.3f} bits per byte on held-out text that steers. Training ended "
+        f"at {last.whole:.3f}, after {duration(last.seconds)}.",
+    )
 
 
 def resolved(outcome: Outcome) -> dict[str, Any]:

@@ -9,6 +9,40 @@ from pydantic import BaseModel, ConfigDict
 from wenmo.evaluation.diversity import Diversity
 
 
+class PredictedLoss(BaseModel):
+    """What was predicted of a training early in it, and what came."""
+
+    model_config = ConfigDict(frozen=True)
+
+    share: float
+    """Share of the training that was seen when it was predicted."""
+    predicted: float
+    """Predicted held-out loss at the end, bits per byte."""
+    low: float
+    """Lower end of its interval, which holds about nine of ten."""
+    high: float
+    """Upper end."""
+    measured: float
+    """Lowest held-out loss that was measured."""
+    error: float
+    """Predicted over measured, less 1."""
+
+
+class TargetOutcome(BaseModel):
+    """What became of `--target`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    bits_per_byte: float
+    """The score that was asked for, in bits per byte of held-out text."""
+    reached: bool
+    """Whether training came to it."""
+    measured: float
+    """Score of the whole model on held-out text when training ended."""
+    sentence: str
+    """The same in words."""
+
+
 class TrainResult(BaseModel):
     """The outcome of `wenmo train`; its fields are the JSON that `--json` prints."""
 
@@ -38,7 +72,11 @@ class TrainResult(BaseModel):
     """Weights of the members in the mixture; empty for a single model."""
     parameters: dict[str, int]
     """Number of parameters of each model."""
-    stopped: Literal["budget", "steps", "early", "finished"]
+    predicted: dict[str, PredictedLoss]
+    """Of each neural model, where its held-out loss was predicted to end early in its training, and where it ended."""
+    target: TargetOutcome | None
+    """What became of the target; None without one."""
+    stopped: Literal["budget", "steps", "early", "target", "finished"]
     """Why the last neural training ended; `finished` where nothing neural was trained."""
     verdict: str
     """Overfitting, in words."""
