@@ -40,6 +40,7 @@ RATE = 2e10
 """Operations per second that stand for a machine: a core trains small models at about this rate."""
 EVALUATIONS = 12
 VALID_TOKENS = 4_000
+COUNTED_VALID_TOKENS = 40_000
 POINTS = RESULTS / "laws.points.jsonl"
 
 
@@ -58,13 +59,12 @@ class Judge:
 
 
 class Part:
-    """The beginning of a token stream."""
+    """A share of a token stream, in stretches from all over it."""
 
     def __init__(self, stream: Any, share: float) -> None:
-        count = int(len(stream.ids) * share)
-        inner = stream.offsets[(stream.offsets > 0) & (stream.offsets < count)]
-        self.ids = stream.ids[:count]
-        self.offsets = np.concatenate([[0], inner, [count]]).astype(np.int64)
+        self.ids = spread(stream.ids, int(len(stream.ids) * share)) if share < 1.0 else stream.ids
+        inner = stream.offsets if share == 1.0 else [0, len(self.ids)]
+        self.offsets = np.asarray(inner, np.int64)
 
 
 def train(
@@ -167,6 +167,23 @@ def measure(path: Path, tflops: list[float], shares: list[float], seeds: int, fo
                 )
 
 
+def count_shares(path: Path, shares: list[float], folder: Path) -> None:
+    """Measures the n-gram model alone on growing beginnings of one text, and appends what is not there yet."""
+    recipe, folder = Recipe(), folder / path.stem
+    corpus = open_corpus([str(path)], recipe, folder / "corpus", False)
+    texts = load_texts(corpus, recipe, folder, False)
+    ids = spread(texts.valid.ids, COUNTED_VALID_TOKENS).astype(np.int64)
+    for share in shares:
+        key = {"kind": "ngram", "text": path.name, "share": share}
+        if any({**point, **key} == point for point in points()):
+            continue
+        nats, _ = count(texts, Part(texts.train, share)).scan(ids, True, texts.tokenizer.eos_id)
+        bpb = round(bits_per_byte(nats, texts.num_bytes(ids)), 5)
+        with POINTS.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({**key, "train bytes": round(corpus.bytes("train") * share), "bpb": bpb}) + "\n")
+        print({**key, "bpb": bpb}, flush=True)
+
+
 def points() -> list[dict[str, Any]]:
     """All points measured so far."""
     if not POINTS.is_file():
@@ -183,6 +200,7 @@ def main() -> None:
     )
     parser.add_argument("--tflop", type=float, nargs="+", default=[0.25, 0.5, 1.0, 2.0, 4.0])
     parser.add_argument("--shares", type=float, nargs="+", default=[1.0])
+    parser.add_argument("--ngram", action="store_true", help="only the n-gram model on the shares of the texts")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument(
         "--work", type=Path, default=None, help="folder for corpora that are kept between calls"
@@ -194,7 +212,10 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         texts = [*options.texts, *([source_code(folder)] if options.source else [])]
         for path in texts:
-            measure(path, options.tflop, options.shares, options.seeds, folder)
+            if options.ngram:
+                count_shares(path, options.shares, folder)
+            else:
+                measure(path, options.tflop, options.shares, options.seeds, folder)
 
 
 if __name__ == "__main__":

@@ -197,8 +197,7 @@ class Recipe(Settings):
     budget: str | None = "10m"
     """Wall-clock time for the whole run: `90s`, `10m`, `2h`."""
     target: str | None = None
-    """Score on held-out text at which training ends: `1.9bpb` (bits per byte) or `80ppl`; without a budget, `wenmo train`
-    says how long that takes."""
+    """Score on held-out text to train to: `1.9bpb` or `80ppl`; without --budget, asks how long that takes."""
     size: str | None = None
     """Parameters of the neural model: `800k`, `5M`; derived when not given."""
     corpus: CorpusSettings = CorpusSettings()

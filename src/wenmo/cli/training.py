@@ -114,6 +114,10 @@ def _print(result: TrainResult) -> None:
     if result.target is not None:
         print(f"\n{result.target.sentence}")
     print(f"\n{result.verdict}")
+    if result.twice_the_text is not None:
+        from wenmo.evaluation.doubling import sentence
+
+        print(sentence(result.twice_the_text))
     for sample in result.samples:
         print(f"\n--- sample ---\n{sample}")
     model, report = from_here(result.model), from_here(result.report)

@@ -48,7 +48,7 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Course:
     """What a training did, as far as it bears on overfitting.
 
     Attributes:
@@ -60,7 +60,7 @@ class Recipe:
     stopped: str | None
 
 
-def overfitting_verdict(rows: Sequence[Mapping[str, float]], recipe: Recipe | None = None) -> Verdict:
+def overfitting_verdict(rows: Sequence[Mapping[str, float]], recipe: Course | None = None) -> Verdict:
     """Judges a learning curve.
 
     Args:
@@ -102,7 +102,7 @@ def _kind(rows: Sequence[Mapping[str, float]]) -> Kind:
 
 
 def _sentence(
-    kind: Kind, rows: Sequence[Mapping[str, float]], facts: Overfitting, recipe: Recipe | None
+    kind: Kind, rows: Sequence[Mapping[str, float]], facts: Overfitting, recipe: Course | None
 ) -> str:
     if kind == "unknown":
         return "Fewer than three evaluations were made: too few to judge overfitting."
@@ -149,7 +149,7 @@ def _measures(facts: Overfitting) -> str:
     return f" The recipe held against it with {', '.join(facts.measures[:-1])}." if facts.measures else ""
 
 
-def _remedy(rows: Sequence[Mapping[str, float]], best: Mapping[str, float], recipe: Recipe | None) -> str:
+def _remedy(rows: Sequence[Mapping[str, float]], best: Mapping[str, float], recipe: Course | None) -> str:
     """What would help most: less capacity for what is learned early, more text for what is learned late."""
     unused = 1.0 - best["seconds"] / rows[-1]["seconds"]
     if unused < EARLY_ONSET:

@@ -1,9 +1,9 @@
 """How long it takes to reach a loss: the law across trainings of different length, from two short ones.
 
 Each training is made as its own time asks for (size, batch, schedule), so that its final loss is the best that this
-time buys. When the time is multiplied by `STEP`, the logarithm of the final loss falls; the next time it falls by `RATIO` of
-that. This is a power law with a floor written so that its one shape parameter can be learned from other texts: with
-two measured losses, the floor lies at the sum of a geometric series.
+time buys. When the time is multiplied by `STEP`, the logarithm of the final loss falls; the next time it falls by
+`RATIO` of that. This is a power law with a floor, written so that its one shape parameter can be learned from other
+texts: with two measured losses, the floor lies at the sum of a geometric series.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ from wenmo.training import hardware
 from wenmo.workflow import reporting
 from wenmo.workflow.checks import check_recipe
 from wenmo.workflow.clock import Clock
+from wenmo.workflow.doubling import Halves, measure_halves
 from wenmo.workflow.finish import measured_scoring, plan_finish
 from wenmo.workflow.members import (
     Member,
@@ -116,14 +117,13 @@ def _train(run: Run, progress: bool, started: float | None) -> TrainResult:
         f"{texts.tokenizer.kind} tokenizer, {texts.tokenizer.vocab_size:,} tokens of "
         f"{texts.bytes_per_token:.2f} bytes; time: {duration(clock.budget) if clock.budget else 'as steps need'}"
     )
-    members, ngram, rivals = _members(run, texts, machine, clock, told, starting)
-    assert isinstance(ngram.model, NgramModel)
+    members, rivals, halves = _members(run, texts, machine, clock, told, starting)
     with placed(members, machine.device):
         with clock.stage("weights") as seconds:
             model = mix(members, texts, min(seconds, clock.scoring))
         with clock.stage("scores"):
-            scores = score(model, members, ngram.model, texts, rivals)
-    outcome = reporting.Outcome(run, clock, texts, model, members, scores, told.lines)
+            scores = score(model, members, texts, rivals)
+    outcome = reporting.Outcome(run, clock, texts, model, members, scores, told.lines, halves)
     result = reporting.save(outcome)
     _clear(run, texts)
     return result
@@ -145,7 +145,7 @@ class Told:
 
 def _members(
     run: Run, texts: Texts, machine: hardware.Machine, clock: Clock, told: Told, starting: float
-) -> tuple[list[Member], Member, Rivals]:
+) -> tuple[list[Member], Rivals, Halves | None]:
     """Trains what the recipe names (or loads what an interrupted run had finished), and scores the rivals."""
     names = member_names(run.recipe)
     with clock.stage("counting"):
@@ -154,17 +154,20 @@ def _members(
         keep(ngram, run, texts)
         saving = clock.now() - began
         clock.scoring_speeds["ngram"] = measured_scoring(ngram.model, texts)
-    assert isinstance(ngram.model, NgramModel)
+    counter = ngram.model
+    assert isinstance(counter, NgramModel)
     members = {"ngram": ngram} if "ngram" in names else {}
     waiting = [name for name in names if name != "ngram"]
     rivals: list[Rivals] = []
+    halves: list[Halves | None] = []
 
     def settle(name: str = "", model: LanguageModel | None = None) -> None:
         """Measures what comes after the last training; before an earlier one there is nothing to do yet."""
         if len(waiting) > 1 or rivals:
             return
         with clock.stage("rivals"):
-            rivals.append(measure_rivals(ngram.model, texts, clock))
+            rivals.append(measure_rivals(counter, texts, clock))
+            halves.append(measure_halves(counter, counter.tokens_seen, texts, clock))
             models = {name: member.model for name, member in members.items()}
             models |= {} if model is None else {name: model.to("cpu")}
             settings = run.recipe.generation
@@ -194,7 +197,7 @@ def _members(
             waiting.clear()
             break
     settle()
-    return [members[name] for name in names if name in members], ngram, rivals[0]
+    return [members[name] for name in names if name in members], rivals[0], halves[0]
 
 
 def _clear(run: Run, texts: Texts) -> None:

@@ -13,12 +13,15 @@ from typing import Any
 import torch
 
 import wenmo
-from wenmo.evaluation.report import ReportData, headline, overfitting_verdict, write_report
+from wenmo.evaluation import doubling
+from wenmo.evaluation.report import ReportData, headline, write_report
+from wenmo.evaluation.verdict import Course, overfitting_verdict
 from wenmo.files import write_text
 from wenmo.models.base import LanguageModel
 from wenmo.models.storage import save_model
 from wenmo.progress import duration, quantity
 from wenmo.workflow.clock import SHORTEST_VARIETY, Clock
+from wenmo.workflow.doubling import Halves, twice_the_text
 from wenmo.workflow.members import Member
 from wenmo.workflow.result import PredictedLoss, TargetOutcome, TrainResult
 from wenmo.workflow.run import Run
@@ -40,6 +43,7 @@ class Outcome:
         members: Its parts.
         scores: Its scores.
         told: Lines that were shown before training.
+        halves: Losses of the n-gram model on half of the text and on all of it; None where they were not measured.
     """
 
     run: Run
@@ -49,6 +53,7 @@ class Outcome:
     members: list[Member]
     scores: Scores
     told: list[str]
+    halves: Halves | None = None
 
 
 def kept_corpus(run: Run, texts: Texts) -> Path:
@@ -68,7 +73,12 @@ def save(outcome: Outcome) -> TrainResult:
     curves = {
         member.name: [dict(vars(row)) for row in member.curve] for member in outcome.members if member.curve
     }
-    verdicts = {name: overfitting_verdict(rows).sentence for name, rows in curves.items()}
+    verdicts = {
+        member.name: overfitting_verdict(curves[member.name], course_of(member))
+        for member in outcome.members
+        if member.name in curves
+    }
+    twice = twice_the_text(outcome.members, scores, outcome.halves)
     stops = [member.stopped for member in outcome.members if member.stopped]
     recipe = resolved(outcome)
     report = run.output / "report.html"
@@ -88,7 +98,9 @@ def save(outcome: Outcome) -> TrainResult:
         predicted=predictions(outcome.members),
         target=target_outcome(outcome.members),
         stopped=stops[-1] if stops and stops[-1] != "interrupted" else "finished",
-        verdict=" ".join(verdicts.values())
+        overfitting={name: verdict.facts for name, verdict in verdicts.items()},
+        twice_the_text=twice,
+        verdict=" ".join(verdict.sentence for verdict in verdicts.values())
         or "An n-gram model counts; it is scored on text it has not counted.",
         diversity=None if variety is None else variety.model,
         human_diversity=None if variety is None else variety.people,
@@ -108,6 +120,13 @@ def save(outcome: Outcome) -> TrainResult:
         weights=result.weights,
         baselines=result.baselines,
         curves=curves,
+        verdicts={name: verdict.sentence for name, verdict in verdicts.items()},
+        overfitting=result.overfitting,
+        predictions={name: told_prediction(each) for name, each in result.predicted.items()},
+        outlook=[
+            *([result.target.sentence] if result.target else []),
+            *([doubling.sentence(twice)] if twice else []),
+        ],
         corpus=_facts(texts),
         recipe=recipe,
         samples=samples,
@@ -138,6 +157,29 @@ def save(outcome: Outcome) -> TrainResult:
         write_report(data, report)
     spent = {name: round(seconds, 2) for name, seconds in clock.spent.items()}
     return result.model_copy(update={"seconds": round(clock.elapsed, 2), "stages": spent})
+
+
+def course_of(member: Member) -> Course:
+    """What the training of a member did against overfitting."""
+    plan = member.plan
+    assert plan is not None
+    shape = member.model.config.model_dump()
+    facts = {
+        "dropout": shape.get("dropout"),
+        "weight_decay": plan.weight_decay,
+        "averaging": plan.averaging,
+        "patience": plan.patience,
+    }
+    return Course(facts, member.stopped)
+
+
+def told_prediction(found: PredictedLoss) -> str:
+    """What was predicted and what came, in words."""
+    side = "below" if found.error > 0 else "above"
+    return (
+        f"After {found.share:.0%} of the training the held-out loss was predicted to end at {found.predicted:.3f} "
+        f"({found.low:.3f} to {found.high:.3f}); it ended at {found.measured:.3f}, {abs(found.error):.1%} {side} that."
+    )
 
 
 def predictions(members: list[Member]) -> dict[str, PredictedLoss]:

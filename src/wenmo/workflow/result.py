@@ -7,6 +7,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from wenmo.evaluation.diversity import Diversity
+from wenmo.evaluation.doubling import TwiceTheText
+from wenmo.evaluation.overfitting import Overfitting
 
 
 class PredictedLoss(BaseModel):
@@ -78,6 +80,10 @@ class TrainResult(BaseModel):
     """What became of the target; None without one."""
     stopped: Literal["budget", "steps", "early", "target", "finished"]
     """Why the last neural training ended; `finished` where nothing neural was trained."""
+    overfitting: dict[str, Overfitting]
+    """Of each neural model, what its learning curve shows: when overfitting began, the gap, what was done about it."""
+    twice_the_text: TwiceTheText | None
+    """What the same time with twice the text would give, estimated; None where it could not be."""
     verdict: str
     """Overfitting, in words."""
     diversity: Diversity | None

@@ -88,9 +88,7 @@ def mix(members: list[Member], texts: Texts, seconds: float) -> LanguageModel:
     return mixture
 
 
-def score(
-    model: LanguageModel, members: list[Member], ngram: NgramModel, texts: Texts, rivals: Rivals
-) -> Scores:
+def score(model: LanguageModel, members: list[Member], texts: Texts, rivals: Rivals) -> Scores:
     """Scores the model and its members on the test text that the rivals were scored on."""
     eos_id = texts.tokenizer.eos_id
     ids, num_bytes = rivals.ids, rivals.num_bytes
@@ -113,7 +111,7 @@ def score(
     else:
         static = bpb(score_stream(model, ids, eos_id=eos_id))
         by_member = {members[0].name: static}
-        prequential = bpb(learning) if model is ngram else static
+        prequential = bpb(learning) if isinstance(model, NgramModel) else static
     context = max(member.model.context_length for member in members)
     return Scores(
         static=static,
@@ -122,5 +120,5 @@ def score(
         weights=weights,
         baselines=rivals.baselines,
         bytes=num_bytes,
-        protocol=protocol(context, adaptive=any(member.model is ngram for member in members)),
+        protocol=protocol(context, adaptive=any(isinstance(member.model, NgramModel) for member in members)),
     )
