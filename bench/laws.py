@@ -23,7 +23,7 @@ import torch
 
 from _record import RESULTS
 from budget import source_code
-from wenmo.config import Recipe
+from wenmo.config import Recipe, TrainingSettings
 from wenmo.models.likelihood import bits_per_byte
 from wenmo.models.mixing_weights import fit_weights, mixture_nats
 from wenmo.models.ngram import NgramConfig, NgramModel
@@ -40,7 +40,6 @@ RATE = 2e10
 """Operations per second that stand for a machine: a core trains small models at about this rate."""
 EVALUATIONS = 12
 VALID_TOKENS = 4_000
-COUNTED_VALID_TOKENS = 40_000
 POINTS = RESULTS / "laws.points.jsonl"
 
 
@@ -87,8 +86,8 @@ def train(
     model = build(config, seed)
     plan = dial.resolve_plan(
         model, settings.training.model_copy(update={"seed": seed, "evaluations": EVALUATIONS, "patience": 99}),
-        context=context, batch_tokens=batch, weight_decay=decay, seconds=None, steps=max(round(seen / batch), EVALUATIONS),
-        valid_tokens=VALID_TOKENS, machine=Machine("cpu", bare, 1.0),
+        context=context, batch_tokens=batch, weight_decay=decay, seconds=None,
+        steps=max(round(seen / batch), EVALUATIONS), valid_tokens=VALID_TOKENS, machine=Machine("cpu", bare, 1.0),
     )  # fmt: skip
     trainer = Trainer(
         model, train, texts.valid, plan, byte_lengths=texts.tokenizer.byte_lengths,
@@ -147,7 +146,7 @@ def measure(path: Path, tflops: list[float], shares: list[float], seeds: int, fo
         ngram = count(texts, train_part)
         for tflop in tflops:
             for seed in range(seeds):
-                key = {"text": path.name, "share": share, "tflop": tflop, "seed": seed}
+                key = {"kind": "grid", "text": path.name, "share": share, "tflop": tflop, "seed": seed}
                 if any({**point, **key} == point for point in points()):
                     continue
                 with tempfile.TemporaryDirectory() as name:
@@ -168,20 +167,64 @@ def measure(path: Path, tflops: list[float], shares: list[float], seeds: int, fo
 
 
 def count_shares(path: Path, shares: list[float], folder: Path) -> None:
-    """Measures the n-gram model alone on growing beginnings of one text, and appends what is not there yet."""
+    """Counts the n-gram model on a beginning of one text and on half of it, and appends what is not there yet.
+
+    Both are scored on the held-out stretches of that half, so that text from around them was counted both times.
+    """
     recipe, folder = Recipe(), folder / path.stem
     corpus = open_corpus([str(path)], recipe, folder / "corpus", False)
     texts = load_texts(corpus, recipe, folder, False)
-    ids = spread(texts.valid.ids, COUNTED_VALID_TOKENS).astype(np.int64)
+    eos_id = texts.tokenizer.eos_id
     for share in shares:
         key = {"kind": "ngram", "text": path.name, "share": share}
         if any({**point, **key} == point for point in points()):
             continue
-        nats, _ = count(texts, Part(texts.train, share)).scan(ids, True, texts.tokenizer.eos_id)
-        bpb = round(bits_per_byte(nats, texts.num_bytes(ids)), 5)
-        with POINTS.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({**key, "train bytes": round(corpus.bytes("train") * share), "bpb": bpb}) + "\n")
-        print({**key, "bpb": bpb}, flush=True)
+        ids = np.asarray(texts.valid.ids[: int(share / 2 * len(texts.valid.ids))], np.int64)
+        losses = []
+        for part in (share / 2, share):
+            counted = np.asarray(texts.train.ids[: int(part * len(texts.train.ids))])
+            model = NgramModel(NgramConfig(vocab_size=texts.tokenizer.vocab_size, context_length=16))
+            model.fit(counted, texts.tokenizer.token_bytes)
+            losses.append(round(bits_per_byte(model.scan(ids, True, eos_id)[0], texts.num_bytes(ids)), 5))
+        append(
+            {**key, "train bytes": round(corpus.bytes("train") * share), "half": losses[0], "full": losses[1]}
+        )
+
+
+def harvest(folder: Path) -> None:
+    """Appends the learning curves of a finished model of `wenmo train` that had the usual schedule."""
+    info = json.loads((folder / "wenmo.json").read_text(encoding="utf-8"))["info"]
+    usual = TrainingSettings()
+    for name, trained in info["recipe"]["trained"].items():
+        plan = trained["training"]
+        if not plan or any(plan[field] != getattr(usual, field) for field in ("schedule", "warmup", "decay")):
+            continue
+        lines = (folder / "training" / f"{name}.metrics.jsonl").read_text(encoding="utf-8").splitlines()
+        rows = [json.loads(line) for line in lines]
+        length = plan["steps"] or plan["seconds"]
+        unit = "step" if plan["steps"] else "seconds"
+        key = {"kind": "run", "text": folder.name, "member": name, "seconds": trained["seconds"]}
+        if any({**point, **key} == point for point in points()) or len(rows) < EVALUATIONS:
+            continue
+        curve = [
+            {
+                "share": round(min(row[unit] / length, 1.0), 4),
+                "epochs": round(row["epochs"], 3),
+                "train": round(row["train_bpb"], 5),
+                "valid": round(row["valid_bpb"], 5),
+            }
+            for row in rows
+        ]
+        parameters = info["scores"]["parameters"][name]
+        append({**key, "parameters": parameters, "epochs": trained["epochs"], "curve": curve})
+
+
+def append(point: dict[str, Any]) -> None:
+    """Adds a point, and prints it without its curve."""
+    POINTS.parent.mkdir(parents=True, exist_ok=True)
+    with POINTS.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(point, ensure_ascii=False) + "\n")
+    print({name: value for name, value in point.items() if name != "curve"}, flush=True)
 
 
 def points() -> list[dict[str, Any]]:
@@ -200,7 +243,10 @@ def main() -> None:
     )
     parser.add_argument("--tflop", type=float, nargs="+", default=[0.25, 0.5, 1.0, 2.0, 4.0])
     parser.add_argument("--shares", type=float, nargs="+", default=[1.0])
-    parser.add_argument("--ngram", action="store_true", help="only the n-gram model on the shares of the texts")
+    parser.add_argument("--runs", type=Path, nargs="*", default=[], help="models whose curves are added")
+    parser.add_argument(
+        "--ngram", action="store_true", help="only the n-gram model on the shares of the texts"
+    )
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument(
         "--work", type=Path, default=None, help="folder for corpora that are kept between calls"
@@ -211,6 +257,8 @@ def main() -> None:
         folder = options.work or Path(name)
         folder.mkdir(parents=True, exist_ok=True)
         texts = [*options.texts, *([source_code(folder)] if options.source else [])]
+        for path in options.runs:
+            harvest(path)
         for path in texts:
             if options.ngram:
                 count_shares(path, options.shares, folder)

@@ -5,8 +5,8 @@ it was not fitted on:
 
 - The n-gram model is counted on half of the text and on all of it. The next doubling lowers ln L by `KEPT` times as
   much as the last one did.
-- A network that trains for the same time on twice the text sees it half as often. This gains nothing in few passes, and
-  in many it lowers ln L by `PER_LOG` for each factor of e in the passes beyond `FREE_PASSES`.
+- A network that trains for the same time on twice the text sees it half as often, and loses less by repetition
+  (`wenmo.training.reach.repetition`).
 
 Both are put together as the mixture puts them together now.
 """
@@ -17,12 +17,12 @@ import math
 
 from pydantic import BaseModel, ConfigDict
 
+from wenmo.training.reach import repetition
+
 KEPT, KEPT_SPREAD = 0.85, 0.15
 """Share of an n-gram model's last fall of ln L that the next doubling of the text gives, and its standard deviation."""
-FREE_PASSES = 2.0
-"""Passes over a text up to which a network at equal time gains nothing from more of it."""
-PER_LOG, PER_LOG_SPREAD = 0.03, 0.015
-"""Fall of ln L for a factor of e in passes, and its standard deviation."""
+REPETITION_SPREAD = 0.5
+"""Standard deviation of what repetition costs, as a share of it."""
 NINETY = 1.645
 
 
@@ -48,13 +48,9 @@ def ngram_fall(half: float, full: float, kept: float = KEPT) -> float:
     return kept * max(math.log(half / full), 0.0)
 
 
-def network_fall(passes: float, per_log: float = PER_LOG) -> float:
-    """Fall of ln L that twice the text gives a network at equal time after so many passes over the present one.
-
-    Twice the text halves the passes; none below `FREE_PASSES` counts.
-    """
-    over = math.log(max(passes / FREE_PASSES, 1.0))
-    return per_log * min(over, math.log(2.0)) if over > 0.0 else 0.0
+def network_fall(passes: float, scale: float = 1.0) -> float:
+    """Fall of ln L that twice the text gives a network at equal time after so many passes over the present one."""
+    return scale * (repetition(passes) - repetition(passes / 2.0))
 
 
 def sentence(found: TwiceTheText) -> str:

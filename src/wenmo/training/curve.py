@@ -1,10 +1,10 @@
 """Where a learning curve ends, from its beginning.
 
-After a share s of the time, with the local slope b = -d ln L / d ln t of the held-out loss L, the loss ends at
-L(s) * exp(-a(s) * b). With a power law and a constant learning rate a(s) would be about ln(1/s); what is measured holds
-what the decay of the learning rate gives, too (compare Hägele et al. 2024 and Tissue et al. 2024, who model it by the
-area under the schedule). The law was fitted on this project's own trainings (`bench/laws.py`); their points stand in
-`bench/results/laws.json`, and a test fits them again and compares.
+After a share s of the time, let d = ln L(s / 2) - ln L(s) be what the logarithm of the held-out loss fell while the
+time doubled. The loss then ends at L(s) * exp(-g(s) * d). With a power law and a constant learning rate g(s) would be
+about log2(1 / s); what is measured holds what the decay of the learning rate gives, too (compare Hägele et al. 2024,
+and Tissue et al. 2024, who model it by the area under the schedule). The law was fitted on this project's own trainings
+(`bench/laws.py`); their points stand in `bench/results/laws.json`, and a test fits them again and compares.
 """
 
 from __future__ import annotations
@@ -13,17 +13,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-SHARES = (0.33, 0.42, 0.5, 0.58, 0.67, 0.75, 0.83, 0.92)
+SHARES = (1 / 3, 5 / 12, 1 / 2, 7 / 12, 2 / 3, 3 / 4, 5 / 6, 11 / 12)
 """Shares of the training for which the law is fitted; others lie between."""
-GAINS = (1.6, 1.35, 1.1, 0.9, 0.7, 0.5, 0.35, 0.15)
-"""a(s): how far the logarithm of the loss still falls, in units of its slope at that point."""
-SPREADS = (0.02, 0.018, 0.015, 0.012, 0.01, 0.008, 0.006, 0.004)
+GAINS = (1.15, 1.0, 0.78, 0.58, 0.42, 0.27, 0.157, 0.074)
+"""g(s)."""
+SPREADS = (0.02, 0.014, 0.011, 0.008, 0.006, 0.004, 0.002, 0.001)
 """Standard deviation of ln(predicted / measured), each text predicted by a law fitted on the others."""
-WINDOW = 2.6
-"""The slope at a time t is taken from t / WINDOW to t."""
-EARLIEST = 0.3
-"""Before this share of the time nothing is predicted."""
-FEWEST_POINTS = 3
+EARLIEST = 0.4
+"""Before this share of the time nothing is predicted: at a third of it one prediction of five is off by over 3 %."""
 
 
 @dataclass(frozen=True)
@@ -43,24 +40,21 @@ class Ending:
     share: float
 
 
-def slope(shares: Sequence[float], losses: Sequence[float]) -> float | None:
-    """-d ln L / d ln t at the last point, by least squares over the last points; None where there are too few.
+def last_fall(shares: Sequence[float], losses: Sequence[float]) -> float | None:
+    """Fall of ln L from half of the time of the last evaluation to it; None where the first evaluation came later.
 
     Args:
         shares: Time of every evaluation, ascending, in any unit.
-        losses: Held-out loss of each.
+        losses: Held-out loss of each; between evaluations ln L is taken to be linear in ln t.
     """
-    points = [
-        (math.log(share), math.log(loss))
-        for share, loss in zip(shares, losses, strict=True)
-        if share >= shares[-1] / WINDOW and loss > 0.0 and math.isfinite(loss)
-    ]
-    if len(points) < FEWEST_POINTS:
-        return None
-    x_mean = sum(x for x, _ in points) / len(points)
-    y_mean = sum(y for _, y in points) / len(points)
-    spread = sum((x - x_mean) ** 2 for x, _ in points)
-    return -sum((x - x_mean) * (y - y_mean) for x, y in points) / spread if spread > 0.0 else None
+    half = shares[-1] / 2.0
+    for index in range(len(shares) - 1):
+        (low, high), (before, after) = shares[index : index + 2], losses[index : index + 2]
+        if 0.0 < low <= half <= high and min(before, after, losses[-1]) > 0.0:
+            part = math.log(half / low) / math.log(high / low) if high > low else 0.0
+            middle = (1.0 - part) * math.log(before) + part * math.log(after)
+            return middle - math.log(losses[-1])
+    return None
 
 
 def predict_ending(shares: Sequence[float], losses: Sequence[float]) -> Ending | None:
@@ -77,8 +71,8 @@ def predict_ending(shares: Sequence[float], losses: Sequence[float]) -> Ending |
     """
     if not shares or not EARLIEST <= shares[-1] < 1.0:
         return None
-    fall = slope(shares, losses)
-    if fall is None:
+    fall = last_fall(shares, losses)
+    if fall is None or not math.isfinite(fall):
         return None
     gain, spread = between(shares[-1], GAINS), between(shares[-1], SPREADS)
     loss = losses[-1] * math.exp(-gain * max(fall, 0.0))

@@ -1,9 +1,12 @@
 """How long it takes to reach a loss: the law across trainings of different length, from two short ones.
 
 Each training is made as its own time asks for (size, batch, schedule), so that its final loss is the best that this
-time buys. When the time is multiplied by `STEP`, the logarithm of the final loss falls; the next time it falls by
-`RATIO` of that. This is a power law with a floor, written so that its one shape parameter can be learned from other
-texts: with two measured losses, the floor lies at the sum of a geometric series.
+time buys. Two laws act against each other:
+
+- When the time is multiplied by `STEP`, the logarithm of the final loss falls; the next time by `RATIO` of that.
+- Passes over the same text beyond `FREE_PASSES` teach less and less (compare Muennighoff et al. 2023): they raise
+  ln L by `PENALTY` times the squared logarithm of their number over the free ones. With more time a fixed text is seen
+  more often, so that the loss has a lowest point: the floor of this text with this recipe.
 """
 
 from __future__ import annotations
@@ -13,9 +16,12 @@ from dataclasses import dataclass
 
 STEP = 4.0
 """Factor of time between two points of the law."""
-RATIO, RATIO_SPREAD = 0.7, 0.12
-"""What the fall of ln L keeps from one factor of time to the next: median over texts, and standard deviation
-(`bench/laws.py`)."""
+RATIO, RATIO_SPREAD = 0.9, 0.1
+"""What the fall of ln L keeps from one factor of time to the next: median, and standard deviation (`bench/laws.py`)."""
+FREE_PASSES, PENALTY = 2.0, 0.01
+"""Passes without a loss, and the rise of ln L for the squared logarithm of the passes over these (`bench/laws.py`)."""
+MOST_DOUBLINGS = 40
+"""Trainings up to 2**40 times as long as the probe are thought of."""
 NINETY = 1.645
 """Standard deviations to either side that hold nine of ten."""
 LEAST_RATIO, LARGEST_RATIO = 0.05, 0.97
@@ -47,12 +53,16 @@ class Reach:
         short_loss: Its final loss.
         long: Seconds of the longer one.
         long_loss: Its final loss.
+        passes: Passes over the text that the longer one made.
+        growth: Power of the time with which the passes grow: 1 for a model of fixed size, less where it grows too.
     """
 
     short: float
     short_loss: float
     long: float
     long_loss: float
+    passes: float = 0.0
+    growth: float = 1.0
 
     def __post_init__(self) -> None:
         if not 0.0 < self.short < self.long or min(self.short_loss, self.long_loss) <= 0.0:
@@ -67,22 +77,29 @@ class Reach:
     def loss(self, seconds: float, ratio: float = RATIO) -> float:
         """Final loss of a training of that length."""
         steps = math.log(seconds / self.long) / math.log(STEP)
-        return self.long_loss * math.exp(-self._rest(ratio) * (1.0 - ratio**steps))
+        fall = self.fall * ratio / (1.0 - ratio) * (1.0 - ratio**steps)
+        passes = self.passes * (seconds / self.long) ** self.growth
+        return self.long_loss * math.exp(repetition(passes) - repetition(self.passes) - fall)
 
     def seconds(self, loss: float, ratio: float = RATIO) -> float:
-        """Length of the training that ends at a loss; infinite when none does."""
-        rest = self._rest(ratio)
-        wanted = math.log(self.long_loss / loss)
-        if wanted <= 0.0 and self.fall <= 0.0:
+        """Length of the shortest training that ends at a loss; infinite when none does."""
+        if loss >= self.long_loss:
             return self.long
-        if rest <= 0.0 or wanted >= rest:
+        low = high = self.long
+        for _ in range(MOST_DOUBLINGS):
+            low, high = high, high * 2.0
+            if self.loss(high, ratio) <= loss:
+                break
+        else:
             return math.inf
-        steps = math.log(1.0 - wanted / rest) / math.log(ratio)
-        return float(self.long * STEP ** min(steps, 100.0))
+        for _ in range(50):
+            middle = (low * high) ** 0.5
+            low, high = (low, middle) if self.loss(middle, ratio) <= loss else (middle, high)
+        return high
 
     def floor(self, ratio: float = RATIO) -> float:
-        """Loss that no length of training gets below with this text and recipe, by the law."""
-        return self.long_loss * math.exp(-self._rest(ratio))
+        """Lowest loss that a training of any length ends at, with this text and recipe, by the laws."""
+        return min(self.loss(self.long * 2.0 ** (step / 4.0), ratio) for step in range(4 * MOST_DOUBLINGS))
 
     def seconds_span(self, loss: float) -> Span:
         """Length of the training that ends at a loss, with its interval."""
@@ -92,9 +109,10 @@ class Reach:
         """The floor with its interval."""
         return Span(*(self.floor(ratio) for ratio in (RATIO, *reversed(_ratios()))))
 
-    def _rest(self, ratio: float) -> float:
-        """All that ln L still falls after the longer training."""
-        return self.fall * ratio / (1.0 - ratio)
+
+def repetition(passes: float) -> float:
+    """Rise of ln L that comes from seeing a text so often instead of as much new text."""
+    return PENALTY * math.log(max(passes / FREE_PASSES, 1.0)) ** 2
 
 
 def _ratios() -> tuple[float, float]:

@@ -36,6 +36,8 @@ UNBOUNDED_SCORING = 30.0
 """Most seconds for scoring where steps or epochs decide instead of a budget."""
 FINISH = ("weights", "scores", "samples", "variety", "saving", "leaving")
 """What comes after the last training, in order."""
+STRETCH = 3.0
+"""The last elastic stage takes at most this many times what was planned for it."""
 ELASTIC = ("weights", "samples", "variety")
 """Stages that do less where time is short; the text that is scored is chosen before and stays."""
 
@@ -154,17 +156,17 @@ class Clock:
         """Seconds that a stage may take now; infinite for one that is not expected.
 
         With as much time left as was planned, or more, it is what was expected; the last elastic stage also takes
-        what is left over. With less, all elastic stages to come are shortened in proportion. Without a budget it is
-        what was expected.
+        what is left over, up to `STRETCH` times that. With less, all elastic stages to come are shortened in
+        proportion. Without a budget it is what was expected.
         """
         wanted = self.expected.get(name, float("inf"))
-        if self.budget is None or name not in self.expected:
+        if self.budget is None or name not in self.expected or name not in ELASTIC:
             return wanted
         elastic = [stage for stage in ELASTIC if stage in self.expected]
         room = self.left - sum(self.expected.values()) + sum(self.expected[stage] for stage in elastic)
         planned = sum(self.expected[stage] for stage in elastic)
         if elastic and name == elastic[-1]:
-            return max(room, 0.0)
+            return min(max(room, 0.0), STRETCH * wanted)
         if room >= planned:
             return wanted
         return max(room, 0.0) * wanted / planned if planned else 0.0

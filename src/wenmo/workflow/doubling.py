@@ -10,8 +10,7 @@ from wenmo.evaluation.doubling import (
     KEPT,
     KEPT_SPREAD,
     NINETY,
-    PER_LOG,
-    PER_LOG_SPREAD,
+    REPETITION_SPREAD,
     TwiceTheText,
     network_fall,
     ngram_fall,
@@ -66,13 +65,13 @@ def twice_the_text(members: list[Member], scores: Scores, halves: Halves | None)
     best = min(networks, key=lambda member: scores.members[member.name], default=None)
 
     def score(sign: float) -> float:
-        kept, per_log = KEPT + sign * NINETY * KEPT_SPREAD, PER_LOG + sign * NINETY * PER_LOG_SPREAD
+        kept, scale = KEPT + sign * NINETY * KEPT_SPREAD, 1.0 + sign * NINETY * REPETITION_SPREAD
         ngram = scores.baselines["ngram"]
         grown = ngram * np.exp(-ngram_fall(halves.half, halves.full, max(kept, 0.0))) if halves else ngram
         if best is None:
             return float(grown)
         alone = scores.members[best.name]
-        network = alone * np.exp(-network_fall(best.epochs, max(per_log, 0.0)))
+        network = alone * np.exp(-network_fall(best.epochs, max(scale, 0.0)))
         if not counts:
             return float(network)
         return joint_loss(network, grown, joint_sharpness(alone, ngram, scores.prequential))

@@ -38,17 +38,27 @@ PROBES = (10.0, 40.0)
 """Seconds of the two trainings whose losses are extrapolated."""
 SCORED_TOKENS = 8_000
 """Held-out tokens that the probes are scored on."""
+LEAST_GROWTH = 0.5
+"""Where time is spent half on size and half on tokens, as the dial does it with enough text."""
 COUNTING_BUDGET = 240.0
 """Counting the n-gram model for the probe may take a quarter of this."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """The end of one probe, bits per byte on held-out text: of the network alone and of the whole model."""
+    """The end of one probe.
+
+    Attributes:
+        seconds: Its length.
+        network: Bits per byte of the network alone on held-out text.
+        whole: Of the whole model.
+        passes: Passes over the text.
+    """
 
     seconds: float
     network: float
     whole: float
+    passes: float
 
 
 def estimate(
@@ -122,7 +132,20 @@ def _probe(
     clock.scoring_speeds[name] = measured_scoring(model, texts)
     nats = _nats(model, texts, ids)
     num_bytes = texts.num_bytes(ids)
-    return Measured(outcome.seconds, whole_score([nats], num_bytes), whole_score([nats, *others], num_bytes))
+    return Measured(
+        outcome.seconds,
+        whole_score([nats], num_bytes),
+        whole_score([nats, *others], num_bytes),
+        outcome.epochs,
+    )
+
+
+def _growth(short: Measured, long: Measured) -> float:
+    """Power of the time with which the passes grew between the probes: less than 1 where the model grew too."""
+    power = math.log(max(long.passes, 1e-9) / max(short.passes, 1e-9)) / math.log(
+        long.seconds / short.seconds
+    )
+    return min(max(power, LEAST_GROWTH), 1.0)
 
 
 def _nats(model: LanguageModel, texts: Texts, ids: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
@@ -134,7 +157,14 @@ def _forecast(
 ) -> TimeEstimate:
     """Extrapolates; `alone` is the score of the n-gram model, `prepared` the seconds before the first training."""
     short, long = measured
-    reach = Reach(short.seconds, short.network, long.seconds, long.network)
+    reach = Reach(
+        short.seconds,
+        short.network,
+        long.seconds,
+        long.network,
+        passes=long.passes,
+        growth=_growth(short, long),
+    )
     if alone is None:
         needed, floor = goal, reach.floor_span()
         floors = (floor.likely, floor.low, floor.high)

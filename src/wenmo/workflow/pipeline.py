@@ -37,6 +37,8 @@ from wenmo.workflow.run import Run, new_run, open_run
 from wenmo.workflow.scoring import mix, placed, score
 from wenmo.workflow.texts import Texts, load_texts, open_corpus
 
+NOTABLE = 0.05
+"""Share of the budget from which on it is said that it was not used."""
 LEAST_TRAINING_SECONDS = 1.0
 """With less time than this a neural model is not begun."""
 
@@ -123,10 +125,28 @@ def _train(run: Run, progress: bool, started: float | None) -> TrainResult:
             model = mix(members, texts, min(seconds, clock.scoring))
         with clock.stage("scores"):
             scores = score(model, members, texts, rivals)
+    unused(clock, members, told)
     outcome = reporting.Outcome(run, clock, texts, model, members, scores, told.lines, halves)
     result = reporting.save(outcome)
     _clear(run, texts)
     return result
+
+
+def unused(clock: Clock, members: list[Member], told: Told) -> None:
+    """Says why the run ends before its budget, where it does."""
+    seconds = clock.left - clock.reserve()
+    if clock.budget is None or seconds < NOTABLE * clock.budget:
+        return
+    stops = {member.stopped for member in members} - {None}
+    if "target" in stops:
+        reason = "the target was reached"
+    elif "early" in stops:
+        reason = "training stopped by itself, because the held-out loss no longer fell"
+    elif not stops:
+        reason = "an n-gram model reads its text once, and more time would not change it"
+    else:
+        return
+    told(f"{duration(seconds)} of the budget are not used: {reason}")
 
 
 class Told:
