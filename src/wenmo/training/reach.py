@@ -142,7 +142,7 @@ def joint_sharpness(first: float, second: float, together: float) -> float:
     for _ in range(60):
         middle = (low * high) ** 0.5
         low, high = (middle, high) if joint_loss(first, second, middle) < together else (low, middle)
-    return (low * high) ** 0.5
+    return math.sqrt(low * high)
 
 
 def needed_loss(together: float, other: float, sharpness: float) -> float:

@@ -121,7 +121,7 @@ def train_ngram(texts: Texts, clock: Clock, seed: int, tell: Callable[[str], Non
 
 def _countable(texts: Texts, seconds: float) -> float:
     """Tokens that can be counted in a time, by counting a few; compiled code is loaded first."""
-    ids = np.asarray(texts.train.ids[:PROBED_TOKENS])
+    ids = np.asarray(texts.train.ids[:PROBED_TOKENS], dtype=np.int64)
     config = NgramConfig(vocab_size=texts.tokenizer.vocab_size, context_length=NGRAM_CONTEXT)
     NgramModel(config).fit(ids[:64], texts.tokenizer.token_bytes)
     started = time.monotonic()
