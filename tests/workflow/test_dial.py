@@ -48,9 +48,16 @@ def test_training_ends_at_the_target_and_says_so(text: Path, tmp_path: Path) -> 
     assert result.overfitting["gru"].measures[-1] == "the weights of the best evaluation kept"
     assert result.twice_the_text is not None and result.twice_the_text.predicted <= result.twice_the_text.now
     page = Path(result.report).read_text("utf-8")
-    for words in ("Where the time went", "was predicted to end at", "Not reached in this time", "Twice the text"):
+    for words in (
+        "Where the time went",
+        "was predicted to end at",
+        "Not reached in this time",
+        "Twice the text",
+    ):
         assert words in page
-    assert {"counting", "rivals", "training", "weights", "scores", "samples", "variety", "saving"} < set(result.stages)
+    assert {"counting", "rivals", "training", "weights", "scores", "samples", "variety", "saving"} < set(
+        result.stages
+    )
     assert sum(result.stages.values()) < result.seconds
 
 
@@ -68,7 +75,18 @@ def test_the_command_asks_for_the_time_only_where_none_is_given(
     text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(estimating, "PROBES", (0.2, 0.8))
-    words = ["train", str(text), "--target", "7.9", "--arch", "rnn", "--model.layers", "1", "--model.width", "16"]
+    words = [
+        "train",
+        str(text),
+        "--target",
+        "7.9",
+        "--arch",
+        "rnn",
+        "--model.layers",
+        "1",
+        "--model.width",
+        "16",
+    ]
     assert main([*words, "--json", "--quiet"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["target_bits_per_byte"] == 7.9 and found["reachable"] == "yes" and found["ngram"] is None

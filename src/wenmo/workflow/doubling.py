@@ -16,7 +16,7 @@ from wenmo.evaluation.doubling import (
     ngram_fall,
 )
 from wenmo.models.ngram import NgramModel
-from wenmo.tokenization.stream import spread
+from wenmo.tokenization.stream import shuffled, spread
 from wenmo.training.reach import joint_loss, joint_sharpness
 from wenmo.workflow.clock import Clock
 from wenmo.workflow.members import Member
@@ -36,21 +36,25 @@ class Halves:
     full: float
 
 
-def measure_halves(ngram: NgramModel, counted: int, texts: Texts, clock: Clock) -> Halves | None:
-    """Counts half of the text; None where that takes too much of the budget, or not all of it was counted.
+def measure_halves(ngram: NgramModel, counted: int, texts: Texts, clock: Clock, seed: int) -> Halves | None:
+    """Counts the first half of the text; None where that takes too much of the budget, or not all of it was counted.
+
+    Both are scored on the held-out stretches of that half, so that text from around them was counted both times.
 
     Args:
         ngram: The n-gram model of the run.
         counted: Tokens that it has counted.
         texts: The texts.
         clock: The clock, which knows how long counting took.
+        seed: Seed of the order in which several documents are read.
     """
     counting = clock.spent.get("counting", 0.0)
     if counted < len(texts.train.ids) or (clock.budget is not None and 0.6 * counting > SHARE * clock.budget):
         return None
-    ids = spread(texts.valid.ids, SCORED_TOKENS).astype(np.int64)
+    ids = spread(texts.valid.ids[: max(len(texts.valid.ids) // 2, 1)], SCORED_TOKENS).astype(np.int64)
+    first = texts.train.ids[: len(texts.train.ids) // 2]
     part = NgramModel(ngram.config.model_copy(update={"slot_bits": None}))
-    part.fit(spread(texts.train.ids, len(texts.train.ids) // 2), texts.tokenizer.token_bytes)
+    part.fit(shuffled(first, seed) if texts.train.num_documents > 1 else first, texts.tokenizer.token_bytes)
     eos_id = texts.tokenizer.eos_id
     half, full = (float(model.scan(ids, True, eos_id)[0].mean()) for model in (part, ngram))
     return Halves(half, full)

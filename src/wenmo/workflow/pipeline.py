@@ -187,7 +187,9 @@ def _members(
             return
         with clock.stage("rivals"):
             rivals.append(measure_rivals(counter, texts, clock))
-            halves.append(measure_halves(counter, counter.tokens_seen, texts, clock))
+            halves.append(
+                measure_halves(counter, counter.tokens_seen, texts, clock, run.recipe.training.seed)
+            )
             models = {name: member.model for name, member in members.items()}
             models |= {} if model is None else {name: model.to("cpu")}
             settings = run.recipe.generation
