@@ -4,7 +4,7 @@ Each point is one training as `wenmo train` would make it (shape, batch, regular
 steps that an amount of computation buys at 6 operations per parameter and token. Of each are kept the learning curve
 of the network alone and of its mixture with the n-gram model that learns on, both on held-out text that steers (never
 on the text for the final score). `--runs` adds the curves of models that `wenmo train` made. Points are appended, so that
-the grid can be measured in pieces; without texts and runs the laws are only fitted again from the points that are there.
+the grid can be measured in pieces; without texts and runs the laws are only fitted again from what is there.
 
     python bench/laws.py --texts tinyshakespeare.txt novel.txt --tflop 0.25 1 4 --shares 1 0.5
 """
@@ -277,8 +277,8 @@ def main() -> None:
         ngram_when_the_text_doubles=fit_ngram(found)["rows"],
         repetition=fit_network(found),
         points=len(found),
-        verdict=f"Each text predicted by the law fitted on the others: at most {worst:.1%} off from there on. The points "
-        "stand in bench/results/laws.points.jsonl.",
+        verdict=f"Each text predicted by the law fitted on the others: at most {worst:.1%} off from there on. "
+        "The points stand in bench/results/laws.points.jsonl.",
     )
 
 

@@ -20,7 +20,7 @@ GAINS = (1.102, 1.107, 0.741, 0.615, 0.407, 0.262, 0.139, 0.073)
 SPREADS = (0.0249, 0.0168, 0.0148, 0.0101, 0.0093, 0.0071, 0.0041, 0.0016)
 """Standard deviation of ln(predicted / measured), each text predicted by a law fitted on the others."""
 EARLIEST = 0.4
-"""Before this share of the time nothing is predicted: at a third of it one in four predictions is off by more than 3 %."""
+"""Before this share of the time nothing is predicted: at a third of it one in four is off by more than 3 %."""
 
 
 @dataclass(frozen=True)
