@@ -3,8 +3,8 @@
 Each point is one training as `wenmo train` would make it (shape, batch, regularisation by the dial), with the number of
 steps that an amount of computation buys at 6 operations per parameter and token. Of each are kept the learning curve
 of the network alone and of its mixture with the n-gram model that learns on, both on held-out text that steers (never
-on the text for the final score). `--runs` adds the curves of models that `wenmo train` made. Points are appended, so that
-the grid can be measured in pieces; without texts and runs the laws are only fitted again from what is there.
+on the text for the final score). `--runs` adds the curves of models that `wenmo train` made. Points are appended, so
+that the grid can be measured in pieces; without texts and runs the laws are only fitted again from what is there.
 
     python bench/laws.py --texts tinyshakespeare.txt novel.txt --tflop 0.25 1 4 --shares 1 0.5
 """
