@@ -8,7 +8,7 @@ from statistics import mean, median
 from typing import Any
 
 from wenmo.training.curve import SHARES, last_fall
-from wenmo.training.reach import STEP
+from wenmo.training.reach import FREE_PASSES, STEP
 
 LEAST_SECONDS = 30.0
 """Shorter runs of `wenmo train` do not count: they are not yet past the steep beginning."""
@@ -35,6 +35,8 @@ def endings(points: Points, share: float) -> list[tuple[str, float, float]]:
     found = []
     for text, shares, losses in curves(points):
         index = min(range(len(shares)), key=lambda i: abs(shares[i] - share))
+        if losses[index] > min(losses[: index + 1]):  # it rises already, and is predicted to end at its best
+            continue
         fall = last_fall(shares[: index + 1], losses[: index + 1])
         if fall is not None and fall > 0.0:
             found.append((text, fall, math.log(losses[index] / min(losses))))
@@ -119,6 +121,13 @@ def fit_ngram(points: Points) -> dict[str, Any]:
     middle = median(kept) if kept else None
     spread = math.sqrt(mean((value - middle) ** 2 for value in kept)) if middle is not None else None
     return {"rows": rows, "kept": middle and round(middle, 3), "spread": spread and round(spread, 3)}
+
+
+def fit_repetition(rows: Points) -> float | None:
+    """Rise of ln L for the squared logarithm of the passes beyond the free ones, by least squares; see `fit_network`."""
+    pairs = [(math.log(max(row["passes"] / FREE_PASSES, 1.0)) ** 2, row["above full"]) for row in rows]
+    weight = sum(x * x for x, _ in pairs)
+    return round(sum(x * y for x, y in pairs) / weight, 4) if weight else None
 
 
 def fit_network(points: Points) -> list[dict[str, Any]]:

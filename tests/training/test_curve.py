@@ -51,6 +51,8 @@ def test_the_laws_across_trainings_and_texts_are_what_the_recorded_points_say() 
     ratios = [row["ratio"] for row in module.fit_reach(points())["rows"]]
     width = reach.NINETY * reach.RATIO_SPREAD
     assert ratios and all(reach.RATIO - width <= min(ratio, 1.0) <= reach.RATIO + width for ratio in ratios)
+    repetition = module.fit_repetition(module.fit_network(points()))
+    assert pytest.approx(repetition, abs=2e-4) == reach.PENALTY
     ngram = module.fit_ngram(points())
     assert pytest.approx(ngram["kept"], abs=2e-3) == doubling.KEPT
     assert pytest.approx(ngram["spread"], abs=2e-3) == doubling.KEPT_SPREAD
@@ -88,7 +90,7 @@ def test_a_prediction_is_below_the_loss_and_its_interval_narrows() -> None:
 def test_a_loss_that_rises_is_not_predicted_to_rise_on() -> None:
     losses = [2.5, 2.2, 2.0, 2.1, 2.2, 2.3]
     ending = predict_ending(TWELFTHS[:6], losses)
-    assert ending is not None and ending.loss == 2.0  # the best weights are kept
+    assert ending is not None and ending.loss == ending.high == 2.0 > ending.low  # the best weights are kept
 
 
 def test_the_law_is_continuous_and_nothing_is_left_at_the_end() -> None:
