@@ -124,7 +124,7 @@ def fit_ngram(points: Points) -> dict[str, Any]:
 
 
 def fit_repetition(rows: Points) -> float | None:
-    """Rise of ln L for the squared logarithm of the passes beyond the free ones, by least squares; see `fit_network`."""
+    """Rise of ln L for the squared logarithm of the passes beyond the free ones, by least squares."""
     pairs = [(math.log(max(row["passes"] / FREE_PASSES, 1.0)) ** 2, row["above full"]) for row in rows]
     weight = sum(x * x for x, _ in pairs)
     return round(sum(x * y for x, y in pairs) / weight, 4) if weight else None

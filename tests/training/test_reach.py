@@ -35,7 +35,7 @@ def test_a_curve_made_by_the_law_is_found_again() -> None:
 
 
 def test_what_lies_below_the_floor_takes_for_ever_and_the_interval_says_how_sure_that_is() -> None:
-    seen = Reach(10.0, 2.6, 40.0, 2.3, passes=8.0)
+    seen = Reach(10.0, 2.6, 40.0, 2.3, passes=2.0)
     assert seen.seconds(seen.floor() * 0.99) == math.inf
     near = seen.seconds_span(2.25)
     assert 40.0 < near.low < near.likely < near.high < math.inf

@@ -19,6 +19,8 @@ GAINS = (1.037, 1.098, 0.708, 0.615, 0.407, 0.262, 0.139, 0.073)
 """g(s)."""
 SPREADS = (0.026, 0.017, 0.0131, 0.0101, 0.0093, 0.0071, 0.0041, 0.0016)
 """Standard deviation of ln(predicted / measured), each text predicted by a law fitted on the others."""
+NINETY = 1.645
+"""Standard deviations to either side that hold nine of ten."""
 EARLIEST = 0.4
 """Before this share of the time nothing is predicted: at a third of it one in four is off by more than 3 %."""
 
@@ -75,16 +77,11 @@ def predict_ending(shares: Sequence[float], losses: Sequence[float]) -> Ending |
     fall = last_fall(shares, losses)
     if fall is None or not math.isfinite(fall):
         return None
-    if losses[-1] > best:  # it rises already; the best weights are kept
-        fall = 0.0
     gain, spread = between(shares[-1], GAINS), between(shares[-1], SPREADS)
-    loss = losses[-1] * math.exp(-gain * max(fall, 0.0))
-    return Ending(
-        min(loss, best),
-        loss * math.exp(-1.645 * spread),
-        min(loss * math.exp(1.645 * spread), best),
-        shares[-1],
-    )
+    # A loss that rises already ends at its best: the best weights are kept.
+    loss = best if losses[-1] > best else best * math.exp(-gain * max(fall, 0.0))
+    width = math.exp(NINETY * spread)
+    return Ending(loss, loss / width, min(loss * width, best), shares[-1])
 
 
 def between(share: float, values: Sequence[float]) -> float:
