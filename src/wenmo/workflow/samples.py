@@ -18,11 +18,9 @@ from wenmo.workflow.finish import (
     writing_seconds,
 )
 from wenmo.workflow.texts import Texts
-from wenmo.workflow.variety import searched_texts
+from wenmo.workflow.variety import FEWEST_SEARCHED_CHARS, searched_texts
 
 PROMPT_CHARS = 8
-FEWEST_SEARCHED_CHARS = 200_000
-"""Characters of training text in which copies are looked for even when no time is left."""
 
 
 def write_samples(

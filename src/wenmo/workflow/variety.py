@@ -20,8 +20,8 @@ TEXTS, FEWEST_TEXTS, MOST_TEXTS = 16, 4, 32
 the rest of the run took less than was planned."""
 PROMPT_TOKENS, WRITTEN_TOKENS = 32, 120
 PROBED_TOKENS = 3
-LEAST_SEARCHING = 0.25
-"""Seconds for looking for copies even when no time is left."""
+FEWEST_SEARCHED_CHARS = 200_000
+"""Characters of training text in which copies are looked for even when no time is left."""
 PROBED_CHARS = 100_000
 
 
@@ -71,8 +71,10 @@ def measure_variety(
     after = starts + PROMPT_TOKENS
     people = [_decoded(texts, ids[start : start + WRITTEN_TOKENS]) for start in after]
     own, others = cut_alike(written, people)
-    left = max(seconds - (time.monotonic() - began), LEAST_SEARCHING)
-    searched, share = searched_texts(texts, int(left / max(_search_cost(texts, own), 1e-9)))
+    left = seconds - (time.monotonic() - began)
+    searched, share = searched_texts(
+        texts, max(int(left / max(_search_cost(texts, own), 1e-9)), FEWEST_SEARCHED_CHARS)
+    )
     try:
         return Variety(measure_diversity(own, searched), measure_diversity(others, searched), share)
     except ValueError:  # nothing but punctuation, or nothing at all, was written
