@@ -24,7 +24,7 @@ RIVALS_SECONDS_PER_BYTE = 1.2e-6
 """Time for the compressors to read a byte of training text, until it is measured."""
 MOST_BYTES = 32_000_000
 """Compressors read no more training text than this."""
-VARIETY_SHARE, SHORTEST_VARIETY, LONGEST_VARIETY = 0.02, 1.0, 12.0
+VARIETY_SHARE, SHORTEST_VARIETY, LONGEST_VARIETY = 0.02, 2.0, 12.0
 """Share of the budget, and fewest and most seconds, for judging variety: half to write, half to look for copies."""
 SAMPLES_SHARE = 0.04
 """Largest share of the budget for writing the samples."""
@@ -33,7 +33,7 @@ COUNTING_SHARE = 0.25
 LEAVING_SHARE = 0.1
 """A process takes about this share of the time from its start to the first stage for printing and leaving."""
 UNBOUNDED_SCORING = 30.0
-"""Most seconds for scoring where steps or epochs decide instead of a budget."""
+"""Seconds for each stage of scoring and writing where steps or epochs decide instead of a budget."""
 FINISH = ("weights", "scores", "samples", "variety", "saving", "leaving")
 """What comes after the last training, in order."""
 STRETCH = 3.0
@@ -157,9 +157,11 @@ class Clock:
 
         With as much time left as was planned, or more, it is what was expected; the last elastic stage also takes
         what is left over, up to `STRETCH` times that. With less, all elastic stages to come are shortened in
-        proportion. Without a budget it is what was expected.
+        proportion. Without a budget a run must not depend on how fast it went: stages get ample time.
         """
         wanted = self.expected.get(name, float("inf"))
+        if self.budget is None and name != "variety":
+            return max(wanted, UNBOUNDED_SCORING)
         if self.budget is None or name not in self.expected or name not in ELASTIC:
             return wanted
         elastic = [stage for stage in ELASTIC if stage in self.expected]
