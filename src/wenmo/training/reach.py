@@ -19,7 +19,7 @@ STEP = 4.0
 RATIO, RATIO_SPREAD = 0.95, 0.15
 """What the fall of ln L keeps from one factor of time to the next, and its standard deviation. In the measured range no
 levelling shows (`bench/laws.py`: 0.81 and 1.32 on two texts); a little is assumed."""
-FREE_PASSES, PENALTY = 2.0, 0.0299
+FREE_PASSES, PENALTY = 2.0, 0.0281
 """Passes without a loss, and the rise of ln L for the squared logarithm of the passes over these (`bench/laws.py`)."""
 MOST_DOUBLINGS = 40
 """Trainings up to 2**40 times as long as the probe are thought of."""
