@@ -90,7 +90,7 @@ def main() -> None:
     worst = max(row["wall / budget"] for row in rows)
     record(
         "budget",
-        claim="Below PPMd on every text at every budget, and the budget kept within 10 %.",
+        claim="Below PPMd on every text at every budget, and the budget kept within 5 %.",
         rows=rows,
         verdict=f"Below PPMd in {won} of {len(rows)} cells; the longest run took {worst:.0%} of its budget.",
     )

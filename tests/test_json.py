@@ -28,7 +28,19 @@ FROZEN = {
     "train": {
         *("model", "seconds", "budget", "bits_per_byte", "protocol", "static_bits_per_byte", "bytes"),
         *("baselines", "members", "weights", "parameters", "stopped", "verdict", "samples", "report"),
-        *("diversity", "human_diversity"),
+        *("diversity", "human_diversity", "stages", "predicted", "target", "overfitting", "twice_the_text"),
+    },
+    "train --target": {
+        *(
+            "target_bits_per_byte",
+            "reachable",
+            "seconds",
+            "seconds_low",
+            "seconds_high",
+            "floor",
+            "floor_low",
+        ),
+        *("floor_high", "probes", "ngram", "spent", "sentence"),
     },
     "keywords": {"count", "documents", "overall", "dropped"},
     "topics": {"topics", "why", "documents", "unassigned"},

@@ -20,14 +20,16 @@ if TYPE_CHECKING:
     from wenmo.corpus import Corpus, prepare
     from wenmo.errors import WenmoError
     from wenmo.tasks import load_task, train_task
-    from wenmo.workflow import TrainResult, train
+    from wenmo.workflow import TimeEstimate, TrainResult, estimate, train
 
 _EXPORTS = {
     "Corpus": "wenmo.corpus",
     "Model": "wenmo.api",
     "Recipe": "wenmo.config",
+    "TimeEstimate": "wenmo.workflow",
     "TrainResult": "wenmo.workflow",
     "WenmoError": "wenmo.errors",
+    "estimate": "wenmo.workflow",
     "load": "wenmo.api",
     "load_task": "wenmo.tasks",
     "prepare": "wenmo.corpus",
@@ -39,9 +41,11 @@ __all__ = [
     "Corpus",
     "Model",
     "Recipe",
+    "TimeEstimate",
     "TrainResult",
     "WenmoError",
     "__version__",
+    "estimate",
     "load",
     "load_task",
     "prepare",

@@ -204,6 +204,8 @@ class Recipe(Settings):
     """Families in a mixture."""
     budget: str | None = "10m"
     """Wall-clock time for the whole run: `90s`, `10m`, `2h`."""
+    target: str | None = None
+    """Score on held-out text to train to: `1.9bpb` or `80ppl`; without --budget, asks how long that takes."""
     size: str | None = None
     """Parameters of the neural model: `800k`, `5M`; derived when not given."""
     corpus: CorpusSettings = CorpusSettings()

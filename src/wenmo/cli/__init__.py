@@ -12,7 +12,7 @@ import os
 import sys
 import time
 
-from wenmo.cli.process import ignore_interrupts, leads, lost_interrupts, own_stdout, use_utf8
+from wenmo.cli.process import QuickExit, ignore_interrupts, leads, lost_interrupts, own_stdout, use_utf8
 
 _started = time.monotonic()
 INTERRUPTED = 130
@@ -41,8 +41,12 @@ def main(arguments: list[str] | None = None) -> int:
     use_utf8()
     words = sys.argv[1:] if arguments is None else arguments
     words = [STDIN if word == "-" else _as_text(word) for word in words]
+    quick = QuickExit() if arguments is None else None
     with own_stdout(), lost_interrupts():
-        return _guarded(words, process=arguments is None)
+        status = _guarded(words, process=arguments is None)
+    if quick is not None:
+        quick.status = status
+    return status
 
 
 def _guarded(words: list[str], process: bool) -> int:

@@ -38,7 +38,7 @@ def train(
     options: TrainOptions | None = None,
     common: Common = Common(),  # noqa: B008 - frozen
 ) -> None:
-    """Train a language model on your text.
+    """Train a language model on your text; with --target and no --budget, say how long that would take.
 
     Args:
         paths: Files, folders, globs, a prepared corpus, or - for standard input.
@@ -52,6 +52,10 @@ def train(
         raise OptionError("train needs text: name files or folders, or - for standard input")
     resumed_as_it_was = resume is not None and config is None and not given(options)
     recipe = None if resumed_as_it_was else recipe_of(config, options)
+
+    if recipe is not None and resume is None and asks_for_time(recipe):
+        _estimate(paths_given(paths or []), recipe, output, common)
+        return
 
     from wenmo.workflow import train as run
 
@@ -73,6 +77,29 @@ def train(
         _print(result)
 
 
+def asks_for_time(recipe: Recipe) -> bool:
+    """Whether a score is asked for and nothing says how long to train."""
+    told_when = recipe.training.steps is not None or recipe.training.epochs is not None
+    return recipe.target is not None and "budget" not in recipe.model_fields_set and not told_when
+
+
+def _estimate(paths: list[str], recipe: Recipe, output: Path | None, common: Common) -> None:
+    if output is not None:
+        raise OptionError(
+            "--target alone asks how long it takes and makes no model; give --budget too, or no --output"
+        )
+
+    from wenmo.workflow import estimate
+
+    found = estimate(paths, recipe, progress=not common.quiet, started=command_started())
+    if common.json:
+        from wenmo.cli.output import print_json
+
+        print_json(found)
+    else:
+        print(found.sentence)
+
+
 def _print(result: TrainResult) -> None:
     from wenmo.cli.output import from_here, print_scores
     from wenmo.progress import duration, quantity
@@ -87,7 +114,13 @@ def _print(result: TrainResult) -> None:
         scores |= {f"{member}, frozen": score for member, score in result.members.items()}
     print_scores({**scores, **baselines})
     print(f"on {quantity(result.bytes, 'B')} of test text, {result.protocol}")
+    if result.target is not None:
+        print(f"\n{result.target.sentence}")
     print(f"\n{result.verdict}")
+    if result.twice_the_text is not None:
+        from wenmo.evaluation.doubling import sentence
+
+        print(sentence(result.twice_the_text))
     for sample in result.samples:
         print(f"\n--- sample ---\n{sample}")
     model, report = from_here(result.model), from_here(result.report)

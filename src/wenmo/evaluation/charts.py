@@ -9,19 +9,24 @@ from zlib import crc32
 
 from wenmo.progress import duration
 
+from .overfitting import Overfitting
+
 WIDTH, HEIGHT = 720, 300
 LEFT, RIGHT, TOP, BOTTOM = 48, 16, 14, 34
 """Margins around the plot."""
 
 
-def learning_curve(rows: Sequence[Mapping[str, float]], title: str) -> str:
-    """Draws training and held-out loss in bits per byte against the time.
+def learning_curve(
+    rows: Sequence[Mapping[str, float]], title: str, overfitting: Overfitting | None = None
+) -> str:
+    """Draws training and held-out loss in bits per byte against the time, with the gap between them shaded.
 
     The steep fall at the very beginning is cut off, so that the rest can be read.
 
     Args:
         rows: Evaluations, at least two: `seconds`, `train_bpb`, `valid_bpb`.
         title: What the chart shows, for people who cannot see it.
+        overfitting: What the curve shows about it; where it began, a line is drawn.
 
     Returns:
         An `<svg>` element.
@@ -55,6 +60,14 @@ def learning_curve(rows: Sequence[Mapping[str, float]], title: str) -> str:
         parts.append(
             f'<text class="tick" x="{x_of(seconds):.1f}" y="{HEIGHT - 12}" text-anchor="{anchor}">{label}</text>'
         )
+    both = [(row["seconds"], row["train_bpb"], row["valid_bpb"]) for row in rows]
+    both = [point for point in both if math.isfinite(point[1]) and math.isfinite(point[2])]
+    edge = [f"{x_of(x):.1f},{y_of(max(a, b)):.1f}" for x, a, b in both]
+    edge += [f"{x_of(x):.1f},{y_of(a):.1f}" for x, a, b in reversed(both)]
+    parts.append(f'<polygon class="gap" clip-path="url(#{plot})" points="{" ".join(edge)}"/>')
+    if overfitting is not None and overfitting.began is not None:
+        x = x_of(overfitting.began.seconds)
+        parts.append(f'<line class="onset" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>')
     for name, points in series.items():
         line = " ".join(f"{x_of(x):.1f},{y_of(y):.1f}" for x, y in points if math.isfinite(y))
         parts.append(f'<polyline class="line {name}" clip-path="url(#{plot})" points="{line}"/>')

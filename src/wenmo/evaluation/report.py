@@ -15,11 +15,14 @@ from wenmo.text.scripts import han_share
 
 from .charts import learning_curve
 from .diversity import Diversity, diversity_rows
+from .overfitting import Overfitting
 from .verdict import Verdict, overfitting_verdict
 
 __all__ = ["ReportData", "Sample", "Verdict", "headline", "overfitting_verdict", "render", "write_report"]
 
 BASELINE_NAMES = {"ppmd": "PPMd", "xz": "xz", "ngram": "n-gram, learning on"}
+SHOWN_SECONDS = 0.05
+"""Shorter stages are not shown."""
 _CHINESE = 0.3
 """Share of Han characters from which on a text is marked as Chinese."""
 
@@ -35,6 +38,8 @@ class Sample(BaseModel):
     """What it was asked to continue; empty for a text from nothing."""
     longest_copy: int | None = None
     """Length in characters of the longest stretch that also stands in the training text, if it was looked for."""
+    searched: float = 1.0
+    """Share of the training text in which it was looked for."""
 
 
 class ReportData(BaseModel):
@@ -48,6 +53,8 @@ class ReportData(BaseModel):
     """Wall-clock time of the whole run."""
     budget: float | None = None
     """Seconds that were given."""
+    stages: dict[str, float] = Field(default_factory=dict)
+    """Seconds of each stage of the run."""
     bits_per_byte: float
     """Score on the test text."""
     protocol: str
@@ -64,6 +71,14 @@ class ReportData(BaseModel):
     """Bits per byte of `ppmd`, `xz`, `ngram` on the same bytes, after reading the training text."""
     curves: dict[str, list[dict[str, float]]] = Field(default_factory=dict)
     """Evaluations of each neural model, as in metrics.jsonl."""
+    verdicts: dict[str, str] = Field(default_factory=dict)
+    """What each curve says about overfitting, in words; made from the curve where it is not given."""
+    overfitting: dict[str, Overfitting] = Field(default_factory=dict)
+    """The same in numbers, for the marks in the charts."""
+    predictions: dict[str, str] = Field(default_factory=dict)
+    """What was predicted of the end of each curve, and what came, in words."""
+    outlook: list[str] = Field(default_factory=list)
+    """What became of the target, and what more text would give, a sentence each."""
     corpus: dict[str, str | int | float] = Field(default_factory=dict)
     """Facts about the text, by label."""
     recipe: dict[str, Any] = Field(default_factory=dict)
@@ -118,11 +133,23 @@ def render(data: ReportData) -> str:
         headline=headline(data),
         scores=_scores(data),
         curves=[
-            (name, learning_curve(rows, f"Learning curve of {name}") if len(rows) > 1 else "", rows)
+            (
+                name,
+                learning_curve(rows, f"Learning curve of {name}", data.overfitting.get(name))
+                if len(rows) > 1
+                else "",
+                rows,
+            )
             for name, rows in data.curves.items()
         ],
-        verdicts={name: overfitting_verdict(rows) for name, rows in data.curves.items()},
+        verdicts={
+            name: data.verdicts.get(name) or overfitting_verdict(rows).sentence
+            for name, rows in data.curves.items()
+        },
         recipe=_flat(data.recipe),
+        stages=[
+            (name, duration(seconds)) for name, seconds in data.stages.items() if seconds >= SHOWN_SECONDS
+        ],
         diversity=diversity_rows(data.diversity, data.human_diversity)
         if data.diversity and data.human_diversity
         else [],

@@ -30,6 +30,11 @@ class HeldOut:
         byte_lengths: UTF-8 bytes of each token of the vocabulary (V,).
         eos_id: The end-of-text token.
         context: Context window, tokens.
+
+    Attributes:
+        ids: The tokens, int64 (T,).
+        num_bytes: Their UTF-8 bytes, at least 1.
+        nats: Of every token (T,) at the last scoring; None before the first.
     """
 
     def __init__(
@@ -40,18 +45,19 @@ class HeldOut:
         eos_id: int,
         context: int,
     ) -> None:
-        self._ids = ids.astype(np.int64)
-        self._num_bytes = max(int(byte_lengths[self._ids].sum()), 1)
+        self.ids = ids.astype(np.int64)
+        self.num_bytes = max(int(byte_lengths[self.ids].sum()), 1)
         self._eos_id = eos_id
         self._context = context
+        self.nats: npt.NDArray[np.float64] | None = None
 
     def loss(self, model: NeuralLanguageModel) -> float:
         """Mean loss in nats per token; the model is left in training mode."""
         model.eval()
-        nats = score_stream(model, self._ids, eos_id=self._eos_id, context=self._context)
+        self.nats = score_stream(model, self.ids, eos_id=self._eos_id, context=self._context)
         model.train()
-        return float(nats.mean())
+        return float(self.nats.mean())
 
     def bits_per_byte(self, loss: float) -> float:
         """A loss in nats per token as bits per UTF-8 byte of the held-out text."""
-        return loss / math.log(2.0) * len(self._ids) / self._num_bytes
+        return loss / math.log(2.0) * len(self.ids) / self.num_bytes

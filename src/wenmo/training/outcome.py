@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Stopped = Literal["budget", "steps", "early", "interrupted"]
+Stopped = Literal["budget", "steps", "early", "target", "interrupted"]
 
 
 @dataclass
@@ -40,7 +40,7 @@ class TrainingOutcome:
     """How a run ended. The model holds the best weights.
 
     Attributes:
-        stopped: `budget`, `steps`, `early` (held-out loss no longer fell) or `interrupted`.
+        stopped: `budget`, `steps`, `early` (held-out loss no longer fell), `target` (low enough) or `interrupted`.
         steps: Optimiser steps taken.
         seconds: Training time, evaluations included, over all resumed parts.
         tokens: Tokens trained on.

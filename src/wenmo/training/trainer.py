@@ -6,6 +6,7 @@ import functools
 import json
 import math
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +50,7 @@ class BatchTrainer:
         name: Name of the model in the progress line.
         world: The processes that train together.
         device: Where slices of a model that is elsewhere are trained (`plan.parallel` fsdp).
+        watch: Told of every evaluation and of the share of the training that is done; True ends the training.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class BatchTrainer:
         name: str = "training",
         world: World = ALONE,
         device: torch.device | None = None,
+        watch: Callable[[CurveRow, float], bool] | None = None,
     ) -> None:
         self._parallel = parallelise(model, plan, world, device)
         self.model = model = self._parallel.model
@@ -76,6 +79,7 @@ class BatchTrainer:
         self._device = self._parallel.device
         self._batches = batches
         self._held_out = held_out
+        self._watch = watch
         self._train_bytes_per_token = max(bytes_per_token, 1e-9)
         self._optimizers = build_optimizers(
             model, plan.optimizer, lr=plan.lr, muon_lr=plan.muon_lr, weight_decay=plan.weight_decay,
@@ -87,6 +91,11 @@ class BatchTrainer:
         self._progress = Counters()
         self._hidden = self._parallel.hidden
         torch.manual_seed(plan.seed)
+
+    @property
+    def curve(self) -> list[CurveRow]:
+        """All evaluations so far."""
+        return self._progress.curve
 
     # -- checkpoints ---------------------------------------------------------------------------------------------
 
@@ -126,6 +135,7 @@ class BatchTrainer:
         started = time.monotonic()
         saved = started
         stopped: Stopped | None = None
+        enough = False
         self.model.train()
         patient = not self._world.alone
         with (
@@ -144,8 +154,12 @@ class BatchTrainer:
                 done = self._share_done()
                 if done >= 1.0 or done * self.plan.evaluations >= progress.evaluated + 1:
                     self._evaluate(final=done >= 1.0)
+                    enough = self._watch is not None and self._watch(progress.curve[-1], min(done, 1.0))
+                    enough = bool(self._world.lead(float(enough)))
                     progress.seconds = self._world.lead(before + time.monotonic() - started)
-                if done >= 1.0:
+                if enough:
+                    stopped = "target"
+                elif done >= 1.0:
                     stopped = "steps" if self.plan.steps is not None else "budget"
                 elif progress.bad >= self.plan.patience:
                     stopped = "early"
@@ -308,6 +322,10 @@ class Trainer(BatchTrainer):
         name: See `BatchTrainer`.
         world: See `BatchTrainer`.
         device: See `BatchTrainer`.
+        watch: See `BatchTrainer`.
+
+    Attributes:
+        held_out: What it is judged by.
     """
 
     def __init__(
@@ -324,8 +342,12 @@ class Trainer(BatchTrainer):
         name: str = "training",
         world: World = ALONE,
         device: torch.device | None = None,
+        watch: Callable[[CurveRow, float], bool] | None = None,
     ) -> None:
         sample = np.asarray(train.ids[: 1 << 20], dtype=np.int64)
+        self.held_out = HeldOut(
+            spread(valid.ids, plan.valid_tokens), byte_lengths, eos_id=eos_id, context=plan.context
+        )
         super().__init__(
             model,
             PackedBatches(
@@ -337,7 +359,7 @@ class Trainer(BatchTrainer):
                 rank=world.rank,
                 size=world.size,
             ),
-            HeldOut(spread(valid.ids, plan.valid_tokens), byte_lengths, eos_id=eos_id, context=plan.context),
+            self.held_out,
             plan,
             bytes_per_token=float(byte_lengths[sample].mean()),
             directory=directory,
@@ -345,4 +367,5 @@ class Trainer(BatchTrainer):
             name=name,
             world=world,
             device=device,
+            watch=watch,
         )

@@ -1,6 +1,8 @@
 """The whole way from raw text to a scored model."""
 
+from wenmo.workflow.estimating import estimate
+from wenmo.workflow.forecast import TimeEstimate
 from wenmo.workflow.pipeline import train
 from wenmo.workflow.result import TrainResult
 
-__all__ = ["TrainResult", "train"]
+__all__ = ["TimeEstimate", "TrainResult", "estimate", "train"]

@@ -8,6 +8,7 @@ from wenmo.training import budget as dial
 from wenmo.training import hardware
 from wenmo.training.world import processes
 from wenmo.workflow.members import member_names
+from wenmo.workflow.target import parse_target
 
 _RECURRENT = {"lstm", "gru", "rnn"}
 _USERS = {
@@ -37,6 +38,12 @@ def check_recipe(recipe: Recipe) -> Recipe:
         dial.parse_duration(recipe.budget)
     elif training.steps is None and training.epochs is None and neural:
         raise OptionError("without --budget, say when to stop with --training.steps or --training.epochs")
+    if recipe.target is not None:
+        parse_target(recipe.target)
+        if not neural:
+            raise OptionError(
+                "--target has no effect on an n-gram model, which reads its text once; leave it out"
+            )
     if not recipe.corpus.valid_fraction:
         raise OptionError("--corpus.valid-fraction must be above 0: the text held out steers the training")
     if sum(name.startswith("ngram") for name in names) > 1:

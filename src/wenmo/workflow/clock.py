@@ -1,27 +1,45 @@
-"""How the budget of a run is divided."""
+"""How the budget of a run is divided, and divided again at each stage by what was measured until then.
+
+What comes after the last training is planned before it: every stage of the finish is expected to take a measured time,
+and training ends when exactly these are left. Each stage then gets its share of what really is left; the last one that
+can do more or less, the sample of written texts, takes up the rest.
+"""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 FINISH_SECONDS = 4.0
-"""Report, samples and saving, measured on two cores."""
-SECONDS_PER_BYTE = 1.2e-6
-"""Time that the end of a run takes for each byte of training text: compressors read it, n-gram tables are saved."""
-MOST_BYTES = 32_000_000
-"""Compressors read no more training text than this."""
+"""Samples, report and saving, on two slow cores, until they are measured."""
 SCORING_SHARE = 0.06
 """Largest share of the budget for scoring the test text; as much again is for fitting the weights of a mixture."""
 SCORING_SECONDS_PER_BYTE = 5e-5
 """Time to score a byte with all members, generously, until the members' own speeds are known."""
-SCORING_MARGIN = 1.3
-"""Scoring may take this much longer than the measured speeds say."""
-VARIETY_SHARE, SHORTEST_VARIETY, LONGEST_VARIETY = 0.01, 1.0, 6.0
-"""Share of the budget, and fewest and most seconds, for writing texts to judge variety by; as much again to search for
-copies."""
+SCORING_MARGIN = 1.15
+"""Fitting weights, and what is done once for each scoring, on top of the measured speeds."""
+RIVALS_SECONDS_PER_BYTE = 1.2e-6
+"""Time for the compressors to read a byte of training text, until it is measured."""
+MOST_BYTES = 32_000_000
+"""Compressors read no more training text than this."""
+VARIETY_SHARE, SHORTEST_VARIETY, LONGEST_VARIETY = 0.02, 2.0, 12.0
+"""Share of the budget, and fewest and most seconds, for judging variety: half to write, half to look for copies."""
+SAMPLES_SHARE = 0.04
+"""Largest share of the budget for writing the samples."""
 COUNTING_SHARE = 0.25
 """Largest share of the budget for the n-gram model."""
+LEAVING_SHARE = 0.1
+"""A process takes about this share of the time from its start to the first stage for printing and leaving."""
+UNBOUNDED_SCORING = 30.0
+"""Seconds for each stage of scoring and writing where steps or epochs decide instead of a budget."""
+FINISH = ("weights", "scores", "samples", "variety", "saving", "leaving")
+"""What comes after the last training, in order."""
+STRETCH = 3.0
+"""The last elastic stage takes at most this many times what was planned for it."""
+ELASTIC = ("weights", "samples", "variety")
+"""Stages that do less where time is short; the text that is scored is chosen before and stays."""
 
 
 @dataclass
@@ -30,10 +48,13 @@ class Clock:
 
     Attributes:
         budget: Seconds for everything; None when steps or epochs decide.
-        started: `time.monotonic()` at which the run began.
+        started: `now()` at which the run began.
         text_bytes: Bytes of training text, once they are known.
         held_out_bytes: Bytes of the larger of the two held-out splits, once they are known.
         scoring_speeds: Member -> bytes that it scores in a second, once it is known.
+        expected: Stage of the finish that is still to come -> seconds it is expected to take, once that is measured.
+        spent: Stage -> seconds that it took, in the order in which they ended.
+        now: Tells the time in seconds; tests give another one.
     """
 
     budget: float | None
@@ -41,42 +62,74 @@ class Clock:
     text_bytes: int = 0
     held_out_bytes: float = float("inf")
     scoring_speeds: dict[str, float] = field(default_factory=dict)
+    expected: dict[str, float] = field(default_factory=dict)
+    spent: dict[str, float] = field(default_factory=dict)
+    now: Callable[[], float] = time.monotonic
 
     @property
     def elapsed(self) -> float:
         """Seconds since the run began."""
-        return time.monotonic() - self.started
+        return self.now() - self.started
 
     @property
     def left(self) -> float:
         """Seconds until the budget ends; infinite without one."""
         return float("inf") if self.budget is None else self.budget - self.elapsed
 
+    @contextmanager
+    def stage(self, name: str) -> Iterator[float]:
+        """Measures a stage and gives its `allowance`; when it has begun it is no longer expected.
+
+        Stages inside it count for themselves.
+        """
+        seconds = self.allowance(name)
+        self.expected.pop(name, None)
+        began = self.now()
+        inner = sum(self.spent.values())
+        try:
+            yield seconds
+        finally:
+            inside = sum(self.spent.values()) - inner
+            self.spent[name] = self.spent.get(name, 0.0) + self.now() - began - inside
+
     @property
     def scoring(self) -> float:
         """Most seconds for scoring the test text; as many for the text that steers."""
-        return 30.0 if self.budget is None else SCORING_SHARE * self.budget
+        return UNBOUNDED_SCORING if self.budget is None else SCORING_SHARE * self.budget
 
     @property
     def variety(self) -> float:
-        """Seconds for writing texts whose variety is judged; about as many to look for copies in them."""
+        """Seconds that judging variety is planned with."""
         if self.budget is None:
             return LONGEST_VARIETY
         return min(max(VARIETY_SHARE * self.budget, SHORTEST_VARIETY), LONGEST_VARIETY)
 
+    def scoring_seconds(self, num_bytes: float, unknown: int = 0) -> float:
+        """Seconds for scoring so many bytes with all members, within the share of the budget.
+
+        Args:
+            num_bytes: UTF-8 bytes.
+            unknown: Members whose speed is not known yet; each is taken to be as slow as the slowest known one.
+        """
+        known = [1.0 / speed for speed in self.scoring_speeds.values()]
+        per_byte = SCORING_MARGIN * (sum(known) + unknown * max(known, default=0.0))
+        if len(known) < 2:  # at most the n-gram model, which is fast
+            per_byte = max(per_byte, SCORING_SECONDS_PER_BYTE)
+        return min(self.scoring, per_byte * num_bytes)
+
     def reserve(self, models: int = 0) -> float:
         """Seconds to be left when the last neural training ends.
 
+        Measured ones where the stages of the finish are expected; else what similar machines need.
+
         Args:
-            models: Members whose speed is not known yet; each is taken to be as slow as the slowest known one.
+            models: Members whose speed is not known yet.
         """
-        known = [1.0 / speed for speed in self.scoring_speeds.values()]
-        per_byte = SCORING_MARGIN * (sum(known) + models * max(known, default=0.0))
-        if len(known) < 2:  # at most the n-gram model, which is fast
-            per_byte = max(per_byte, SCORING_SECONDS_PER_BYTE)
-        scoring = min(self.scoring, 1.0 + per_byte * self.held_out_bytes)
-        reading = SECONDS_PER_BYTE * min(self.text_bytes, MOST_BYTES)
-        return FINISH_SECONDS + 2.0 * (scoring + self.variety) + reading
+        if self.expected:
+            return sum(self.expected.values())
+        scoring = 0.5 + self.scoring_seconds(self.held_out_bytes, models)
+        rivals = RIVALS_SECONDS_PER_BYTE * min(self.text_bytes, MOST_BYTES)
+        return FINISH_SECONDS + 2.0 * scoring + self.variety + rivals
 
     def training(self, models: int, undecided: int | None = None) -> float:
         """Seconds for the next of `models` neural trainings still to come.
@@ -87,3 +140,40 @@ class Clock:
         """
         reserve = self.reserve(models if undecided is None else undecided)
         return max(self.left - reserve, 0.0) / max(models, 1)
+
+    def plan_finish(self, seconds: dict[str, float]) -> None:
+        """Sets what the stages of the finish are expected to take, from measurements.
+
+        Raises:
+            ValueError: When one is not of the finish.
+        """
+        unknown = set(seconds) - set(FINISH)
+        if unknown:
+            raise ValueError(f"{min(unknown)} is not a stage of the finish")
+        self.expected = {name: seconds[name] for name in FINISH if name in seconds}
+
+    def allowance(self, name: str) -> float:
+        """Seconds that a stage may take now; infinite for one that is not expected.
+
+        With as much time left as was planned, or more, it is what was expected; the last elastic stage also takes
+        what is left over, up to `STRETCH` times that. With less, all elastic stages to come are shortened in
+        proportion. Without a budget a run must not depend on how fast it went: stages get ample time.
+        """
+        wanted = self.expected.get(name, float("inf"))
+        if self.budget is None and name != "variety":
+            return max(wanted, UNBOUNDED_SCORING)
+        if self.budget is None or name not in self.expected or name not in ELASTIC:
+            return wanted
+        elastic = [stage for stage in ELASTIC if stage in self.expected]
+        room = self.left - sum(self.expected.values()) + sum(self.expected[stage] for stage in elastic)
+        planned = sum(self.expected[stage] for stage in elastic)
+        if elastic and name == elastic[-1]:
+            return min(max(room, 0.0), STRETCH * wanted)
+        if room >= planned:
+            return wanted
+        return max(room, 0.0) * wanted / planned if planned else 0.0
+
+    @property
+    def early(self) -> float:
+        """Share of the budget that is left; below zero when it was overrun, and zero without a budget."""
+        return 0.0 if self.budget is None else self.left / self.budget

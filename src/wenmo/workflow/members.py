@@ -8,32 +8,36 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wenmo.config import Recipe
+from wenmo.config import Recipe, TrainingSettings
 from wenmo.errors import Interrupted, OptionError
-from wenmo.models.base import LanguageModel
+from wenmo.models.base import LanguageModel, NeuralLanguageModel
 from wenmo.models.ngram import NgramConfig, NgramModel
 from wenmo.models.registry import parse_config
 from wenmo.models.storage import load_model, save_model
-from wenmo.progress import quantity, track
+from wenmo.progress import duration, quantity, track
 from wenmo.tokenization.stream import shuffled, spread
 from wenmo.training import hardware
-from wenmo.training.outcome import CurveRow, Stopped
+from wenmo.training.curve import Ending
+from wenmo.training.outcome import CurveRow, Stopped, TrainingOutcome
 from wenmo.training.plan import TrainingPlan
 from wenmo.training.trainer import Trainer
 from wenmo.workflow import team
 from wenmo.workflow.clock import COUNTING_SHARE, Clock
 from wenmo.workflow.decision import Shape, build, decide
+from wenmo.workflow.finish import measured_scoring
 from wenmo.workflow.run import Run
+from wenmo.workflow.target import parse_target
 from wenmo.workflow.texts import Texts
+from wenmo.workflow.watching import Watch
 
-NGRAM_BYTES_PER_SECOND = 400_000
-"""Speed of counting on one slow core; used only to bound the text where the budget is short."""
+PROBED_TOKENS = 8_000
+"""Tokens that are counted to see how fast it goes, where the budget may be too short for all."""
+UNPROBED_BYTES_PER_SECOND = 50_000
+"""Where a text would be counted in its time at this speed, the speed is not measured."""
 NGRAM_LEAST_TOKENS = 20_000
 """Tokens that are counted even when the budget is used up: a fraction of a second."""
 NGRAM_MOST_TOKENS = 1 << 28
 """Most tokens that are counted, whatever the time: they are put in order in memory; the tables are full long before."""
-READING = 2.2
-"""Times as long as scoring alone that a small neural member's part in a mixture takes, measured at 0.8M parameters."""
 NGRAM_CONTEXT = 16
 """Context length written into the n-gram model, which remembers fewer tokens than any neural member."""
 
@@ -51,6 +55,10 @@ class Member:
         seconds: Training time.
         epochs: Passes over the text.
         tokens_per_second: Speed of its training.
+        ending: Where its held-out loss was predicted to end, early in the training; None where it was not.
+        whole: Score of the whole model on held-out text at the last evaluation, where there was a target.
+        target: The target in bits per byte of that text.
+        best: Lowest held-out loss, bits per byte.
     """
 
     name: str
@@ -61,6 +69,10 @@ class Member:
     seconds: float
     epochs: float
     tokens_per_second: float
+    ending: Ending | None = None
+    whole: float | None = None
+    target: float | None = None
+    best: float | None = None
 
 
 def member_names(recipe: Recipe) -> list[str]:
@@ -92,7 +104,12 @@ def train_ngram(texts: Texts, clock: Clock, seed: int, tell: Callable[[str], Non
     started = time.monotonic()
     ids = texts.train.ids
     seconds = COUNTING_SHARE * clock.left
-    most = min(NGRAM_BYTES_PER_SECOND * seconds / max(texts.bytes_per_token, 1e-9), NGRAM_MOST_TOKENS)
+    most = (
+        len(ids)
+        if texts.train.num_bytes < UNPROBED_BYTES_PER_SECOND * seconds
+        else _countable(texts, seconds)
+    )
+    most = min(most, NGRAM_MOST_TOKENS)
     if len(ids) > most:
         ids = spread(ids, max(int(most), NGRAM_LEAST_TOKENS))
         tell(f"ngram: counts {quantity(texts.num_bytes(ids), 'B')} of the text, taken from all over it")
@@ -106,6 +123,16 @@ def train_ngram(texts: Texts, clock: Clock, seed: int, tell: Callable[[str], Non
     return Member("ngram", model, [], None, None, spent, 1.0, len(ids) / max(spent, 1e-9))
 
 
+def _countable(texts: Texts, seconds: float) -> float:
+    """Tokens that can be counted in a time, by counting a few; compiled code is loaded first."""
+    ids = np.asarray(texts.train.ids[:PROBED_TOKENS], dtype=np.int64)
+    config = NgramConfig(vocab_size=texts.tokenizer.vocab_size, context_length=NGRAM_CONTEXT)
+    NgramModel(config).fit(ids[:64], texts.tokenizer.token_bytes)
+    started = time.monotonic()
+    NgramModel(config).fit(ids, texts.tokenizer.token_bytes)
+    return len(ids) * seconds / max(time.monotonic() - started, 1e-6)
+
+
 def train_neural(
     name: str,
     run: Run,
@@ -116,6 +143,8 @@ def train_neural(
     number: int,
     tell: Callable[[str], None],
     progress: bool,
+    settle: Callable[[str, NeuralLanguageModel], None],
+    others: list[LanguageModel],
 ) -> Member:
     """Trains one neural model, or goes on where it was interrupted.
 
@@ -129,6 +158,8 @@ def train_neural(
         number: Position among the members, which sets the seed apart.
         tell: Told what was decided.
         progress: Whether to show a progress line.
+        settle: Told of the new model before the time of its training is fixed.
+        others: Members that are trained already, which make up the whole model with this one.
 
     Raises:
         Interrupted: After Ctrl-C; the checkpoint is saved.
@@ -136,35 +167,45 @@ def train_neural(
     directory = run.part(f"members/{name}")
     record = directory / "decision.json"
     architecture = name.split("-")[0]
-    if record.is_file():
+    decided = record.is_file()
+    if decided:
         shape = Shape.read(record)
-        clock.scoring_speeds[name] = scoring_speed(name, shape.tokens_per_second, texts)
     else:
         seed = run.recipe.training.seed + number
-        shape = decide(architecture, run.recipe, texts, machine, clock.training(waiting), seed)
-        clock.scoring_speeds[name] = scoring_speed(name, shape.tokens_per_second, texts)
+        with clock.stage("deciding"):
+            shape = decide(architecture, finer(run.recipe), texts, machine, clock.training(waiting), seed)
+    model = build(parse_config(shape.config), shape.plan.seed).to(machine.device)
+    clock.scoring_speeds[name] = measured_scoring(model, texts)
+    settle(name, model)
+    model.to("cpu")
+    if not decided:
         shape = shape.lasting(clock.training(waiting, undecided=waiting - 1))
         shape.write(record)
     tell(shape.summary(name, shape.plan.seconds))
-    model = build(parse_config(shape.config), shape.plan.seed)
     world = team.together(model, shape.plan, machine.device, run.directory, name, progress)
     device = world.device(machine.device)
     if world.alone or shape.plan.parallel == "ddp":
         model.to(device)
+    watch = Watch(name, shape.plan, tell)
     trainer = Trainer(
         model, texts.train, texts.valid, shape.plan, byte_lengths=texts.tokenizer.byte_lengths,
         eos_id=texts.tokenizer.eos_id, directory=directory, show_progress=progress, name=name,
-        world=world, device=device,
+        world=world, device=device, watch=watch,
     )  # fmt: skip
+    if run.recipe.target is not None:
+        watch.aim(parse_target(run.recipe.target), texts, others, trainer.held_out)
     if trainer.has_checkpoint:
         trainer.resume()
-    outcome = trainer.run()
+        watch.resume(trainer.curve)
+    with clock.stage("training"):
+        outcome = trainer.run()
     if outcome.stopped == "interrupted":
         raise Interrupted(
             f"interrupted after {outcome.steps} steps of {name}; everything is saved in {run.directory}. "
             f"Go on with: wenmo train --resume {run.output}"
         )
     speed = outcome.tokens / max(outcome.seconds, 1e-9)
+    _tell_end(name, outcome, shape.plan, tell)
     return Member(
         name,
         model.to("cpu"),
@@ -174,24 +215,41 @@ def train_neural(
         outcome.seconds,
         outcome.epochs,
         speed,
+        watch.ending,
+        watch.whole,
+        watch.target,
+        outcome.best_bpb,
     )
 
 
-def scoring_speed(name: str, tokens_per_second: float, texts: Texts) -> float:
-    """Bytes of text that a member scores in a second, from the speed at which it is trained.
+def _tell_end(name: str, outcome: TrainingOutcome, plan: TrainingPlan, tell: Callable[[str], None]) -> None:
+    """Says why a training ended before its time."""
+    if outcome.stopped != "early":
+        return
+    unused = max((plan.seconds or 0.0) - outcome.seconds, 0.0)
+    tell(
+        f"{name}: stopped by itself after {duration(outcome.seconds)}, because its held-out loss had not fallen "
+        f"for {plan.patience} evaluations"
+        + (f"; {duration(unused)} of its time were not used" if unused else "")
+    )
 
-    An n-gram model learns as fast as it scores, and reads the test text twice: frozen, and learning on. A forward pass
-    of a neural model is a third of a training step, and windows that slide by half read every token twice. For a
-    mixture its distributions are taken apart and its hidden vectors compared.
-    """
-    share = 0.5 if name == "ngram" else 1.5 / READING
-    return share * tokens_per_second * texts.bytes_per_token
+
+def finer(recipe: Recipe) -> Recipe:
+    """With a target, evaluates twice as often, so that training ends soon after it is reached."""
+    plain, training = TrainingSettings(), recipe.training
+    if recipe.target is None or training.evaluations != plain.evaluations:
+        return recipe
+    changes = {"evaluations": 2 * training.evaluations}
+    if training.patience == plain.patience:
+        changes["patience"] = 2 * training.patience
+    return recipe.model_copy(update={"training": training.model_copy(update=changes)})
 
 
 def keep(member: Member, run: Run, texts: Texts) -> None:
     """Saves a finished member inside the run, so that an interruption later loses nothing."""
-    facts = {k: v for k, v in vars(member).items() if k not in ("model", "curve", "plan")}
+    facts = {k: v for k, v in vars(member).items() if k not in ("model", "curve", "plan", "ending")}
     info = {
+        "ending": vars(member.ending) if member.ending else None,
         "member": facts,
         "curve": [vars(row) for row in member.curve],
         "plan": member.plan.model_dump(mode="json") if member.plan else None,
@@ -208,5 +266,9 @@ def finished(name: str, run: Run) -> Member | None:
     info = loaded.info
     plan = TrainingPlan.model_validate(info["plan"]) if info["plan"] else None
     return Member(
-        model=loaded.model, curve=[CurveRow(**row) for row in info["curve"]], plan=plan, **info["member"]
+        model=loaded.model,
+        curve=[CurveRow(**row) for row in info["curve"]],
+        plan=plan,
+        ending=Ending(**info["ending"]) if info["ending"] else None,
+        **info["member"],
     )

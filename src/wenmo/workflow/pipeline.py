@@ -10,6 +10,7 @@ from pathlib import Path
 
 from wenmo.config import Recipe
 from wenmo.errors import Interrupted, LostProcessError, OptionError, ResourceError, WenmoError
+from wenmo.models.base import LanguageModel
 from wenmo.models.ngram import NgramModel
 from wenmo.progress import duration, quantity
 from wenmo.training import budget as dial
@@ -19,21 +20,25 @@ from wenmo.workflow import reporting, team
 from wenmo.workflow.assisting import assist
 from wenmo.workflow.checks import check_recipe
 from wenmo.workflow.clock import Clock
+from wenmo.workflow.doubling import Halves, measure_halves
+from wenmo.workflow.finish import measured_scoring, plan_finish
 from wenmo.workflow.members import (
     Member,
     finished,
     keep,
     member_names,
-    scoring_speed,
     train_neural,
     train_ngram,
 )
 from wenmo.workflow.reporting import kept_corpus
 from wenmo.workflow.result import TrainResult
+from wenmo.workflow.rivals import Rivals, measure_rivals
 from wenmo.workflow.run import Run, new_run, open_run
 from wenmo.workflow.scoring import mix, placed, score
 from wenmo.workflow.texts import Texts, load_texts, open_corpus
 
+NOTABLE = 0.05
+"""Share of the budget from which on it is said that it was not used."""
 LEAST_TRAINING_SECONDS = 1.0
 """With less time than this a neural model is not begun."""
 
@@ -85,7 +90,7 @@ def train(
         )
     try:
         with watched(world):
-            result = _train(run, progress, time.monotonic() if started is None else started)
+            result = _train(run, progress, started)
             team.dismiss(world, result)
             return result
     except KeyboardInterrupt:
@@ -103,14 +108,18 @@ def train(
         raise
 
 
-def _train(run: Run, progress: bool, started: float) -> TrainResult:
+def _train(run: Run, progress: bool, started: float | None) -> TrainResult:
     recipe = run.recipe
     counted = recipe.training.steps is None and recipe.training.epochs is None
-    clock = Clock(dial.parse_duration(recipe.budget) if recipe.budget and counted else None, started)
+    budget = dial.parse_duration(recipe.budget) if recipe.budget and counted else None
+    clock = Clock(budget, time.monotonic() if started is None else started)
+    starting = clock.elapsed if started is not None else 0.0
     if recipe.training.threads:
         team.use_threads(recipe.training.threads)
-    corpus = open_corpus(run.paths, recipe, run.part("corpus"), progress)
-    texts = load_texts(corpus, recipe, run.directory, progress)
+    with clock.stage("preparing"):
+        corpus = open_corpus(run.paths, recipe, run.part("corpus"), progress)
+    with clock.stage("tokenizing"):
+        texts = load_texts(corpus, recipe, run.directory, progress)
     clock.text_bytes = corpus.bytes("train")
     clock.held_out_bytes = max(corpus.bytes("valid"), corpus.bytes("test"))
     machine = hardware.measure_machine(hardware.choose_device(recipe.training.device)).shared(join().size)
@@ -122,15 +131,34 @@ def _train(run: Run, progress: bool, started: float) -> TrainResult:
         f"{texts.tokenizer.kind} tokenizer, {texts.tokenizer.vocab_size:,} tokens of "
         f"{texts.bytes_per_token:.2f} bytes; time: {duration(clock.budget) if clock.budget else 'as steps need'}"
     )
-    members, ngram = _members(run, texts, machine, clock, told)
-    assert isinstance(ngram.model, NgramModel)
+    members, rivals, halves = _members(run, texts, machine, clock, told, starting)
     with placed(members, machine.device):
-        model = mix(members, texts, clock)
-        scores = score(model, members, ngram.model, texts, clock)
-    outcome = reporting.Outcome(run, clock, texts, model, members, scores, told.lines)
+        with clock.stage("weights") as seconds:
+            model = mix(members, texts, min(seconds, clock.scoring))
+        with clock.stage("scores"):
+            scores = score(model, members, texts, rivals)
+    unused(clock, members, told)
+    outcome = reporting.Outcome(run, clock, texts, model, members, scores, told.lines, halves)
     result = reporting.save(outcome)
     _clear(run, texts)
     return result
+
+
+def unused(clock: Clock, members: list[Member], told: Told) -> None:
+    """Says why the run ends before its budget, where it does."""
+    seconds = clock.left - clock.reserve()
+    if clock.budget is None or seconds < NOTABLE * clock.budget:
+        return
+    stops = {member.stopped for member in members} - {None}
+    if "target" in stops:
+        reason = "the target was reached"
+    elif "early" in stops:
+        reason = "training stopped by itself, because the held-out loss no longer fell"
+    elif not stops:
+        reason = "an n-gram model reads its text once, and more time would not change it"
+    else:
+        return
+    told(f"{duration(seconds)} of the budget are not used: {reason}")
 
 
 class Told:
@@ -148,15 +176,37 @@ class Told:
 
 
 def _members(
-    run: Run, texts: Texts, machine: hardware.Machine, clock: Clock, told: Told
-) -> tuple[list[Member], Member]:
-    """Trains what the recipe names (or loads what an interrupted run had finished), and the n-gram baseline."""
+    run: Run, texts: Texts, machine: hardware.Machine, clock: Clock, told: Told, starting: float
+) -> tuple[list[Member], Rivals, Halves | None]:
+    """Trains what the recipe names (or loads what an interrupted run had finished), and scores the rivals."""
     names = member_names(run.recipe)
-    ngram = finished("ngram", run) or train_ngram(texts, clock, run.recipe.training.seed, told, told.show)
-    keep(ngram, run, texts)
-    clock.scoring_speeds["ngram"] = scoring_speed("ngram", ngram.tokens_per_second, texts)
+    with clock.stage("counting"):
+        ngram = finished("ngram", run) or train_ngram(texts, clock, run.recipe.training.seed, told, told.show)
+        began = clock.now()
+        keep(ngram, run, texts)
+        saving = clock.now() - began
+        clock.scoring_speeds["ngram"] = measured_scoring(ngram.model, texts)
+    counter = ngram.model
+    assert isinstance(counter, NgramModel)
+    members = {"ngram": ngram} if "ngram" in names else {}
     waiting = [name for name in names if name != "ngram"]
-    members: dict[str, Member] = {}
+    rivals: list[Rivals] = []
+    halves: list[Halves | None] = []
+
+    def settle(name: str = "", model: LanguageModel | None = None) -> None:
+        """Measures what comes after the last training; before an earlier one there is nothing to do yet."""
+        if len(waiting) > 1 or rivals:
+            return
+        with clock.stage("rivals"):
+            rivals.append(measure_rivals(counter, texts, clock))
+            halves.append(
+                measure_halves(counter, counter.tokens_seen, texts, clock, run.recipe.training.seed)
+            )
+            models = {name: member.model for name, member in members.items()}
+            models |= {} if model is None else {name: model.to("cpu")}
+            settings = run.recipe.generation
+            plan_finish(clock, texts, models, rivals[0], settings, saving=saving, starting=starting)
+
     for number, name in enumerate(list(waiting)):
         member = finished(name, run)
         if member is None:
@@ -165,14 +215,23 @@ def _members(
                 told(f"{name}: no time is left for it; the model goes without")
                 waiting.remove(name)
                 continue
-            member = train_neural(name, run, texts, machine, clock, len(waiting), number, told, told.show)
+            others = [other.model for other in members.values()]
+            member = train_neural(
+                name, run, texts, machine, clock, len(waiting), number, told, told.show, settle, others
+            )
             keep(member, run, texts)
+        else:
+            clock.scoring_speeds[name] = measured_scoring(member.model, texts)
         waiting.remove(name)
         members[name] = member
-        clock.scoring_speeds[name] = scoring_speed(name, member.tokens_per_second, texts)
-    if "ngram" in names:
-        members["ngram"] = ngram
-    return [members[name] for name in names if name in members], ngram
+        if member.stopped == "target" and waiting:
+            told(
+                f"the target is reached; {', '.join(waiting)} {'is' if len(waiting) == 1 else 'are'} not needed"
+            )
+            waiting.clear()
+            break
+    settle()
+    return [members[name] for name in names if name in members], rivals[0], halves[0]
 
 
 def _clear(run: Run, texts: Texts) -> None:

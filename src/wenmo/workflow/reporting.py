@@ -13,26 +13,22 @@ from typing import Any
 import torch
 
 import wenmo
-from wenmo.evaluation.metrics import longest_copy
-from wenmo.evaluation.report import ReportData, Sample, headline, overfitting_verdict, write_report
+from wenmo.evaluation import doubling
+from wenmo.evaluation.report import ReportData, headline, write_report
+from wenmo.evaluation.verdict import Course, overfitting_verdict
 from wenmo.files import write_text
-from wenmo.generation.decoding import complete
 from wenmo.models.base import LanguageModel
 from wenmo.models.storage import save_model
-from wenmo.progress import quantity
-from wenmo.workflow.clock import Clock
+from wenmo.progress import duration, quantity
+from wenmo.workflow.clock import SHORTEST_VARIETY, Clock
+from wenmo.workflow.doubling import Halves, twice_the_text
 from wenmo.workflow.members import Member
-from wenmo.workflow.result import TrainResult
+from wenmo.workflow.result import PredictedLoss, TargetOutcome, TrainResult
 from wenmo.workflow.run import Run
+from wenmo.workflow.samples import write_samples
 from wenmo.workflow.scoring import Scores
 from wenmo.workflow.texts import Texts
 from wenmo.workflow.variety import measure_variety
-
-SAMPLES = 2
-SAMPLE_TOKENS = 150
-PROMPT_CHARS = 8
-SEARCHED_CHARS = 20_000_000
-"""Most characters of training text in which a copied stretch is looked for."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +43,7 @@ class Outcome:
         members: Its parts.
         scores: Its scores.
         told: Lines that were shown before training.
+        halves: Losses of the n-gram model on half of the text and on all of it; None where they were not measured.
     """
 
     run: Run
@@ -56,6 +53,7 @@ class Outcome:
     members: list[Member]
     scores: Scores
     told: list[str]
+    halves: Halves | None = None
 
 
 def kept_corpus(run: Run, texts: Texts) -> Path:
@@ -67,20 +65,28 @@ def kept_corpus(run: Run, texts: Texts) -> Path:
 
 def save(outcome: Outcome) -> TrainResult:
     """Writes samples, saves the model and makes the report; returns what `wenmo train` returns."""
-    run, texts, scores = outcome.run, outcome.texts, outcome.scores
-    samples = [_sample(outcome, seed) for seed in range(SAMPLES)]
-    variety = measure_variety(outcome.model, texts, run.recipe.generation, outcome.clock.variety)
+    run, texts, scores, clock = outcome.run, outcome.texts, outcome.scores, outcome.clock
+    with clock.stage("samples") as seconds:
+        samples = write_samples(outcome.model, texts, run.recipe.generation, seconds)
+    with clock.stage("variety") as seconds:
+        variety = measure_variety(outcome.model, texts, run.recipe.generation, max(seconds, SHORTEST_VARIETY))
     curves = {
         member.name: [dict(vars(row)) for row in member.curve] for member in outcome.members if member.curve
     }
-    verdicts = {name: overfitting_verdict(rows).sentence for name, rows in curves.items()}
+    verdicts = {
+        member.name: overfitting_verdict(curves[member.name], course_of(member))
+        for member in outcome.members
+        if member.name in curves
+    }
+    twice = twice_the_text(outcome.members, scores, outcome.halves)
     stops = [member.stopped for member in outcome.members if member.stopped]
     recipe = resolved(outcome)
     report = run.output / "report.html"
     result = TrainResult(
+        stages={name: round(seconds, 2) for name, seconds in clock.spent.items()},
         model=str(run.output),
-        seconds=round(outcome.clock.elapsed, 2),
-        budget=outcome.clock.budget,
+        seconds=round(clock.elapsed, 2),
+        budget=clock.budget,
         bits_per_byte=scores.prequential,
         protocol=scores.protocol,
         static_bits_per_byte=scores.static,
@@ -90,8 +96,12 @@ def save(outcome: Outcome) -> TrainResult:
         weights=scores.weights,
         gains=scores.gains,
         parameters={member.name: member.model.num_parameters() for member in outcome.members},
+        predicted=predictions(outcome.members),
+        target=target_outcome(outcome.members),
         stopped=stops[-1] if stops and stops[-1] != "interrupted" else "finished",
-        verdict=" ".join(verdicts.values())
+        overfitting={name: verdict.facts for name, verdict in verdicts.items()},
+        twice_the_text=twice,
+        verdict=" ".join(verdict.sentence for verdict in verdicts.values())
         or "An n-gram model counts; it is scored on text it has not counted.",
         diversity=None if variety is None else variety.model,
         human_diversity=None if variety is None else variety.people,
@@ -112,6 +122,13 @@ def save(outcome: Outcome) -> TrainResult:
         gains=result.gains,
         baselines=result.baselines,
         curves=curves,
+        verdicts={name: verdict.sentence for name, verdict in verdicts.items()},
+        overfitting=result.overfitting,
+        predictions={name: told_prediction(each) for name, each in result.predicted.items()},
+        outlook=[
+            *([result.target.sentence] if result.target else []),
+            *([doubling.sentence(twice)] if twice else []),
+        ],
         corpus=_facts(texts),
         recipe=recipe,
         samples=samples,
@@ -119,6 +136,7 @@ def save(outcome: Outcome) -> TrainResult:
         human_diversity=result.human_diversity,
         searched=1.0 if variety is None else variety.searched,
         notes=outcome.told,
+        stages=result.stages,
         machine=_machine(),
         versions={
             "wenmo": wenmo.__version__,
@@ -126,53 +144,78 @@ def save(outcome: Outcome) -> TrainResult:
             "torch": torch.__version__,
         },
     )
-    save_model(
-        outcome.model,
-        run.output,
-        tokenizer=texts.tokenizer,
-        info=info,
-        generation=run.recipe.generation,
-        card=_card(data, result),
+    with clock.stage("saving"):
+        save_model(
+            outcome.model,
+            run.output,
+            tokenizer=texts.tokenizer,
+            info=info,
+            generation=run.recipe.generation,
+            card=_card(data, result),
+        )
+        for name, rows in curves.items():
+            lines = "".join(json.dumps(row) + "\n" for row in rows)
+            write_text(run.output / "training" / f"{name}.metrics.jsonl", lines)
+        write_report(data, report)
+    spent = {name: round(seconds, 2) for name, seconds in clock.spent.items()}
+    return result.model_copy(update={"seconds": round(clock.elapsed, 2), "stages": spent})
+
+
+def course_of(member: Member) -> Course:
+    """What the training of a member did against overfitting."""
+    plan = member.plan
+    assert plan is not None
+    shape = member.model.config.model_dump()
+    facts = {
+        "dropout": shape.get("dropout"),
+        "weight_decay": plan.weight_decay,
+        "averaging": plan.averaging,
+        "patience": plan.patience,
+    }
+    return Course(facts, member.stopped)
+
+
+def told_prediction(found: PredictedLoss) -> str:
+    """What was predicted and what came, in words."""
+    side = "below" if found.error > 0 else "above"
+    return (
+        f"After {found.share:.0%} of the training the held-out loss was predicted to end at {found.predicted:.3f} "
+        f"({found.low:.3f} to {found.high:.3f}); it ended at {found.measured:.3f}, {abs(found.error):.1%} {side} that."
     )
-    for name, rows in curves.items():
-        lines = "".join(json.dumps(row) + "\n" for row in rows)
-        write_text(run.output / "training" / f"{name}.metrics.jsonl", lines)
-    write_report(data, report)
-    return result.model_copy(update={"seconds": round(outcome.clock.elapsed, 2)})
 
 
-def _sample(outcome: Outcome, seed: int) -> Sample:
-    settings = outcome.run.recipe.generation.model_copy(
-        update={"max_tokens": SAMPLE_TOKENS, "seed": seed, "n": 1, "beams": 1}
+def predictions(members: list[Member]) -> dict[str, PredictedLoss]:
+    """What was predicted of each member beside what came; members that ended before their time are left out."""
+    return {
+        member.name: PredictedLoss(
+            share=round(member.ending.share, 4),
+            predicted=member.ending.loss,
+            low=member.ending.low,
+            high=member.ending.high,
+            measured=member.best,
+            error=member.ending.loss / member.best - 1.0,
+        )
+        for member in members
+        if member.ending is not None and member.best and member.stopped in ("budget", "steps", "early")
+    }
+
+
+def target_outcome(members: list[Member]) -> TargetOutcome | None:
+    """What became of the target, by the member that was trained last; None without one."""
+    aimed = [member for member in members if member.target is not None and member.whole is not None]
+    if not aimed:
+        return None
+    last = min(aimed, key=lambda member: member.whole or float("inf"))
+    assert last.target is not None and last.whole is not None
+    reached = last.whole <= last.target
+    words = "Reached" if reached else "Not reached in this time"
+    return TargetOutcome(
+        bits_per_byte=last.target,
+        reached=reached,
+        measured=last.whole,
+        sentence=f"{words}: the target of {last.target:.3f} bits per byte on held-out text that steers. Training ended "
+        f"at {last.whole:.3f}, after {duration(last.seconds)}.",
     )
-    tokenizer = outcome.texts.tokenizer
-    prompt = _opening(outcome.texts, (seed + 1) / (SAMPLES + 1))
-    text = complete(outcome.model, tokenizer, tokenizer.encode(prompt), settings)[0].text
-    return Sample(
-        text=text, prompt=prompt, longest_copy=len(longest_copy(text, _searched(outcome.texts)).text)
-    )
-
-
-def _opening(texts: Texts, share: float) -> str:
-    """The first words of a line of the test text, at a share of the way through it."""
-    ids = texts.test.ids
-    start = int(share * len(ids))
-    lines = texts.tokenizer.decode(ids[start : start + 400]).split("\n")[1:]
-    line = next((line.strip() for line in lines if len(line.strip()) >= PROMPT_CHARS), "")
-    words = line[: 2 * PROMPT_CHARS].split(" ")
-    return " ".join(words[:-1]) if len(words) > 2 else line[:PROMPT_CHARS]
-
-
-def _searched(texts: Texts) -> list[str]:
-    """The first documents of the training text, up to `SEARCHED_CHARS`."""
-    found: list[str] = []
-    room = SEARCHED_CHARS
-    for text in texts.corpus.texts("train"):
-        found.append(text[:room])
-        room -= len(text)
-        if room <= 0:
-            break
-    return found
 
 
 def resolved(outcome: Outcome) -> dict[str, Any]:

@@ -7,6 +7,42 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from wenmo.evaluation.diversity import Diversity
+from wenmo.evaluation.doubling import TwiceTheText
+from wenmo.evaluation.overfitting import Overfitting
+
+
+class PredictedLoss(BaseModel):
+    """What was predicted of a training early in it, and what came."""
+
+    model_config = ConfigDict(frozen=True)
+
+    share: float
+    """Share of the training that was seen when it was predicted."""
+    predicted: float
+    """Predicted held-out loss at the end, bits per byte."""
+    low: float
+    """Lower end of its interval, which holds about nine of ten."""
+    high: float
+    """Upper end."""
+    measured: float
+    """Lowest held-out loss that was measured."""
+    error: float
+    """Predicted over measured, less 1."""
+
+
+class TargetOutcome(BaseModel):
+    """What became of `--target`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    bits_per_byte: float
+    """The score that was asked for, in bits per byte of held-out text."""
+    reached: bool
+    """Whether training came to it."""
+    measured: float
+    """Score of the whole model on held-out text when training ended."""
+    sentence: str
+    """The same in words."""
 
 
 class TrainResult(BaseModel):
@@ -20,6 +56,8 @@ class TrainResult(BaseModel):
     """Wall-clock time of the whole run."""
     budget: float | None
     """Seconds that were given; None when steps or epochs were."""
+    stages: dict[str, float]
+    """Seconds of each stage, in order."""
     bits_per_byte: float
     """Score on the test text, under `protocol`."""
     protocol: str
@@ -39,8 +77,16 @@ class TrainResult(BaseModel):
     score; empty for a single model."""
     parameters: dict[str, int]
     """Number of parameters of each model."""
-    stopped: Literal["budget", "steps", "early", "finished"]
+    predicted: dict[str, PredictedLoss]
+    """Of each neural model, where its held-out loss was predicted to end early in its training, and where it ended."""
+    target: TargetOutcome | None
+    """What became of the target; None without one."""
+    stopped: Literal["budget", "steps", "early", "target", "finished"]
     """Why the last neural training ended; `finished` where nothing neural was trained."""
+    overfitting: dict[str, Overfitting]
+    """Of each neural model, what its learning curve shows: when overfitting began, the gap, what was done about it."""
+    twice_the_text: TwiceTheText | None
+    """What the same time with twice the text would give, estimated; None where it could not be."""
     verdict: str
     """Overfitting, in words."""
     diversity: Diversity | None

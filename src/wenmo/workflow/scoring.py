@@ -10,24 +10,19 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from wenmo.evaluation import baselines
 from wenmo.evaluation.evaluate import protocol
 from wenmo.models.base import LanguageModel
 from wenmo.models.likelihood import bits_per_byte, score_stream
 from wenmo.models.mixture import MixtureModel
 from wenmo.models.ngram import NgramModel
 from wenmo.tokenization.stream import spread
-from wenmo.workflow.clock import Clock
+from wenmo.workflow.clock import SCORING_MARGIN
 from wenmo.workflow.members import Member
+from wenmo.workflow.rivals import LEAST_SCORED_TOKENS, Rivals
 from wenmo.workflow.texts import Texts
 
-LEAST_SCORED_TOKENS = 2_000
-MOST_SCORED_TOKENS = 2_000_000
-"""More test tokens than this say nothing more; what is known of each takes memory."""
 MOST_FITTED_TOKENS = 100_000
 """More held-out tokens than this change the weights of a mixture no more."""
-XZ_BYTES_PER_SECOND = 300_000
-"""Speed of xz -9e on one slow core; bounds the training text that xz reads first where the budget is short."""
 PROBE_TOKENS = 2_000
 
 
@@ -65,7 +60,7 @@ def affordable(members: list[Member], ids: npt.NDArray[np.integer], eos_id: int,
     started = time.monotonic()
     mixture.evidence(probe, mixture.context_length, False, eos_id, decisions=True)
     rate = len(probe) / max(time.monotonic() - started, 1e-6)
-    return int(min(len(ids), max(LEAST_SCORED_TOKENS, rate * seconds)))
+    return int(max(LEAST_SCORED_TOKENS, min(rate * seconds, len(ids))))
 
 
 @contextmanager
@@ -81,32 +76,33 @@ def placed(members: list[Member], device: str) -> Iterator[None]:
             model.to("cpu")
 
 
-def mix(members: list[Member], texts: Texts, clock: Clock) -> LanguageModel:
-    """Makes one model of all members: the only one, or a mixture whose weights are fitted on the held-out text."""
+def mix(members: list[Member], texts: Texts, seconds: float) -> LanguageModel:
+    """Makes one model of all members: the only one, or a mixture whose weights are fitted on the held-out text.
+
+    Args:
+        members: The members.
+        texts: The texts.
+        seconds: Time for it; fewer tokens are scored where it is short.
+    """
     if len(members) == 1:
         return members[0].model
     eos_id = texts.tokenizer.eos_id
-    count = affordable(members, texts.valid.ids, eos_id, clock.scoring)
+    count = affordable(members, texts.valid.ids, eos_id, seconds / SCORING_MARGIN)
     ids = spread(texts.valid.ids, min(count, MOST_FITTED_TOKENS)).astype(np.int64)
     mixture = MixtureModel.of({member.name: member.model for member in members})
     mixture.fit_weights(ids, eos_id=eos_id)
     return mixture
 
 
-def score(
-    model: LanguageModel, members: list[Member], ngram: NgramModel, texts: Texts, clock: Clock
-) -> Scores:
-    """Scores the model, its members and the baselines on the test text, as much of it as the clock allows."""
+def score(model: LanguageModel, members: list[Member], texts: Texts, rivals: Rivals) -> Scores:
+    """Scores the model and its members on the test text that the rivals were scored on."""
     eos_id = texts.tokenizer.eos_id
-    count = affordable(members, texts.test.ids, eos_id, clock.scoring)
-    ids = spread(texts.test.ids, min(count, MOST_SCORED_TOKENS)).astype(np.int64)
-    held, num_bytes = texts.bytes_of(ids), texts.num_bytes(ids)
-    prior = texts.bytes_of(np.asarray(texts.train.ids[-baselines.PRIMING_BYTES :]))
+    ids, num_bytes = rivals.ids, rivals.num_bytes
 
     def bpb(nats: npt.NDArray[np.float64]) -> float:
         return bits_per_byte(nats, num_bytes)
 
-    learning, _ = ngram.scan(ids, True, eos_id)
+    learning = rivals.learning
     weights: dict[str, float] = {}
     gains: dict[str, float] = {}
     if isinstance(model, MixtureModel):
@@ -114,7 +110,7 @@ def score(
         by_member = {name: bpb(row) for name, row in zip(model.members, frozen.nats, strict=True)}
         static = prequential = bpb(model.mix(frozen, False))
         weights = model.shares(frozen)
-        said, adaptive = frozen, any(member.model is ngram for member in members)
+        said, adaptive = frozen, any(isinstance(member.model, NgramModel) for member in members)
         if adaptive:
             said = model.evidence(ids, model.context_length, True, eos_id, neural=frozen)
             prequential = bpb(model.mix(said, True))
@@ -123,7 +119,7 @@ def score(
     else:
         static = bpb(score_stream(model, ids, eos_id=eos_id))
         by_member = {members[0].name: static}
-        prequential = bpb(learning) if model is ngram else static
+        prequential = bpb(learning) if isinstance(model, NgramModel) else static
     context = max(member.model.context_length for member in members)
     return Scores(
         static=static,
@@ -131,18 +127,11 @@ def score(
         members=by_member,
         weights=weights,
         gains=gains,
-        baselines={**_compressors(prior, held, num_bytes, clock.scoring), "ngram": bpb(learning)},
+        baselines=rivals.baselines,
         bytes=num_bytes,
         protocol=protocol(
             context,
-            adaptive=any(member.model is ngram for member in members),
+            adaptive=any(isinstance(member.model, NgramModel) for member in members),
             cached=model.cached if isinstance(model, MixtureModel) else 0,
         ),
     )
-
-
-def _compressors(prior: bytes, held: bytes, num_bytes: int, seconds: float) -> dict[str, float]:
-    """PPMd and xz, per byte of text (what they code holds a byte more for each end of a document)."""
-    scale = len(held) / num_bytes
-    read = max(int(XZ_BYTES_PER_SECOND * seconds), 1)
-    return {"ppmd": baselines.ppmd(prior, held) * scale, "xz": baselines.xz(prior[-read:], held) * scale}

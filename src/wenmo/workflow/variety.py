@@ -9,17 +9,20 @@ import numpy as np
 import numpy.typing as npt
 
 from wenmo.config import GenerationSettings
-from wenmo.evaluation.diversity import Diversity, cut_alike, measure_diversity
+from wenmo.evaluation.diversity import Diversity, copied_share, cut_alike, measure_diversity
+from wenmo.evaluation.metrics import longest_copy
 from wenmo.generation.decoding import continue_each
 from wenmo.models.base import LanguageModel
 from wenmo.workflow.texts import Texts
 
-TEXTS, FEWEST_TEXTS = 16, 4
-"""Places of the test text that are continued; fewer where the time is short, so that the texts are not."""
+TEXTS, FEWEST_TEXTS, MOST_TEXTS = 16, 4, 32
+"""Places of the test text that are continued; fewer where the time is short, so that the texts are not, and more where
+the rest of the run took less than was planned."""
 PROMPT_TOKENS, WRITTEN_TOKENS = 32, 120
 PROBED_TOKENS = 3
-SEARCHED_PER_SECOND = 2_000_000
-"""Characters of training text in which copies are looked for, for each second of time."""
+FEWEST_SEARCHED_CHARS = 200_000
+"""Characters of training text in which copies are looked for even when no time is left."""
+PROBED_CHARS = 100_000
 
 
 @dataclass(frozen=True)
@@ -46,39 +49,42 @@ def measure_variety(
         model: The trained model, in evaluation mode.
         texts: Its texts.
         settings: How it writes.
-        seconds: Time for writing; there are fewer texts, then shorter ones, where it is short. About as much goes into
-            looking for copies.
+        seconds: Time, half of it for writing and half for looking for copies. There are fewer texts, then shorter ones,
+            where it is short.
 
     Returns:
         The scores; None when the test text is too short for a few places.
     """
     ids = texts.test.ids
-    most = min(TEXTS, len(ids) // (PROMPT_TOKENS + WRITTEN_TOKENS))
+    most = min(MOST_TEXTS, len(ids) // (PROMPT_TOKENS + WRITTEN_TOKENS))
     if most < FEWEST_TEXTS:
         return None
     began = time.monotonic()
     starts = np.linspace(0, len(ids) - PROMPT_TOKENS - WRITTEN_TOKENS, most).astype(np.int64)
     prompts = ids[starts[:, None] + np.arange(PROMPT_TOKENS)].astype(np.int64)
-    cost = _cost(model, texts, prompts[:2], settings)
-    count = min(max(int(seconds / (cost * WRITTEN_TOKENS)), FEWEST_TEXTS), most)
+    cost = writing_cost(model, texts, prompts[:2], settings)
+    count = min(max(int(seconds / 2 / (cost * WRITTEN_TOKENS)), FEWEST_TEXTS), most)
     chosen = np.linspace(0, most - 1, count).astype(np.int64)
     starts = starts[chosen]
-    left = seconds - (time.monotonic() - began)
+    left = seconds / 2 - (time.monotonic() - began)
     written = _written(model, texts, prompts[chosen], settings, left)
     after = starts + PROMPT_TOKENS
     people = [_decoded(texts, ids[start : start + WRITTEN_TOKENS]) for start in after]
     own, others = cut_alike(written, people)
-    searched, share = _searched(texts, int(SEARCHED_PER_SECOND * max(seconds, 0.5)))
+    left = seconds - (time.monotonic() - began)
+    searched, share = searched_texts(
+        texts, max(int(left / max(_search_cost(texts, own), 1e-9)), FEWEST_SEARCHED_CHARS)
+    )
     try:
         return Variety(measure_diversity(own, searched), measure_diversity(others, searched), share)
     except ValueError:  # nothing but punctuation, or nothing at all, was written
         return None
 
 
-def _cost(
+def writing_cost(
     model: LanguageModel, texts: Texts, prompts: npt.NDArray[np.int64], settings: GenerationSettings
 ) -> float:
-    """Seconds for one token of one text, measured."""
+    """Seconds for one token of one text when the prompts are continued together, timed."""
     chosen = settings.model_copy(update={"max_tokens": PROBED_TOKENS + 1, "seed": 0, "ignore_eos": True})
     steps = continue_each(model, texts.tokenizer, prompts, chosen)
     for _ in prompts:  # reading the prompts is not counted
@@ -86,6 +92,15 @@ def _cost(
     began = time.monotonic()
     drawn = sum(1 for _ in steps)
     return max(time.monotonic() - began, 1e-6) / max(drawn, 1)
+
+
+def _search_cost(texts: Texts, written: list[str]) -> float:
+    """Seconds to look for copies, of the model and of people, in a character of training text, timed."""
+    text = next(iter(texts.corpus.texts("train")))[:PROBED_CHARS]
+    began = time.monotonic()
+    longest_copy("".join(written), [text])
+    copied_share(written, [text])
+    return 2.0 * (time.monotonic() - began) / max(len(text), 1)
 
 
 def _written(
@@ -111,7 +126,7 @@ def _decoded(texts: Texts, ids: npt.NDArray[np.integer]) -> str:
     return texts.tokenizer.decode(ids[: ended[0]] if len(ended) else ids)
 
 
-def _searched(texts: Texts, characters: int) -> tuple[list[str], float]:
+def searched_texts(texts: Texts, characters: int) -> tuple[list[str], float]:
     """The first documents of the training text up to a number of characters, and their share of it."""
     found: list[str] = []
     room = characters

@@ -1,0 +1,62 @@
+"""The text for the final score, chosen before the last training, and what the rivals need for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from wenmo.evaluation import baselines
+from wenmo.models.likelihood import bits_per_byte
+from wenmo.models.ngram import NgramModel
+from wenmo.tokenization.stream import spread
+from wenmo.workflow.clock import Clock
+from wenmo.workflow.texts import Texts
+
+LEAST_SCORED_TOKENS = 2_000
+XZ_BYTES_PER_SECOND = 300_000
+"""Speed of xz -9e on one slow core; bounds the training text that xz reads first where the budget is short."""
+
+
+@dataclass(frozen=True)
+class Rivals:
+    """The test text and the scores of compressors and of the n-gram model on it.
+
+    Attributes:
+        ids: Tokens that are scored, int64 (N,).
+        num_bytes: Their UTF-8 bytes.
+        learning: Nats of every token under the n-gram model that learns on, float64 (N,).
+        known: Contexts that it knew before each token, int64 (N,).
+        baselines: Bits per byte of `ppmd`, `xz` and `ngram`, which all learn on while they code.
+    """
+
+    ids: npt.NDArray[np.int64]
+    num_bytes: int
+    learning: npt.NDArray[np.float64]
+    known: npt.NDArray[np.int64]
+    baselines: dict[str, float]
+
+
+def measure_rivals(ngram: NgramModel, texts: Texts, clock: Clock) -> Rivals:
+    """Chooses as much of the test text as all members can score in their share of the budget, and scores the rivals.
+
+    They do not depend on the neural models, so that their time is spent, not guessed, when the training is given its
+    own.
+    """
+    per_byte = clock.scoring_seconds(1.0)
+    all_bytes = texts.corpus.bytes("test") or texts.corpus.bytes("valid")
+    count = len(texts.test.ids) * min(clock.scoring / max(per_byte * all_bytes, 1e-9), 1.0)
+    ids = spread(texts.test.ids, max(int(count), LEAST_SCORED_TOKENS)).astype(np.int64)
+    num_bytes = texts.num_bytes(ids)
+    learning, known = ngram.scan(ids, True, texts.tokenizer.eos_id)
+    prior = texts.bytes_of(np.asarray(texts.train.ids[-baselines.PRIMING_BYTES :]))
+    scores = _compressors(prior, texts.bytes_of(ids), num_bytes, clock.scoring)
+    return Rivals(ids, num_bytes, learning, known, {**scores, "ngram": bits_per_byte(learning, num_bytes)})
+
+
+def _compressors(prior: bytes, held: bytes, num_bytes: int, seconds: float) -> dict[str, float]:
+    """PPMd and xz, per byte of text (what they code holds a byte more for each end of a document)."""
+    scale = len(held) / num_bytes
+    read = max(int(XZ_BYTES_PER_SECOND * seconds), 1)
+    return {"ppmd": baselines.ppmd(prior, held) * scale, "xz": baselines.xz(prior[-read:], held) * scale}
