@@ -19,7 +19,7 @@ from wenmo.errors import OptionError
 from wenmo.models.base import LanguageModel, NeuralLanguageModel, State
 from wenmo.models.mixture import MixtureModel
 from wenmo.models.recurrent_layer import RecurrentLayer
-from wenmo.models.transformer import RMSNorm
+from wenmo.models.layers import RMSNorm
 
 Precision = Literal["fp32", "bf16", "int8"]
 
