@@ -46,7 +46,9 @@ NEURAL: dict[str, Callable[..., LanguageModel]] = {
     "transformer-llama": lambda **f: transformer(layout="llama", kv_heads=1, tied=False, **f),
     "transformer-gpt2": lambda **f: transformer(layout="gpt2", **f),
     "wenmo": lambda **f: transformer("wenmo", **{**ADDITIONS, **f}),
-    "wenmo-all-pairs": lambda **f: transformer("wenmo", **{**ADDITIONS, "bigrams": VOCAB**2, "kv_heads": 2, **f}),
+    "wenmo-all-pairs": lambda **f: transformer(
+        "wenmo", **{**ADDITIONS, "bigrams": VOCAB**2, "kv_heads": 2, **f}
+    ),
     "wenmo-scalars": lambda **f: transformer("wenmo", **{**OFF, "residual_scalars": True, **f}),
     "wenmo-values-untied": lambda **f: transformer(
         "wenmo", **{**OFF, "value_embeddings": True, "layers": 3, "tied": False, **f}

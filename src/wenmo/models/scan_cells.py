@@ -6,8 +6,8 @@
 | minLSTM | f / (f + i) | (1 - a) n | the same |
 | RG-LRU | exp(-8 softplus(L) r) | sqrt(1 - a^2) i x | De et al., 2024, https://arxiv.org/abs/2402.19427 |
 
-Here z, f, i, r are gates and n is a candidate. All that follows is computed in float32 at least: a state of thousands of
-steps loses its memory in a lower precision.
+Here z, f, i, r are gates and n is a candidate. All that follows is computed in float32 at least: a state of thousands
+of steps loses its memory in a lower precision.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class MinimalCell(nn.Module):
             inputs: (T, B, 2 R): z and n; for minLSTM (T, B, 3 R): f, i and n.
             before: State before, (B, R).
         """
-        gates, candidate = _wide(inputs).split((self.inputs - self.size, self.size), -1)
+        gates, candidate = torch.split(_wide(inputs), (self.inputs - self.size, self.size), -1)
         gates = gates + self.bias
         if self.forget:
             forget, entry = torch.sigmoid(gates).add(_TINY).chunk(2, -1)
@@ -112,12 +112,12 @@ class RealGatedCell(nn.Module):
             gates = F.linear(inputs, self.weight)
         else:
             weight = self.weight.view(2, self.heads, self.head_size, self.head_size)
-            blocks = inputs.unflatten(-1, (self.heads, self.head_size))
+            blocks = inputs.view(*inputs.shape[:-1], self.heads, self.head_size)
             gates = torch.einsum("tbhi,ghoi->tbgho", blocks, weight).flatten(2)
         recurrence, entry = torch.sigmoid(_wide(gates) + self.bias).chunk(2, -1)
         log_decay = recurrence * (-_SHARPNESS * F.softplus(self.memory))
-        # The square root has no slope at zero: a closed gate must not make the gradient infinite.
-        scale = torch.sqrt(-torch.expm1(2.0 * log_decay) + 1e-12)
+        # At zero the slope of the square root is infinite: a closed gate must not make the gradient undefined.
+        scale = torch.sqrt((-torch.expm1(2.0 * log_decay)).clamp(min=1e-24))
         return linear_recurrence(torch.exp(log_decay), scale * entry * _wide(inputs), before)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from wenmo.models.base import ModelConfig
-from wenmo.models.layers import Activation, feed_forward_parameters
+from wenmo.models.layers import feed_forward_parameters
 
 Positive = Annotated[int, Field(ge=1)]
 

@@ -54,7 +54,8 @@ class ScanLayer(nn.Module):
         Returns:
             What the layer adds to the residual stream, and what it remembers after the last valid token of each row.
         """
-        state, recent = memory.split((self.config.state_size, memory.shape[1] - self.config.state_size), 1)
+        size = self.config.state_size
+        state, recent = memory[:, :size], memory[:, size:]
         real = self.config.architecture == "rglru"
         if not real:
             x, recent = self._convolve(x, recent, lengths)
@@ -69,7 +70,8 @@ class ScanLayer(nn.Module):
     def _split(self, projected: Tensor) -> tuple[Tensor, Tensor | None]:
         if not self.config.gated:
             return projected, None
-        inputs, branch = projected.split((self.cell.inputs, self.config.state_size), -1)
+        size = self.cell.inputs
+        inputs, branch = projected[..., :size], projected[..., size:]
         return inputs, branch
 
     def _convolve(self, x: Tensor, recent: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:

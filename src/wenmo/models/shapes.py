@@ -43,7 +43,9 @@ def _head_size(width: int, settings: ModelSettings) -> int | None:
 Scored = Iterable[tuple[float, dict[str, Any]]]
 
 
-def layered_shapes(architecture: str, vocab_size: int, settings: ModelSettings, parameters: int | None) -> Scored:
+def layered_shapes(
+    architecture: str, vocab_size: int, settings: ModelSettings, parameters: int | None
+) -> Scored:
     """Yields shapes of a residual stream with feed-forward networks, each with its distance from what is wanted."""
     limit = parameters // vocab_size + 16 if parameters else 0
     for width in [settings.width] if settings.width else _steps(min(limit, 8192)):
@@ -74,7 +76,9 @@ def _filled(fields: dict[str, Any], layers_given: int | None, parameters: int) -
     """Yields the numbers of layers and sizes of feed-forward network that come near a number of parameters."""
     width, plain = fields["width"], fields["ffn"]
     one = _count({**fields, "layers": 1})
-    per_layer = (_count({**fields, "layers": 3}) - one) / 2  # some families have something on every second layer
+    per_layer = (
+        _count({**fields, "layers": 3}) - one
+    ) / 2  # some families have something on every second layer
     per_unit = _count({**fields, "layers": 1, "ffn": plain + 1}) - one
     about = max(1, round((parameters - (one - per_layer)) / per_layer))
     layers_tried = [layers_given] if layers_given else range(max(1, about - 2), min(about + 3, 2 * width))

@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 from typing import Any, ClassVar, Self
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -102,9 +101,7 @@ class Block(nn.Module):
         self.attention_norm = _norm(config)
         self.attention = Attention(config, layer)
         self.ffn_norm = _norm(config)
-        self.ffn = FeedForward(
-            config.width, config.ffn, config.ffn_activation, bias=config.layout == "gpt2"
-        )
+        self.ffn = FeedForward(config.width, config.ffn, config.ffn_activation, bias=config.layout == "gpt2")
         self.dropout = config.dropout
 
     def forward(self, x: Tensor, angles: tuple[Tensor, Tensor] | None, reading: Reading) -> Tensor:

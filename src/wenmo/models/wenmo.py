@@ -188,7 +188,8 @@ class WenmoModel(TransformerModel):
 def pair_index(first: Tensor, second: Tensor) -> Tensor:
     """Numbers pairs of tokens: each pair of numbers below V gets a number of its own below V * V.
 
-    The pairing of Szudzik (2006, "An elegant pairing function"); it does not depend on V, so that a vocabulary can grow.
+    The pairing of Szudzik (2006, "An elegant pairing function"); it does not depend on V, so that a vocabulary can
+    grow.
 
     Args:
         first: int64, at least 0.
