@@ -13,6 +13,7 @@ of steps loses its memory in a lower precision.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -143,9 +144,31 @@ class CausalConvolution(nn.Module):
 
     def forward(self, padded: Tensor) -> Tensor:
         """Returns (T, B, D) from (width - 1 + T, B, D): the tokens, after the last ones that were read before."""
-        width = len(self.weight)
-        steps = len(padded) - width + 1
-        total = torch.addcmul(self.bias, padded[:steps], self.weight[0])
+        convolved: Tensor = _Convolve.apply(padded, self.weight, self.bias)  # type: ignore[no-untyped-call]
+        return convolved
+
+
+class _Convolve(torch.autograd.Function):
+    """Adds up in place: autograd's own chain would make a tensor as large as the text for each place and direction."""
+
+    @staticmethod
+    def forward(ctx: Any, padded: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        width, steps = len(weight), len(padded) - len(weight) + 1
+        low = weight.to(padded.dtype)  # autocast: the text may be in low precision
+        total = torch.addcmul(bias.to(padded.dtype), padded[:steps], low[0])
         for place in range(1, width):
-            total = torch.addcmul(total, padded[place : place + steps], self.weight[place])
+            total.addcmul_(padded[place : place + steps], low[place])
+        ctx.save_for_backward(padded, weight)
         return total
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        (gradient,) = gradients
+        padded, weight = ctx.saved_tensors
+        steps, low = len(gradient), weight.to(gradient.dtype)
+        grad_padded, grad_weight = torch.zeros_like(padded), torch.empty_like(weight)
+        for place, row in enumerate(low):
+            part = slice(place, place + steps)
+            grad_padded[part].addcmul_(gradient, row)
+            grad_weight[place] = (gradient * padded[part]).sum((0, 1))
+        return grad_padded, grad_weight, gradient.sum((0, 1)).to(weight.dtype)
