@@ -175,7 +175,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--rows", type=int, default=16, help="rows of 128 tokens in a step")
-    parser.add_argument("--judged", type=int, default=30_000, help="tokens that are judged, from all over the piece")
+    parser.add_argument(
+        "--judged", type=int, default=30_000, help="tokens that are judged, from all over the piece"
+    )
     parser.add_argument("--size", default="450k")
     parser.add_argument("--dropout", type=float, default=0.0)
     parser.add_argument("--name", default="architectures")

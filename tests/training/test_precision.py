@@ -38,7 +38,7 @@ def test_bfloat16_learns_as_float32_does(architecture: str, tmp_path: Path) -> N
         curves[precision] = trainer.run().curve
         assert all(p.dtype == torch.float32 for p in trainer.model.parameters())
     first, last = curves["bf16"][0], curves["bf16"][-1]
-    # Some have learned all there is to learn, which is all but the first token of a document, before they are first judged.
+    # Some have learned all that can be learned, all but the first token of a document, before they are first judged.
     assert last.valid_loss < max(0.9 * first.valid_loss, 0.2 * math.log(VOCAB))
     # bfloat16 has 8 bits: a relative error of 2**-9 a product.
     for ours, exact in zip(curves["bf16"], curves["fp32"], strict=True):
