@@ -190,12 +190,10 @@ class NeuralLanguageModel(LanguageModel):
 
     Attributes:
         compilable: Whether torch.compile gains anything on its layers.
-        bfloat16_on_cpu: Whether its layers have kernels for bfloat16 on CPUs.
         embedding: Vectors of the input tokens (V, E).
     """
 
     compilable: ClassVar[bool] = False
-    bfloat16_on_cpu: bool = True
     embedding: nn.Embedding
 
     @abstractmethod

@@ -44,7 +44,6 @@ class RecurrentModel(NeuralLanguageModel):
     def __init__(self, config: RecurrentConfig) -> None:
         super().__init__()
         self.config = config
-        self.bfloat16_on_cpu = config.architecture == "lstm"
         self.embedding = nn.Embedding(config.vocab_size, config.embedding_size)
         sizes = [config.embedding_size] + [config.hidden_size] * (config.layers - 1)
         self.layers = nn.ModuleList(RecurrentLayer(config, size) for size in sizes)

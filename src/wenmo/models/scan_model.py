@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wenmo.models.base import NeuralLanguageModel, State
+from wenmo.models.dropout import dropout
 from wenmo.models.layers import FeedForward, RMSNorm
 from wenmo.models.recurrent_state import RecurrentState
 from wenmo.models.scan_cells import CausalConvolution, MinimalCell, RealGatedCell
@@ -118,7 +119,7 @@ class ScanBlock(nn.Module):
         return x + self._drop(self.ffn(self.ffn_norm(x))), memory
 
     def _drop(self, x: Tensor) -> Tensor:
-        return F.dropout(x, self.dropout, self.training) if self.dropout else x
+        return dropout(x, self.dropout, self.training)
 
 
 class ScanModel(NeuralLanguageModel):
@@ -205,9 +206,7 @@ class ScanModel(NeuralLanguageModel):
         steps = ids.shape[1]
         if steps == 0 or ids.shape[0] == 0:
             return h.new_zeros(steps, ids.shape[0], self.config.width), h, None
-        x = self.embedding(ids.T)
-        if self.config.dropout:
-            x = F.dropout(x, self.config.dropout, self.training)
+        x = dropout(self.embedding(ids.T), self.config.dropout, self.training)
         memories = []
         for block, memory in zip(self.blocks, h.unbind(), strict=True):
             x, after = block(x, memory, lengths)

@@ -41,8 +41,8 @@ class WenmoBlock(Block):
         self.stream_scale: nn.Parameter | None = None
         self.input_scale: nn.Parameter | None = None
         if config.residual_scalars:
-            self.stream_scale = nn.Parameter(torch.ones(()))
-            self.input_scale = nn.Parameter(torch.zeros(()))
+            self.stream_scale = nn.Parameter(torch.ones(1))
+            self.input_scale = nn.Parameter(torch.zeros(1))
         self.value_embedding: nn.Embedding | None = None
         self.value_gate: nn.Linear | None = None
         self.gate_inputs = min(GATE_INPUTS, config.width)
@@ -51,23 +51,24 @@ class WenmoBlock(Block):
             self.value_embedding = nn.Embedding(config.vocab_size, config.kv_heads * config.head_size)
             self.value_gate = nn.Linear(self.gate_inputs, config.kv_heads, bias=False)
 
-    def read(
+    def forward(
         self,
         x: Tensor,
-        start: Tensor,
-        ids: Tensor,
         angles: tuple[Tensor, Tensor] | None,
         reading: Reading,
+        start: Tensor | None = None,
+        ids: Tensor | None = None,
     ) -> Tensor:
         """Returns the residual stream after the layer.
 
         Args:
             x: Residual stream (B, T, width).
-            start: Input of the first layer (B, T, width).
-            ids: The tokens (B, T).
             angles: Rotary cosines and sines.
             reading: Keys and values of the tokens read before.
+            start: Input of the first layer (B, T, width); always given.
+            ids: The tokens (B, T); always given.
         """
+        assert start is not None and ids is not None
         if self.stream_scale is not None and self.input_scale is not None:
             x = self.stream_scale * x + self.input_scale * start
         normed = self.attention_norm(x)
@@ -180,8 +181,8 @@ class WenmoModel(TransformerModel):
         self, x: Tensor, ids: Tensor, angles: tuple[Tensor, Tensor] | None, reading: Reading
     ) -> Tensor:
         start = x
-        for block in self._layers():
-            x = block.read(x, start, ids, angles, reading)
+        for block in self.blocks:
+            x = block(x, angles, reading, start, ids)
         return x
 
 
