@@ -31,9 +31,11 @@ def traced(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("architecture", NEURAL)
 def test_bfloat16_learns_as_float32_does(architecture: str, tmp_path: Path) -> None:
     curves = {}
+    # wenmo's pairs learn fast: at the rate of the others, float32 runs part as much after a change of a 500th.
+    lr = 5e-3 if architecture == "wenmo" else 2e-2
     for precision in ("fp32", "bf16"):
         trainer = make_trainer(
-            tmp_path / precision, architecture, dropout=0.0, steps=120, lr=2e-2, precision=precision
+            tmp_path / precision, architecture, dropout=0.0, steps=120, lr=lr, precision=precision
         )
         curves[precision] = trainer.run().curve
         assert all(p.dtype == torch.float32 for p in trainer.model.parameters())
