@@ -70,7 +70,7 @@ class MinimalCell(nn.Module):
             inputs: (T, B, 2 R): z and n; for minLSTM (T, B, 3 R): f, i and n.
             before: State before, (B, R).
         """
-        gates, candidate = torch.split(_wide(inputs), (self.inputs - self.size, self.size), -1)
+        gates, candidate = torch.split(_wide(inputs), [self.inputs - self.size, self.size], -1)
         gates = gates + self.bias
         if self.forget:
             forget, entry = torch.sigmoid(gates).add(_TINY).chunk(2, -1)
