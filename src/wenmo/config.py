@@ -11,7 +11,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Architecture = Literal["auto", "rnn", "lstm", "gru", "transformer", "ngram", "mixture"]
+NeuralArchitecture = Literal["transformer", "wenmo", "lstm", "gru", "rnn", "mingru", "minlstm", "rglru"]
+Architecture = Literal["auto", NeuralArchitecture, "ngram", "mixture"]
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
@@ -65,9 +66,9 @@ class ModelSettings(Settings):
     width: Annotated[int, Field(ge=8)] | None = None
     """Hidden size."""
     heads: Annotated[int, Field(ge=1)] | None = None
-    """Attention heads (Transformer)."""
+    """Attention heads (transformer, wenmo), or blocks of the gates' matrices (rglru)."""
     kv_heads: Annotated[int, Field(ge=1)] | None = None
-    """Key-value heads (Transformer); equal to `heads` when not given."""
+    """Key-value heads (transformer, wenmo); equal to `heads` when not given."""
     context: Annotated[int, Field(ge=8)] | None = None
     """Context length in tokens."""
     dropout: Fraction | None = None
@@ -76,6 +77,18 @@ class ModelSettings(Settings):
     """Dropout of the hidden-to-hidden weights (rnn, lstm, gru)."""
     nonlinearity: Literal["tanh", "relu"] = "tanh"
     """Nonlinearity of the Elman network (rnn)."""
+    activation: Literal["swiglu", "relu2"] | None = None
+    """Nonlinearity of the feed-forward network (wenmo, mingru, minlstm, rglru): SwiGLU, or the square of ReLU."""
+    residual_scalars: bool | None = None
+    """Learned weights of the stream and of the first layer's input before each layer (wenmo)."""
+    value_embeddings: bool | None = None
+    """Vectors of the tokens added to the attention values of every second layer (wenmo)."""
+    bigrams: Annotated[int, Field(ge=0)] | None = None
+    """Rows of a table of pairs of neighbouring tokens that is added to the input (wenmo); 0 is none."""
+    convolution: Annotated[int, Field(ge=1)] | None = None
+    """Tokens that the convolution before each recurrence reads (mingru, minlstm, rglru); 1 is none."""
+    gated: bool | None = None
+    """Multiply the state by GELU of another projection of the input (mingru, minlstm, rglru)."""
     tied: bool = True
     """Share the embedding with the output layer."""
 
@@ -122,7 +135,7 @@ class TrainingSettings(Settings):
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Number format of the matrix products; `auto` measures which is faster."""
     compile: Literal["auto", "on", "off"] = "auto"
-    """torch.compile; `auto` is on for a Transformer on CUDA that trains for ten minutes or more."""
+    """torch.compile; `auto` is on for a transformer or wenmo on CUDA that trains for ten minutes or more."""
     checkpoint_activations: bool = False
     """Compute what is inside of a Transformer's layers once more in the backward pass instead of keeping it: less
     memory, and about a third more time."""

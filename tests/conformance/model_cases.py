@@ -13,9 +13,13 @@ VOCAB = 17
 CONTEXT = 40
 
 
-def transformer(**fields):
+def transformer(architecture="transformer", **fields):
     shape = {"width": 16, "heads": 4, "kv_heads": 4, "head_size": 4, "ffn": 24, "layers": 2}
-    return neural("transformer", **{**shape, **fields})
+    return neural(architecture, **{**shape, **fields})
+
+
+def scan(architecture, **fields):
+    return neural(architecture, **{"width": 12, "state_size": 16, "ffn": 24, "layers": 2, **fields})
 
 
 def recurrent(architecture, **fields):
@@ -33,11 +37,29 @@ def neural(architecture, **fields):
     return model
 
 
+OFF = {"residual_scalars": False, "value_embeddings": False, "bigrams": 0, "activation": "swiglu"}
+ADDITIONS = {"residual_scalars": True, "value_embeddings": True, "bigrams": 50, "activation": "relu2"}
+"""Every addition of wenmo, with fewer rows than pairs of tokens."""
 NEURAL: dict[str, Callable[..., LanguageModel]] = {
     "transformer-qwen3": lambda **f: transformer(layout="qwen3", **f),
     "transformer-qwen3-grouped": lambda **f: transformer(layout="qwen3", kv_heads=2, **f),
     "transformer-llama": lambda **f: transformer(layout="llama", kv_heads=1, tied=False, **f),
     "transformer-gpt2": lambda **f: transformer(layout="gpt2", **f),
+    "wenmo": lambda **f: transformer("wenmo", **{**ADDITIONS, **f}),
+    "wenmo-all-pairs": lambda **f: transformer(
+        "wenmo", **{**ADDITIONS, "bigrams": VOCAB**2, "kv_heads": 2, **f}
+    ),
+    "wenmo-scalars": lambda **f: transformer("wenmo", **{**OFF, "residual_scalars": True, **f}),
+    "wenmo-values-untied": lambda **f: transformer(
+        "wenmo", **{**OFF, "value_embeddings": True, "layers": 3, "tied": False, **f}
+    ),
+    "wenmo-off": lambda **f: transformer("wenmo", **{**OFF, **f}),
+    "mingru": lambda **f: scan("mingru", **f),
+    "mingru-plain": lambda **f: scan("mingru", convolution=1, gated=False, tied=False, **f),
+    "minlstm": lambda **f: scan("minlstm", **f),
+    "minlstm-relu2": lambda **f: scan("minlstm", gated=False, convolution=2, activation="relu2", **f),
+    "rglru": lambda **f: scan("rglru", heads=4, **f),
+    "rglru-plain": lambda **f: scan("rglru", convolution=1, gated=False, layers=1, **f),
     "rnn": lambda **f: recurrent("rnn", **f),
     "rnn-relu": lambda **f: recurrent("rnn", nonlinearity="relu", layers=1, **f),
     "lstm": lambda **f: recurrent("lstm", **f),

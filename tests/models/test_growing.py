@@ -3,11 +3,11 @@ import torch
 
 from wenmo.config import ModelSettings
 from wenmo.models.growing import grow_vocabulary
-from wenmo.models.registry import build_config, build_model
+from wenmo.models.registry import build_config, build_model, kind, neural_architectures
 from wenmo.models.storage import load_model, save_model
 
 CASES = [
-    *((family, "qwen3", tied) for family in ("transformer", "lstm", "gru", "rnn") for tied in (True, False)),
+    *((family, "qwen3", tied) for family in neural_architectures() for tied in (True, False)),
     ("transformer", "gpt2", True),
     ("transformer", "llama", False),
 ]
@@ -15,9 +15,15 @@ CASES = [
 
 def build(family, layout, tied, vocab_size=50):
     layout = {"layout": layout} if family == "transformer" else {}
+    if family == "wenmo":
+        layout = {"value_embeddings": True, "bigrams": 500}
     # As wide as the vocabulary is large: rows must not be told by their number.
     settings = ModelSettings(
-        layers=2, width=vocab_size if family != "transformer" else 48, context=32, tied=tied, **layout
+        layers=2,
+        width=48 if kind(family) == "transformer" or family == "rglru" else vocab_size,
+        context=32,
+        tied=tied,
+        **layout,
     )
     return build_model(build_config(family, vocab_size=vocab_size, settings=settings)).eval()
 

@@ -1,17 +1,16 @@
 import itertools
+from importlib import import_module
 
 import pytest
 
 from wenmo.config import ModelSettings
 from wenmo.errors import OptionError
-from wenmo.models import recurrent, transformer
-from wenmo.models.registry import build_config
+from wenmo.models.registry import build_config, model_class
 from wenmo.models.sizes import SIZED, parse_size
 
 
 def count(config):
-    module = transformer if config.architecture == "transformer" else recurrent
-    return module.count_parameters(config)
+    return import_module(model_class(config.architecture).__module__).count_parameters(config)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from wenmo.config import GenerationSettings, ModelSettings, TokenizerSettings
 from wenmo.errors import ModelError, ResourceError
 from wenmo.models.mixture import MixtureModel
 from wenmo.models.ngram import NgramConfig, NgramModel
-from wenmo.models.registry import build_config, build_model
+from wenmo.models.registry import build_config, build_model, neural_architectures
 from wenmo.models.storage import load_model, save_model
 from wenmo.tokenization.training import train_tokenizer
 
@@ -31,7 +31,7 @@ def saved(tmp_path, tokenizer):
     return save_model(make("transformer", tokenizer), tmp_path / "model", tokenizer=tokenizer)
 
 
-@pytest.mark.parametrize("architecture", ["transformer", "rnn", "lstm", "gru"])
+@pytest.mark.parametrize("architecture", neural_architectures())
 @torch.no_grad()
 def test_save_and_load_is_bitwise(tmp_path, tokenizer, architecture):
     model = make(architecture, tokenizer, dropout=0.125)

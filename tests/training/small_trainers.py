@@ -8,13 +8,13 @@ import torch
 
 from wenmo.config import ModelSettings
 from wenmo.models.base import NeuralLanguageModel
-from wenmo.models.registry import build_config, build_model
+from wenmo.models.registry import build_config, build_model, kind, neural_architectures
 from wenmo.training.plan import TrainingPlan
 from wenmo.training.trainer import Trainer
 from wenmo.training.world import ALONE, World
 
 VOCAB = 24
-NEURAL = ["transformer", "lstm", "gru", "rnn"]
+NEURAL = neural_architectures()
 
 
 @dataclass
@@ -53,13 +53,15 @@ def make_trainer(
     **changes: object,
 ) -> Trainer:
     torch.manual_seed(7)
+    attends = kind(architecture) == "transformer"
     config = build_config(
         architecture,
         vocab_size=VOCAB,
-        settings=ModelSettings(layers=layers, width=16, heads=2 if architecture == "transformer" else None, context=16,
-                               dropout=dropout, tied=tied),
+        settings=ModelSettings(
+            layers=layers, width=16, heads=2 if attends else None, context=16, dropout=dropout, tied=tied
+        ),
         parameters=None,
-    )  # fmt: skip
+    )
     model = build_model(config)
     assert isinstance(model, NeuralLanguageModel)
     lengths = np.ones(VOCAB, dtype=np.int64)

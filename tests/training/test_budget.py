@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from wenmo.config import ModelSettings, TrainingSettings
 from wenmo.errors import OptionError
 from wenmo.models.base import NeuralLanguageModel
-from wenmo.models.registry import build_config, build_model
+from wenmo.models.registry import build_config, build_model, neural_architectures
 from wenmo.training import budget, hardware
 
 
@@ -24,7 +24,7 @@ def test_other_texts_are_refused_by_name(text: str) -> None:
 
 
 @given(
-    st.sampled_from(["transformer", "lstm", "gru", "rnn"]),
+    st.sampled_from(neural_architectures()),
     st.floats(1e9, 1e15),
     st.floats(1, 1e6),
     st.integers(100, 10**10),
@@ -40,7 +40,7 @@ def test_more_time_never_buys_a_smaller_model(
 @given(st.floats(0, 1e4), st.floats(0, 1e4))
 def test_regularisation_grows_with_the_epochs(first: float, second: float) -> None:
     low, high = sorted((first, second))
-    for architecture in ("transformer", "lstm"):
+    for architecture in neural_architectures():
         assert budget.regularisation(low, architecture) <= budget.regularisation(high, architecture)
     assert budget.regularisation(1.0, "lstm") == (0.0, 0.1)
 

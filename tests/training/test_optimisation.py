@@ -6,7 +6,7 @@ from torch import nn
 
 from wenmo.config import ModelSettings
 from wenmo.models.base import NeuralLanguageModel
-from wenmo.models.registry import build_config, build_model
+from wenmo.models.registry import build_config, build_model, neural_architectures
 from wenmo.training.optimisation import (
     Muon,
     WeightAverage,
@@ -55,7 +55,7 @@ def test_split_parameters_are_several_matrices() -> None:
     torch.testing.assert_close(whole.detach(), torch.cat([p.detach() for p in parts]))
 
 
-@pytest.mark.parametrize("architecture", ["transformer", "lstm", "gru", "rnn"])
+@pytest.mark.parametrize("architecture", neural_architectures())
 @pytest.mark.parametrize("optimizer", ["muon", "adamw", "sgd"])
 def test_groups_partition_the_parameters(architecture: str, optimizer: str) -> None:
     config = build_config(

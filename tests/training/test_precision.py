@@ -1,6 +1,7 @@
 """bfloat16 and torch.compile: the code that runs on a GPU, run here on the CPU."""
 
 import functools
+import math
 import shutil
 from pathlib import Path
 
@@ -30,14 +31,17 @@ def traced(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("architecture", NEURAL)
 def test_bfloat16_learns_as_float32_does(architecture: str, tmp_path: Path) -> None:
     curves = {}
+    # wenmo's pairs learn fast: at the rate of the others, float32 runs part as much after a change of a 500th.
+    lr = 5e-3 if architecture == "wenmo" else 2e-2
     for precision in ("fp32", "bf16"):
         trainer = make_trainer(
-            tmp_path / precision, architecture, dropout=0.0, steps=120, lr=2e-2, precision=precision
+            tmp_path / precision, architecture, dropout=0.0, steps=120, lr=lr, precision=precision
         )
         curves[precision] = trainer.run().curve
         assert all(p.dtype == torch.float32 for p in trainer.model.parameters())
     first, last = curves["bf16"][0], curves["bf16"][-1]
-    assert last.valid_loss < 0.9 * first.valid_loss
+    # Some have learned all that can be learned, all but the first token of a document, before they are first judged.
+    assert last.valid_loss < max(0.9 * first.valid_loss, 0.2 * math.log(VOCAB))
     # bfloat16 has 8 bits: a relative error of 2**-9 a product.
     for ours, exact in zip(curves["bf16"], curves["fp32"], strict=True):
         assert ours.valid_loss == pytest.approx(exact.valid_loss, rel=0.03)

@@ -202,8 +202,7 @@ def _tell_cuts(
 
 def _dropout(model: NeuralLanguageModel, settings: FineTuningSettings) -> float:
     """Dropout for the passes to come; never less than the model was trained with."""
-    family = "transformer" if model.architecture == "transformer" else "lstm"
-    wanted, _ = dial.regularisation(settings.epochs or EPOCHS, family)
+    wanted, _ = dial.regularisation(settings.epochs or EPOCHS, model.architecture)
     return max(wanted, float(getattr(model.config, "dropout", 0.0)))
 
 

@@ -15,7 +15,7 @@ from wenmo.conversation.template import chat_tokenizer
 from wenmo.errors import ModelError
 from wenmo.models.base import NeuralLanguageModel
 from wenmo.models.growing import grow_vocabulary
-from wenmo.models.registry import build_config, build_model
+from wenmo.models.registry import build_config, build_model, neural_architectures
 from wenmo.models.sizes import parse_size
 from wenmo.models.storage import load_model
 from wenmo.tokenization.tokenizer import Tokenizer
@@ -67,7 +67,7 @@ def open_base(directory: Path) -> Base:
     if not members:
         raise ModelError(
             f"--from: {directory} is an n-gram model, which counts and cannot be fine-tuned; "
-            "train one with --arch transformer, lstm, gru or rnn, or leave --from out"
+            f"train one with --arch {', '.join(neural_architectures())}, or leave --from out"
         )
     name = max(members, key=lambda each: members[each].num_parameters())
     note = f"{directory} is a mixture; its member {name} is fine-tuned, and the result is that member alone"
@@ -132,7 +132,7 @@ def new_model(
     """Builds a model for conversations alone, as large as text and time allow.
 
     Args:
-        architecture: transformer, lstm, gru or rnn.
+        architecture: A neural one.
         tokenizer: From `new_tokenizer`.
         context: Tokens of a conversation.
         tokens: Tokens of all training conversations.

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from wenmo.config import GenerationSettings
 from wenmo.errors import OptionError
 from wenmo.models.base import LanguageModel, NeuralLanguageModel, State
+from wenmo.models.layers import RMSNorm
 from wenmo.models.mixture import MixtureModel
 from wenmo.models.recurrent_layer import RecurrentLayer
-from wenmo.models.transformer import RMSNorm
 
 Precision = Literal["fp32", "bf16", "int8"]
 

@@ -1,1 +1,1 @@
-"""Model families under one contract: transformer, rnn, lstm, gru, ngram, mixture."""
+"""Model families under one contract: transformers, recurrent networks, n-grams, mixtures."""

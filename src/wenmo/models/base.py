@@ -187,7 +187,14 @@ class NeuralLanguageModel(LanguageModel):
 
     `forward` is `hidden` followed by the product with `output_weight`; training uses the two apart, so that
     logits of a whole batch never exist at once.
+
+    Attributes:
+        compilable: Whether torch.compile gains anything on its layers.
+        embedding: Vectors of the input tokens (V, E).
     """
+
+    compilable: ClassVar[bool] = False
+    embedding: nn.Embedding
 
     @abstractmethod
     def hidden(
@@ -203,6 +210,11 @@ class NeuralLanguageModel(LanguageModel):
     @abstractmethod
     def matrices(self) -> list[nn.Parameter]:
         """2-D hidden weights that Muon may optimise (no embeddings, no output layer, no vectors)."""
+
+    def vocabulary_tables(self) -> list[Tensor]:
+        """Returns the tensors that have one row for each token of the vocabulary, each once."""
+        tables = [self.embedding.weight, self.output_weight]
+        return tables[:1] if tables[0] is tables[1] else tables
 
     @abstractmethod
     def flops_per_token(self, context: int) -> float:

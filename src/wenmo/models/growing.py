@@ -15,9 +15,9 @@ def grow_vocabulary(
 ) -> NeuralLanguageModel:
     """Returns a copy of a model with rows for more tokens.
 
-    A new row of the embedding, and of the output layer where it is not tied, is the mean of the known rows: the new
-    tokens then begin with a typical probability, and those of the known ones hardly change (Hewitt 2021,
-    "Initializing New Word Embeddings for Pretrained Language Models").
+    A new row of the embedding, of the output layer where it is not tied, and of any other table of tokens, is the mean
+    of the known rows: the new tokens then begin with a typical probability, and those of the known ones hardly change
+    (Hewitt 2021, "Initializing New Word Embeddings for Pretrained Language Models").
 
     Args:
         model: A trained model; it stays as it is.
@@ -35,7 +35,7 @@ def grow_vocabulary(
     grown = build_model(config)
     assert isinstance(grown, NeuralLanguageModel)
     old = model.state_dict()
-    vocabulary_rows = {model.output_weight.data_ptr(), _input_rows(model).data_ptr()}
+    vocabulary_rows = {table.data_ptr() for table in model.vocabulary_tables()}
     with torch.no_grad():
         for name, tensor in grown.state_dict().items():
             source = old[name]
@@ -45,10 +45,3 @@ def grow_vocabulary(
             tensor[:known] = source[:known]
             tensor[known:] = source[:known].mean(0)
     return grown.to(model.device).train(model.training)
-
-
-def _input_rows(model: NeuralLanguageModel) -> torch.Tensor:
-    """The embedding (V, E); every neural family has it as `embedding`."""
-    embedding: Any = model.get_submodule("embedding")
-    weight: torch.Tensor = embedding.weight
-    return weight

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from pydantic import ValidationError
 
@@ -11,15 +11,36 @@ from wenmo.config import ModelSettings
 from wenmo.errors import ModelError, OptionError
 from wenmo.models.base import LanguageModel, ModelConfig
 
+Kind = Literal["transformer", "recurrent", "scan", "counted", "mixture"]
+"""What families have in common: attention; layers that step through time; recurrences computed for all steps at once;
+fitted by counting; made of other models."""
+
+
+class Family(NamedTuple):
+    """Where an architecture is, and what kind it is of."""
+
+    module: str
+    config: str
+    model: str
+    kind: Kind
+
+
+_TRANSFORMER = Family("wenmo.models.transformer", "TransformerConfig", "TransformerModel", "transformer")
+_WENMO = Family("wenmo.models.wenmo", "WenmoConfig", "WenmoModel", "transformer")
+_RECURRENT = Family("wenmo.models.recurrent", "RecurrentConfig", "RecurrentModel", "recurrent")
+_SCAN = Family("wenmo.models.scan_model", "ScanConfig", "ScanModel", "scan")
 _FAMILIES = {
-    "transformer": ("wenmo.models.transformer", "TransformerConfig", "TransformerModel"),
-    "rnn": ("wenmo.models.recurrent", "RecurrentConfig", "RecurrentModel"),
-    "lstm": ("wenmo.models.recurrent", "RecurrentConfig", "RecurrentModel"),
-    "gru": ("wenmo.models.recurrent", "RecurrentConfig", "RecurrentModel"),
-    "ngram": ("wenmo.models.ngram", "NgramConfig", "NgramModel"),
-    "mixture": ("wenmo.models.mixture", "MixtureConfig", "MixtureModel"),
+    "transformer": _TRANSFORMER,
+    "wenmo": _WENMO,
+    "rnn": _RECURRENT,
+    "lstm": _RECURRENT,
+    "gru": _RECURRENT,
+    "mingru": _SCAN,
+    "minlstm": _SCAN,
+    "rglru": _SCAN,
+    "ngram": Family("wenmo.models.ngram", "NgramConfig", "NgramModel", "counted"),
+    "mixture": Family("wenmo.models.mixture", "MixtureConfig", "MixtureModel", "mixture"),
 }
-"""Name -> module, configuration class, model class."""
 
 
 def architectures() -> tuple[str, ...]:
@@ -27,7 +48,27 @@ def architectures() -> tuple[str, ...]:
     return tuple(_FAMILIES)
 
 
-def _family(architecture: object) -> tuple[str, str, str]:
+def neural_architectures(*kinds: Kind) -> tuple[str, ...]:
+    """Names of the families that are trained by gradients, of the given kinds if any."""
+    wanted = kinds or ("transformer", "recurrent", "scan")
+    return tuple(name for name, family in _FAMILIES.items() if family.kind in wanted)
+
+
+def member_architectures() -> tuple[str, ...]:
+    """Names of the families that a mixture can be made of."""
+    return tuple(name for name, family in _FAMILIES.items() if family.kind != "mixture")
+
+
+def kind(architecture: str) -> Kind:
+    """Returns what kind of family an architecture is.
+
+    Raises:
+        ModelError: When the architecture is unknown.
+    """
+    return _family(architecture).kind
+
+
+def _family(architecture: object) -> Family:
     if not isinstance(architecture, str) or architecture not in _FAMILIES:
         known = ", ".join(_FAMILIES)
         raise ModelError(f"unknown architecture {architecture!r}; this version knows {known}")
@@ -40,8 +81,8 @@ def config_class(architecture: str) -> type[ModelConfig]:
     Raises:
         ModelError: When the architecture is unknown.
     """
-    module, name, _ = _family(architecture)
-    found: type[ModelConfig] = getattr(import_module(module), name)
+    family = _family(architecture)
+    found: type[ModelConfig] = getattr(import_module(family.module), family.config)
     return found
 
 
@@ -51,8 +92,8 @@ def model_class(architecture: str) -> type[LanguageModel]:
     Raises:
         ModelError: When the architecture is unknown.
     """
-    module, _, name = _family(architecture)
-    found: type[LanguageModel] = getattr(import_module(module), name)
+    family = _family(architecture)
+    found: type[LanguageModel] = getattr(import_module(family.module), family.model)
     return found
 
 
@@ -78,7 +119,7 @@ def build_config(
     """Derives the shape of a neural model.
 
     Args:
-        architecture: transformer, rnn, lstm or gru.
+        architecture: One of `neural_architectures()`.
         vocab_size: Number of tokens V.
         settings: Shape as far as it was asked for; explicit fields win over `parameters`.
         parameters: Wanted number of parameters, embeddings included; see `sizes.solve`.
@@ -89,8 +130,7 @@ def build_config(
     """
     from wenmo.models import sizes
 
-    if architecture not in sizes.SIZED:
-        _family(architecture)
+    if kind(architecture) in ("counted", "mixture"):
         raise OptionError(f"{architecture} has no layers to size; it is built from its own configuration")
     fields = sizes.solve(architecture, vocab_size=vocab_size, settings=settings, parameters=parameters)
     return config_class(architecture).model_validate(fields)

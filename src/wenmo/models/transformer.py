@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 from typing import Any, ClassVar, Self
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -20,25 +19,13 @@ from wenmo.errors import ModelError
 from wenmo.models.base import LanguageModel, ModelConfig, NeuralLanguageModel, State
 from wenmo.models.cache import CacheState, Reading
 from wenmo.models.dropout import dropout
-from wenmo.models.fused import rms_norm, rotate, swiglu
+from wenmo.models.fused import rotate
+from wenmo.models.layers import FeedForward, RMSNorm
 from wenmo.models.layouts import config_to_hugging_face, from_hugging_face, to_hugging_face
 from wenmo.models.rotary import RotaryTable
 from wenmo.models.transformer_config import TransformerConfig, count_parameters
 
 __all__ = ["TransformerConfig", "TransformerModel", "count_parameters"]
-
-
-class RMSNorm(nn.Module):
-    """Root-mean-square norm of the last dimension (Zhang & Sennrich, 2019, https://arxiv.org/abs/1910.07467)."""
-
-    def __init__(self, size: int, epsilon: float) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(size))
-        self.epsilon = epsilon
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Returns x / rms(x) * weight."""
-        return rms_norm(x, self.weight, self.epsilon)
 
 
 def _norm(config: TransformerConfig) -> nn.Module:
@@ -65,8 +52,24 @@ class Attention(nn.Module):
             self.query_norm = RMSNorm(self.head_size, config.norm_epsilon)
             self.key_norm = RMSNorm(self.head_size, config.norm_epsilon)
 
-    def forward(self, x: Tensor, angles: tuple[Tensor, Tensor] | None, reading: Reading) -> Tensor:
-        """Returns what attention adds to x (B, T, width); `angles` are the rotary cosines and sines."""
+    def forward(
+        self,
+        x: Tensor,
+        angles: tuple[Tensor, Tensor] | None,
+        reading: Reading,
+        extra_values: Tensor | None = None,
+    ) -> Tensor:
+        """Mixes the values of the tokens before.
+
+        Args:
+            x: Normed residual stream (B, T, width).
+            angles: Rotary cosines and sines.
+            reading: Keys and values of the tokens read before.
+            extra_values: Added to the values, (B, T, kv_heads, head_size).
+
+        Returns:
+            What attention adds to the residual stream, (B, T, width).
+        """
         batch, tokens, _ = x.shape
         heads = self.qkv(x).view(batch, tokens, -1, self.head_size)
         query, key, value = heads.split((self.heads, self.kv_heads, self.kv_heads), dim=2)
@@ -74,6 +77,8 @@ class Attention(nn.Module):
             query, key = self.query_norm(query), self.key_norm(key)
         if angles is not None:
             query, key = rotate(query, *angles), rotate(key, *angles)
+        if extra_values is not None:
+            value = value + extra_values
         query, key, value = query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2)
         key, value = reading.extend(self.layer, key, value)
         mixed = F.scaled_dot_product_attention(
@@ -88,28 +93,6 @@ class Attention(nn.Module):
         return added
 
 
-class FeedForward(nn.Module):
-    """SwiGLU (Shazeer, 2020, https://arxiv.org/abs/2002.05202), or GELU in the gpt2 layout."""
-
-    def __init__(self, config: TransformerConfig) -> None:
-        super().__init__()
-        self.gated = config.layout != "gpt2"
-        rows = (config.ffn, config.ffn) if self.gated else (config.ffn,)
-        self.up = nn.Linear(config.width, sum(rows), bias=not self.gated)  # gate rows first, then up rows
-        self.up.weight.muon_split = rows  # type: ignore[attr-defined]
-        self.down = nn.Linear(config.ffn, config.width, bias=not self.gated)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Returns what the feed-forward network adds to x (B, T, width)."""
-        hidden = self.up(x)
-        if self.gated:
-            hidden = swiglu(hidden)
-        else:
-            hidden = F.gelu(hidden, approximate="tanh")
-        added: Tensor = self.down(hidden)
-        return added
-
-
 class Block(nn.Module):
     """One layer: x + attention(norm(x)), then x + feed_forward(norm(x))."""
 
@@ -118,12 +101,15 @@ class Block(nn.Module):
         self.attention_norm = _norm(config)
         self.attention = Attention(config, layer)
         self.ffn_norm = _norm(config)
-        self.ffn = FeedForward(config)
+        self.ffn = FeedForward(config.width, config.ffn, config.ffn_activation, bias=config.layout == "gpt2")
         self.dropout = config.dropout
 
     def forward(self, x: Tensor, angles: tuple[Tensor, Tensor] | None, reading: Reading) -> Tensor:
         """Returns the residual stream (B, T, width) after the layer."""
         x = x + self._drop(self.attention(self.attention_norm(x), angles, reading))
+        return self._feed_forward(x)
+
+    def _feed_forward(self, x: Tensor) -> Tensor:
         return x + self._drop(self.ffn(self.ffn_norm(x)))
 
     def _drop(self, x: Tensor) -> Tensor:
@@ -146,6 +132,7 @@ class TransformerModel(NeuralLanguageModel):
     """
 
     architecture: ClassVar[str] = "transformer"
+    compilable: ClassVar[bool] = True
     config: TransformerConfig
 
     def __init__(self, config: TransformerConfig) -> None:
@@ -158,12 +145,15 @@ class TransformerModel(NeuralLanguageModel):
             self.position = nn.Embedding(config.context_length, config.width)
         else:
             self.rotary = RotaryTable(config.head_size, config.rope_theta, config.context_length)
-        self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.layers))
+        self.blocks = nn.ModuleList(self._block(layer) for layer in range(config.layers))
         self.final_norm = _norm(config)
         self.output: nn.Linear | None = None
         if not config.tied:
             self.output = nn.Linear(config.width, config.vocab_size, bias=False)
         self._initialise()
+
+    def _block(self, layer: int) -> Block:
+        return Block(self.config, layer)
 
     def _initialise(self) -> None:
         residual = 0.02 / math.sqrt(2 * self.config.layers)
@@ -235,17 +225,28 @@ class TransformerModel(NeuralLanguageModel):
         shape = (ids.shape[0], ids.shape[1])
         reading = Reading.begin(state, shape, ids.device, keep=need_state)
         end = reading.longest + shape[1]
-        x = self.embedding(ids)
+        x = self._embed(ids, reading, state)
         angles = None
         if self.position is not None:
             x = x + self.position(self._learned(reading, end, state, lengths))
         elif self.rotary is not None:
             angles = self.rotary(reading.positions, end)
         x = dropout(x, self.config.dropout, self.training)
+        x = self.final_norm(self._stack(x, ids, angles, reading))
+        return x, reading.state(state, shape, lengths) if need_state else None
+
+    def _embed(self, ids: Tensor, reading: Reading, state: CacheState | None) -> Tensor:
+        """Returns the input (B, T, width) of the first layer, without positions."""
+        embedded: Tensor = self.embedding(ids)
+        return embedded
+
+    def _stack(
+        self, x: Tensor, ids: Tensor, angles: tuple[Tensor, Tensor] | None, reading: Reading
+    ) -> Tensor:
+        """Runs the layers over the input x (B, T, width) of the tokens `ids` (B, T)."""
         for block in self.blocks:
             x = block(x, angles, reading)
-        x = self.final_norm(x)
-        return x, reading.state(state, shape, lengths) if need_state else None
+        return x
 
     def _learned(
         self, reading: Reading, end: int, state: CacheState | None, lengths: Tensor | None

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from wenmo.models.base import ModelConfig
+from wenmo.models.layers import Activation, feed_forward_parameters
 
 Positive = Annotated[int, Field(ge=1)]
 
@@ -38,6 +39,11 @@ class TransformerConfig(ModelConfig):
     norm_epsilon: float = 1e-6
     """Added to the variance in the norms."""
 
+    @property
+    def ffn_activation(self) -> Activation:
+        """Nonlinearity of the feed-forward network."""
+        return "gelu" if self.layout == "gpt2" else "swiglu"
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.heads % self.kv_heads:
@@ -54,11 +60,13 @@ def count_parameters(config: TransformerConfig) -> int:
     """Returns the number of parameters that `TransformerModel(config)` has, without building it."""
     c = config
     queries, keys = c.heads * c.head_size, c.kv_heads * c.head_size
+    gpt2 = c.layout == "gpt2"
     layer = c.width * (2 * queries + 2 * keys) + 2 * c.width
+    layer += feed_forward_parameters(c.width, c.ffn, c.ffn_activation, bias=gpt2)
     total = c.vocab_size * c.width * (1 if c.tied else 2) + c.width
-    if c.layout == "gpt2":
-        layer += 2 * c.width * c.ffn + queries + 2 * keys + c.width + c.ffn + c.width + 2 * c.width
+    if gpt2:
+        layer += queries + 2 * keys + c.width + 2 * c.width
         total += c.context_length * c.width + c.width
-    else:
-        layer += 3 * c.width * c.ffn + (2 * c.head_size if c.layout == "qwen3" else 0)
+    elif c.layout == "qwen3":
+        layer += 2 * c.head_size
     return total + c.layers * layer

@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field
 
+from wenmo.config import NeuralArchitecture
 from wenmo.errors import InputError, OptionError
 from wenmo.tasking.contract import Section, Task, TaskContext, TaskModel, TaskOutcome, TaskSettings
 from wenmo.tasking.terminal import Terminal
@@ -31,7 +32,7 @@ class WritingSettings(TaskSettings):
     """Column of the answer; guessed when not given."""
     system: str | None = None
     """System message of conversations that have none; may hold columns in braces."""
-    architecture: Literal["transformer", "lstm", "gru", "rnn"] = "transformer"
+    architecture: NeuralArchitecture = "transformer"
     """Family of a new model (without `--from`)."""
     size: str | None = None
     """Parameters of a new model: `800k`, `5M`; derived when not given."""

@@ -11,6 +11,7 @@ from math import log2
 from wenmo.config import ModelSettings, TrainingSettings
 from wenmo.errors import OptionError
 from wenmo.models.base import NeuralLanguageModel
+from wenmo.models.registry import kind
 from wenmo.training.hardware import Machine, compiler
 from wenmo.training.objective import CHUNK_ELEMENTS
 from wenmo.training.optimisation import prefers_muon
@@ -34,10 +35,19 @@ def parse_duration(text: str) -> float:
     return seconds
 
 
-EFFICIENCY = {"transformer": 0.5, "lstm": 0.45, "gru": 0.4, "rnn": 0.4}
+EFFICIENCY = {
+    "transformer": 0.5, "wenmo": 0.5,
+    "lstm": 0.45, "gru": 0.4, "rnn": 0.4,
+    "mingru": 0.5, "minlstm": 0.5, "rglru": 0.45,
+}  # fmt: skip
 """Share of the bare matrix-product rate that a training step reaches, before it is measured."""
-TOKENS_PER_PARAMETER = {"transformer": 4.0, "lstm": 6.0, "gru": 6.0, "rnn": 6.0}
-"""Tokens trained on per parameter at which the held-out loss after a fixed time was lowest."""
+TOKENS_PER_PARAMETER = {
+    "transformer": 4.0, "wenmo": 4.0,
+    "lstm": 6.0, "gru": 6.0, "rnn": 6.0,
+    "mingru": 4.0, "minlstm": 4.0, "rglru": 4.0,
+}  # fmt: skip
+"""Tokens trained on per parameter at which the held-out loss after a fixed time was lowest. The number of the
+Transformer stands for wenmo and the linear recurrences too, whose layers have its shape; theirs is not measured."""
 LARGEST_EPOCHS = 30.0
 """More passes than this over fixed text overfit at any size; a larger model spends the time better."""
 FREE_EPOCHS = 6.0
@@ -55,7 +65,7 @@ def choose_parameters(architecture: str, flops: float, seconds: float, train_tok
     small text too often, so that the text is seen at most `LARGEST_EPOCHS` times.
 
     Args:
-        architecture: transformer, lstm, gru or rnn.
+        architecture: A neural one (`registry.neural_architectures`).
         flops: Rate of bare matrix products, operations per second.
         seconds: Training time.
         train_tokens: Tokens of the training text.
@@ -95,7 +105,7 @@ def regularisation(epochs: float, architecture: str) -> tuple[float, float]:
     2026-11-24); from `FREE_EPOCHS` on both grow with the logarithm of the passes.
     """
     strength = max(0.0, min(log2(max(epochs, 1.0) / FREE_EPOCHS) / 4.0, 1.0))
-    most = 0.3 if architecture == "transformer" else 0.5
+    most = 0.5 if kind(architecture) == "recurrent" else 0.3
     return round(most * strength, 2), 0.1 + 0.9 * strength
 
 
@@ -163,7 +173,7 @@ def compiling_pays(model: NeuralLanguageModel, machine: Machine, seconds: float 
 
     Recurrent layers run whole sequences in one kernel of cuDNN, which the compiler would take apart into single steps.
     """
-    if machine.device != "cuda" or model.architecture != "transformer" or not compiler("cuda"):
+    if machine.device != "cuda" or not model.compilable or not compiler("cuda"):
         return False
     return seconds is None or seconds >= COMPILING_SECONDS
 
@@ -219,7 +229,7 @@ def resolve_plan(
         valid_tokens=valid_tokens,
         checkpoint_seconds=settings.checkpoint_seconds,
         precision="bf16" if bf16 else "fp32",
-        compile=(settings.compile == "on" and model.architecture == "transformer")
+        compile=(settings.compile == "on" and model.compilable)
         or (settings.compile == "auto" and compiling_pays(model, machine, seconds)),
         checkpoint_activations=settings.checkpoint_activations and model.architecture == "transformer",
         processes=machine.processes,

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 from wenmo.config import ModelSettings, Recipe, TrainingSettings
 from wenmo.errors import OptionError
+from wenmo.models.registry import neural_architectures
 from wenmo.training import budget as dial
 from wenmo.training import hardware
 from wenmo.training.world import processes
 from wenmo.workflow.members import member_names
 from wenmo.workflow.target import parse_target
 
-_RECURRENT = {"lstm", "gru", "rnn"}
+_ATTENTION = set(neural_architectures("transformer"))
+_SCANS = set(neural_architectures("scan"))
 _USERS = {
     "layout": {"transformer"},
-    "heads": {"transformer"},
-    "kv_heads": {"transformer"},
-    "recurrent_dropout": _RECURRENT,
+    "heads": _ATTENTION | {"rglru"},
+    "kv_heads": _ATTENTION,
+    "recurrent_dropout": set(neural_architectures("recurrent")),
     "nonlinearity": {"rnn"},
+    "activation": _SCANS | {"wenmo"},
+    "residual_scalars": {"wenmo"},
+    "value_embeddings": {"wenmo"},
+    "bigrams": {"wenmo"},
+    "convolution": _SCANS,
+    "gated": _SCANS,
 }
 """Fields of the model's shape -> families that have them."""
 _FOR_ALL = {"seed", "threads", "device"}
@@ -86,7 +94,7 @@ def _refuse_idle(recipe: Recipe, families: set[str]) -> None:
     idle |= {"decay"} & changed if training.schedule != "wsd" else set()
     idle |= {"ema_share"} & changed if training.averaging == "none" else set()
     idle |= {"checkpoint_activations"} & changed if "transformer" not in families else set()
-    idle |= {"compile"} if training.compile == "on" and "transformer" not in families else set()
+    idle |= {"compile"} if training.compile == "on" and not families & _ATTENTION else set()
     if idle:
         option = f"--training.{min(idle).replace('_', '-')}"
         raise OptionError(f"{option} has no effect with what else was chosen; leave it out")

@@ -12,7 +12,7 @@ from wenmo.config import Recipe, TrainingSettings
 from wenmo.errors import Interrupted, OptionError
 from wenmo.models.base import LanguageModel, NeuralLanguageModel
 from wenmo.models.ngram import NgramConfig, NgramModel
-from wenmo.models.registry import parse_config
+from wenmo.models.registry import member_architectures, parse_config
 from wenmo.models.storage import load_model, save_model
 from wenmo.progress import duration, quantity, track
 from wenmo.tokenization.stream import shuffled, spread
@@ -83,7 +83,7 @@ def member_names(recipe: Recipe) -> list[str]:
     """
     if recipe.architecture not in ("auto", "mixture"):
         return [recipe.architecture]
-    known = ("transformer", "lstm", "gru", "rnn", "ngram")
+    known = member_architectures()
     names: list[str] = []
     for family in recipe.members:
         if family not in known:
