@@ -16,18 +16,22 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from wenmo.api import Model, load
-    from wenmo.config import Recipe
+    from wenmo.config import DistilRecipe, Recipe
     from wenmo.corpus import Corpus, prepare
+    from wenmo.distillation import DistilResult, distil
     from wenmo.errors import WenmoError
     from wenmo.tasks import load_task, train_task
     from wenmo.workflow import TrainResult, train
 
 _EXPORTS = {
     "Corpus": "wenmo.corpus",
+    "DistilRecipe": "wenmo.config",
+    "DistilResult": "wenmo.distillation",
     "Model": "wenmo.api",
     "Recipe": "wenmo.config",
     "TrainResult": "wenmo.workflow",
     "WenmoError": "wenmo.errors",
+    "distil": "wenmo.distillation",
     "load": "wenmo.api",
     "load_task": "wenmo.tasks",
     "prepare": "wenmo.corpus",
@@ -37,11 +41,14 @@ _EXPORTS = {
 
 __all__ = [
     "Corpus",
+    "DistilRecipe",
+    "DistilResult",
     "Model",
     "Recipe",
     "TrainResult",
     "WenmoError",
     "__version__",
+    "distil",
     "load",
     "load_task",
     "prepare",
