@@ -42,7 +42,10 @@ class TaughtBatch(Batch):
         return [
             TaughtBatch(**vars(part), top=top, probabilities=probabilities)
             for part, top, probabilities in zip(
-                Batch(self.inputs, self.targets, self.weights).split(rows), self.top.split(rows), self.probabilities.split(rows), strict=True
+                Batch(self.inputs, self.targets, self.weights).split(rows),
+                self.top.split(rows),
+                self.probabilities.split(rows),
+                strict=True,
             )  # type: ignore[no-untyped-call]
         ]
 

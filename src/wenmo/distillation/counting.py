@@ -2,12 +2,13 @@
 
 An n-gram model remembers what it has counted, and is far too sure of it. So the text is cut into folds; for each of
 them a new model counts the others and then reads the fold as a compressor does: it predicts each token before it
-learns from it. Every prediction is as honest as one of new text, and is made from nearly all of the text (cross-fitting;
-Stone, "Cross-validatory choice and assessment of statistical predictions", 1974).
+learns from it. Every prediction is as honest as one of new text, and is made from nearly all of the text
+(cross-fitting; Stone, "Cross-validatory choice and assessment of statistical predictions", 1974).
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -81,7 +82,7 @@ def folds_of(selection: Selection, folds: int) -> Iterator[tuple[list[Block], li
     """Yields for each fold the blocks to count, ending with what stands before the fold, and the fold itself."""
     blocks = list(selection.counted)
     cuts = np.linspace(0, len(blocks), min(folds, len(blocks)) + 1).astype(int)
-    for low, high in zip(cuts[:-1], cuts[1:], strict=True):
+    for low, high in itertools.pairwise(cuts):
         yield blocks[high:] + blocks[:low], blocks[low:high]
 
 

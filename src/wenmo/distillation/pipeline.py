@@ -56,7 +56,9 @@ class _Order:
 
     def recipe_of_student(self, teacher: Model | None = None) -> Recipe:
         """The same as a recipe of `wenmo train`."""
-        fields = {name: getattr(self.recipe, name) for name in self.recipe.model_fields_set - {"hard", "folds"}}
+        fields = {
+            name: getattr(self.recipe, name) for name in self.recipe.model_fields_set - {"hard", "folds"}
+        }
         fields["architecture"] = self.recipe.architecture
         if teacher is not None:
             fields["generation"] = teacher.generation
@@ -132,11 +134,17 @@ def _new(
         raise OptionError(
             "--training.label-smoothing has no effect with a teacher, who says how likely every token is; leave it out"
         )
-    target = Path(output) if output is not None else free_output(f"{Path(teachers[0]).resolve().name}-distilled")
+    target = (
+        Path(output) if output is not None else free_output(f"{Path(teachers[0]).resolve().name}-distilled")
+    )
     order = _Order(target.absolute(), teachers, paths, recipe)
     check_recipe(order.recipe_of_student())
     load_teachers(teachers)  # a mistake in their names is told before anything is made
-    content = {"teachers": teachers, "paths": paths, "recipe": recipe.model_dump(mode="json", exclude_unset=True)}
+    content = {
+        "teachers": teachers,
+        "paths": paths,
+        "recipe": recipe.model_dump(mode="json", exclude_unset=True),
+    }
     begin(order.output, content)
     return order
 
@@ -195,7 +203,9 @@ def _distil(order: _Order, run: Run, progress: bool, started: float) -> DistilRe
     )
     result = reporting.save(outcome)
     clear(run, texts)
-    return DistilResult(**result.model_dump(exclude={"seconds"}), seconds=round(clock.elapsed, 2), teacher=facts)
+    return DistilResult(
+        **result.model_dump(exclude={"seconds"}), seconds=round(clock.elapsed, 2), teacher=facts
+    )
 
 
 def _texts(order: _Order, teacher: Model, run: Run, told: Told) -> Texts:
@@ -214,7 +224,10 @@ def _texts(order: _Order, teacher: Model, run: Run, told: Told) -> Texts:
         f"{quantity(corpus.bytes('valid') + corpus.bytes('test'), 'B')} held out"
     )
     if not own:
-        told("the text is not the corpus that the teacher was trained on: if it has read the test text, its score is too good")
+        told(
+            "the text is not the corpus that the teacher was trained on: "
+            "if it has read the test text, its score is too good"
+        )
     return texts
 
 
@@ -233,7 +246,11 @@ def _taught(
     known = np.zeros(len(held_out), np.int64)
     if isinstance(made.ngram, NgramModel):
         known = made.ngram.scan(held_out, True, eos_id)[1]
-    directory, plan_path, shape_path = run.part("teaching"), run.part("teaching.json"), run.part("decision.json")
+    directory, plan_path, shape_path = (
+        run.part("teaching"),
+        run.part("teaching.json"),
+        run.part("decision.json"),
+    )
     seed = run.recipe.training.seed
     if plan_path.is_file():
         plan = TeachingPlan.model_validate_json(plan_path.read_text(encoding="utf-8"))
@@ -256,9 +273,7 @@ def _taught(
     return targets, plan, shape, made.mean_weights(known)
 
 
-def _student(
-    order: _Order, run: Run, texts: Texts, targets: Targets, shape: Shape, progress: bool
-) -> Member:
+def _student(order: _Order, run: Run, texts: Texts, targets: Targets, shape: Shape, progress: bool) -> Member:
     """Trains the student, or goes on where it was interrupted."""
     model = build(parse_config(shape.config), shape.plan.seed)
     model.to(hardware.choose_device(run.recipe.training.device))
@@ -277,5 +292,12 @@ def _student(
         )
     speed = outcome.tokens / max(outcome.seconds, 1e-9)
     return Member(
-        STUDENT, model.to("cpu"), outcome.curve, outcome.stopped, shape.plan, outcome.seconds, outcome.epochs, speed
+        STUDENT,
+        model.to("cpu"),
+        outcome.curve,
+        outcome.stopped,
+        shape.plan,
+        outcome.seconds,
+        outcome.epochs,
+        speed,
     )

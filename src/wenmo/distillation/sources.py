@@ -40,7 +40,12 @@ def _known_corpora(info: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def find_corpus(
-    teacher: Model, models: Sequence[str], paths: Sequence[str], recipe: Recipe, directory: Path, progress: bool
+    teacher: Model,
+    models: Sequence[str],
+    paths: Sequence[str],
+    recipe: Recipe,
+    directory: Path,
+    progress: bool,
 ) -> tuple[Corpus, bool]:
     """Opens the text that the user named, or else the corpus that the model was trained on.
 
@@ -64,7 +69,9 @@ def find_corpus(
         return corpus, [each.get("fingerprint") for each in known] == [corpus.fingerprint]
     name = " --model ".join(models)
     if not known:
-        raise InputError(f"{models[0]} does not say what it was trained on; name the text: wenmo distil {name} PATH")
+        raise InputError(
+            f"{models[0]} does not say what it was trained on; name the text: wenmo distil {name} PATH"
+        )
     if len(known) > 1:
         raise InputError(f"the models were trained on different texts; name one: wenmo distil {name} PATH")
     path = Path(known[0]["path"])

@@ -102,7 +102,9 @@ def write_block(
             joint = joint + weights[:, member, None] * reading.probabilities(low - first, high - first)
         if counted is not None:
             top, probabilities = counted.of(np.arange(low, high))
-            joint = _with_counts(joint, weights[:, -1], torch.from_numpy(top), torch.from_numpy(probabilities))
+            joint = _with_counts(
+                joint, weights[:, -1], torch.from_numpy(top), torch.from_numpy(probabilities)
+            )
         likeliest, named = joint.topk(places)
         targets.write(low, named.numpy(), likeliest.numpy())
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from wenmo.config import Settings
 from wenmo.distillation import counting
-from wenmo.distillation.counting import BEFORE, BLOCK, Selection, folds_of, foretell_fold, select
+from wenmo.distillation.counting import BLOCK, Selection, folds_of, foretell_fold, select
 from wenmo.distillation.targets import PLACES, Targets
 from wenmo.distillation.teacher import Teacher, write_block
 from wenmo.errors import ModelError
@@ -115,9 +115,7 @@ def _measure(teacher: Teacher, texts: Texts) -> _Speeds:
         model.learn(ids, eos_id)
         counting_time = (time.perf_counter() - started) * per_token
     if teacher.readers:
-        room = Targets(
-            np.zeros((len(ids), PLACES), np.uint32), np.zeros((len(ids), PLACES), np.float16)
-        )
+        room = Targets(np.zeros((len(ids), PLACES), np.uint32), np.zeros((len(ids), PLACES), np.float16))
         known = np.zeros(len(ids), np.uint8)
         for _ in range(2):  # the first time it warms up
             started = time.perf_counter()
@@ -160,9 +158,7 @@ def teach(
         counted = Targets.open(counts, writable=True)
         _count(teacher.ngram, texts, plan, selection, counted, known, done, progress)
     if teacher.readers:
-        _read(
-            teacher, texts, selection, counted, known, Targets.open(mixed, writable=True), done, progress
-        )
+        _read(teacher, texts, selection, counted, known, Targets.open(mixed, writable=True), done, progress)
     return Targets.open(mixed if teacher.readers else counts)
 
 
@@ -178,7 +174,9 @@ class _Done:
                 facts = json.loads(path.read_text(encoding="utf-8"))
                 self.folds, self.blocks = int(facts["folds"]), int(facts["blocks"])
             except (ValueError, KeyError, TypeError) as error:
-                raise ModelError(f"{path} is damaged; delete the folder of the run and start again") from error
+                raise ModelError(
+                    f"{path} is damaged; delete the folder of the run and start again"
+                ) from error
 
     def keep(self, *, folds: int, blocks: int) -> None:
         """Writes what is finished."""
