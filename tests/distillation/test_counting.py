@@ -7,19 +7,19 @@ from wenmo.models.ngram import NgramConfig
 
 
 def test_everything_is_read_when_there_is_time():
-    selection = select(10 * BLOCK + 7, 1, 1e9, 1e9, 0)
+    selection = select(10 * BLOCK + 7, 1, 1e9, 1e9, 4, 0)
     assert selection.counted_tokens == selection.taught_tokens == 10 * BLOCK + 7
     assert list(selection.counted) == sorted(selection.counted)
 
 
 def test_several_documents_are_read_in_an_order_of_the_seed():
-    first, same, other = (select(20 * BLOCK, 3, 1e9, 1e9, seed) for seed in (1, 1, 2))
+    first, same, other = (select(20 * BLOCK, 3, 1e9, 1e9, 4, seed) for seed in (1, 1, 2))
     assert first == same != other
     assert sorted(first.counted) == sorted(other.counted) != list(first.counted)
 
 
 def test_a_part_is_taken_from_all_over_the_text():
-    selection = select(100 * BLOCK, 1, 50 * BLOCK, 10 * BLOCK, 0)
+    selection = select(100 * BLOCK, 1, 50 * BLOCK, 10 * BLOCK, 4, 0)
     assert len(selection.counted) == 50 and len(selection.taught) == 10
     assert selection.taught <= set(selection.counted)
     starts = sorted(start for start, _ in selection.taught)
@@ -28,7 +28,7 @@ def test_a_part_is_taken_from_all_over_the_text():
 
 @pytest.mark.parametrize("folds", [2, 3, 64])
 def test_every_block_is_foretold_once_and_not_counted_before(folds):
-    selection = select(11 * BLOCK, 1, 1e9, 1e9, 0)
+    selection = select(11 * BLOCK, 1, 1e9, 1e9, folds, 0)
     foretold = []
     for counted, fold in folds_of(selection, folds):
         assert sorted(counted + fold) == sorted(selection.counted)
@@ -36,6 +36,12 @@ def test_every_block_is_foretold_once_and_not_counted_before(folds):
         if fold[0] != selection.counted[0]:
             assert counted[-1][1] == fold[0][0]  # what stands before it is the newest
     assert sorted(foretold) == sorted(selection.counted)
+
+
+def test_a_short_text_is_cut_finer():
+    selection = select(1000, 1, 1e9, 1e9, 3, 0)
+    assert len(selection.counted) >= 12 and selection.taught_tokens == 1000
+    assert [len(fold) > 2 for _, fold in folds_of(selection, 3)] == [True] * 3
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])

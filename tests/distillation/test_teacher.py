@@ -131,3 +131,24 @@ def test_the_ngram_model_is_weighed_as_it_will_be_asked(stream):
         MixtureModel.of({"net": network("gru", tokenizer.vocab_size), "ngram": ngram}), repeated, 0
     )
     assert teacher.mean_weights(ngram.scan(repeated, True)[1])["ngram"] > 0.9
+
+
+def test_mixtures_inside_a_mixture_are_taken_apart(stream):
+    """An n-gram model inside is found, so that it is not asked about text it has counted; a second one is left out."""
+    tokenizer, ids = stream
+    ngram, other = counted_model(stream), counted_model(stream)
+    first = MixtureModel.of({"net": network("gru", tokenizer.vocab_size), "ngram": ngram})
+    second = MixtureModel.of({"net": network("rnn", tokenizer.vocab_size), "counts": other})
+    teacher = Teacher.of(MixtureModel.of({"a": first, "b": second}), ids[5000:5300], 0)
+    assert list(teacher.readers) == ["a/net", "b/net"] and teacher.ngram is ngram
+    assert teacher.left_out == ("b/counts",) and teacher.weights.shape[1] == 3
+    assert list(teacher.mean_weights(np.zeros(3, np.int64))) == ["a/net", "b/net", "a/ngram"]
+
+
+@pytest.mark.parametrize("architecture", ["ngram", "gru"])
+def test_a_single_model_teaches_alone(architecture, stream):
+    tokenizer, ids = stream
+    model = counted_model(stream) if architecture == "ngram" else network("gru", tokenizer.vocab_size)
+    teacher = Teacher.of(model, ids[5000:5300], 0)
+    assert teacher.mean_weights(np.zeros(3, np.int64)) == {architecture: pytest.approx(1.0)}
+    assert not teacher.left_out

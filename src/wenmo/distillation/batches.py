@@ -39,14 +39,15 @@ class TaughtBatch(Batch):
 
     def split(self, rows: int) -> list[Batch]:
         """See `Batch.split`."""
+        parts = Batch(self.inputs, self.targets, self.weights).split(rows)
+        starts = range(0, len(self.inputs), rows)
         return [
-            TaughtBatch(**vars(part), top=top, probabilities=probabilities)
-            for part, top, probabilities in zip(
-                Batch(self.inputs, self.targets, self.weights).split(rows),
-                self.top.split(rows),
-                self.probabilities.split(rows),
-                strict=True,
-            )  # type: ignore[no-untyped-call]
+            TaughtBatch(
+                **vars(part),
+                top=self.top[start : start + rows],
+                probabilities=self.probabilities[start : start + rows],
+            )
+            for start, part in zip(starts, parts, strict=True)
         ]
 
 

@@ -9,6 +9,7 @@ learns from it. Every prediction is as honest as one of new text, and is made fr
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -19,8 +20,8 @@ from wenmo.distillation.targets import Targets
 from wenmo.models.ngram import NgramConfig, NgramModel
 from wenmo.progress import Progress
 
-BLOCK = 4096
-"""Tokens that are counted, predicted or left out together."""
+BLOCK, LEAST_BLOCK = 4096, 64
+"""Most and fewest tokens that are counted, predicted or left out together: a fold has four blocks where it can."""
 BEFORE = 32
 """Tokens before a block that are read, so that its first ones are not predicted from nothing."""
 SHARE = 0.99
@@ -53,7 +54,7 @@ class Selection:
         return sum(end - start for start, end in self.taught)
 
 
-def select(length: int, documents: int, counted: float, taught: float, seed: int) -> Selection:
+def select(length: int, documents: int, counted: float, taught: float, folds: int, seed: int) -> Selection:
     """Chooses blocks from all over a text.
 
     A single document is read as it runs; several are read in random order, since what is read last would count most.
@@ -63,18 +64,20 @@ def select(length: int, documents: int, counted: float, taught: float, seed: int
         documents: How many documents it holds.
         counted: Most tokens to count.
         taught: Most tokens to make targets for; at least one block of each is chosen.
+        folds: Folds that the blocks must do for.
         seed: Of the order.
     """
-    blocks = [(start, min(start + BLOCK, length)) for start in range(0, length, BLOCK)]
+    size = min(max(length // (4 * folds), LEAST_BLOCK), BLOCK)
+    blocks = [(start, min(start + size, length)) for start in range(0, length, size)]
     if documents > 1:
         blocks = [blocks[place] for place in np.random.default_rng(seed).permutation(len(blocks))]
-    read = _spread(blocks, counted / BLOCK)
-    return Selection(tuple(read), frozenset(_spread(read, taught / BLOCK)))
+    read = _spread(blocks, counted / size)
+    return Selection(tuple(read), frozenset(_spread(read, taught / size)))
 
 
 def _spread(blocks: Sequence[Block], count: float) -> list[Block]:
     """At most `count` blocks at equal distances, at least one."""
-    kept = int(min(max(count, 1), len(blocks)))
+    kept = min(max(math.ceil(min(count, len(blocks))), 1), len(blocks))
     return [blocks[place] for place in np.linspace(0, len(blocks) - 1, kept).round().astype(int)]
 
 

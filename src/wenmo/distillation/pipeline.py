@@ -24,7 +24,6 @@ from wenmo.distillation.teacher import Teacher
 from wenmo.distillation.teaching import TEACHING_SHARE, TeachingPlan, plan_teaching, teach
 from wenmo.errors import Interrupted, ModelError, OptionError, ResourceError, WenmoError
 from wenmo.files import atomic_directory, write_text
-from wenmo.models.ngram import NgramModel
 from wenmo.models.registry import parse_config
 from wenmo.progress import quantity
 from wenmo.tokenization.stream import spread
@@ -243,8 +242,10 @@ def _taught(
     made = Teacher.of(teacher.model, held_out, eos_id)
     speed = texts.num_bytes(held_out) / max(time.monotonic() - began, 1e-6)
     clock.scoring_speeds["teacher"] = speed / (2.0 if made.ngram is not None else 1.0)
+    if made.left_out:
+        told(f"not asked: {', '.join(made.left_out)}, who would repeat the text that is to be learned from")
     known = np.zeros(len(held_out), np.int64)
-    if isinstance(made.ngram, NgramModel):
+    if made.ngram is not None:
         known = made.ngram.scan(held_out, True, eos_id)[1]
     directory, plan_path, shape_path = (
         run.part("teaching"),
@@ -259,12 +260,12 @@ def _taught(
         write_text(plan_path, plan.model_dump_json())
     told(plan.summary(made, known, len(texts.train.ids)))
     decided = shape_path.is_file()
+    left = max(clock.training(1) - plan.seconds, 1.0)
     if decided:
         shape = Shape.read(shape_path)
     else:
-        left = max(clock.training(1) - plan.seconds, 1.0)
         shape = decide(order.recipe.architecture, run.recipe, texts, machine, left, seed)
-        told(shape.summary(STUDENT, left if clock.budget else None))
+    told(shape.summary(STUDENT, left if clock.budget else None))
     clock.scoring_speeds[STUDENT] = 1.5 * shape.tokens_per_second * texts.bytes_per_token
     targets = teach(made, texts, plan, directory, told.show)
     if not decided:

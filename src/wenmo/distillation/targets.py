@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +27,7 @@ class Targets:
         probabilities: Their probabilities, float16 (N, K); 0 where none is named.
     """
 
-    top: npt.NDArray[np.unsignedinteger]
+    top: npt.NDArray[np.unsignedinteger[Any]]
     probabilities: npt.NDArray[np.float16]
 
     def __len__(self) -> int:
@@ -64,13 +65,15 @@ class Targets:
             facts = json.loads((directory / "targets.json").read_text(encoding="utf-8"))
             if facts["version"] != VERSION:
                 raise ValueError(f"version {facts['version']}")
-            mode = "r+" if writable else "r"
-            return cls._map(directory, np.dtype(facts["dtype"]), tuple(facts["shape"]), mode)
+            dtype, shape = np.dtype(facts["dtype"]), tuple(facts["shape"])
+            return cls._map(directory, dtype, shape, "r+" if writable else "r")
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ModelError(f"{directory} is damaged ({error}); delete the folder of the run") from error
 
     @classmethod
-    def _map(cls, directory: Path, dtype: np.dtype, shape: tuple[int, ...], mode: str) -> Targets:
+    def _map(
+        cls, directory: Path, dtype: np.dtype[Any], shape: tuple[int, ...], mode: Literal["r", "r+", "w+"]
+    ) -> Targets:
         top = np.memmap(directory / "top.bin", dtype, mode, shape=shape)
         probabilities = np.memmap(directory / "probabilities.bin", np.float16, mode, shape=shape)
         return cls(top, probabilities)

@@ -7,6 +7,7 @@ what it has predicted, as it does when it makes the targets.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor
 
 from wenmo.distillation.targets import Targets
+from wenmo.errors import ModelError
 from wenmo.models.base import LanguageModel, NeuralLanguageModel
 from wenmo.models.likelihood import LOGITS, score_stream, windows
 from wenmo.models.mixing_weights import fit_gate
@@ -26,8 +28,11 @@ class Teacher:
     """The members of a model, with weights for making targets.
 
     Attributes:
-        readers: Name -> member whose distribution is computed whole: every one but the n-gram model.
+        readers: Name -> member that is trained by gradients, whose distribution is computed whole.
         ngram: The n-gram member, of which only the shape is used; None without one.
+        ngram_name: Its name.
+        left_out: Names of members that are not asked: a second n-gram model, which would count the same text, and
+            kinds that may have memorised the text and cannot be asked as if they had not.
         weights: float64 (buckets, members): the readers in order, then the n-gram model; a bucket for each number of
             contexts that the n-gram model knows before a token, or a single one.
     """
@@ -35,33 +40,53 @@ class Teacher:
     readers: dict[str, LanguageModel]
     ngram: NgramModel | None
     weights: npt.NDArray[np.float64]
+    ngram_name: str = "ngram"
+    left_out: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, model: LanguageModel, held_out: npt.NDArray[np.integer], eos_id: int) -> Teacher:
         """Takes a model apart and fits the weights of its members.
 
         Args:
-            model: Any model; of several n-gram members the first one counts.
+            model: Any model; the members of mixtures inside a mixture are taken one by one.
             held_out: Tokens that no member was trained on (N,).
             eos_id: The token that stands before them.
+
+        Raises:
+            ModelError: When no member can teach.
         """
-        members = model.saved_members() or {model.architecture: model}
-        grams = [member for member in members.values() if isinstance(member, NgramModel)]
-        readers = {name: member for name, member in members.items() if not isinstance(member, NgramModel)}
+        members = dict(_members(model, model.architecture))
+        grams = {name: member for name, member in members.items() if isinstance(member, NgramModel)}
+        readers = {name: member for name, member in members.items() if member.trainable}
+        kept = [*readers, *list(grams)[:1]]
+        if not kept:
+            raise ModelError(f"a model of the kind {model.architecture} cannot be distilled")
+        ngram_name = kept[-1] if grams else "ngram"
         nats = [score_stream(member, held_out, eos_id=eos_id) for member in readers.values()]
         buckets, count = np.zeros(len(held_out), np.int64), 1
         if grams:
-            learning, buckets = grams[0].scan(held_out, True, eos_id)
-            count = grams[0].num_contexts + 1
+            learning, buckets = grams[ngram_name].scan(held_out, True, eos_id)
+            count = grams[ngram_name].num_contexts + 1
             nats.append(learning)
         weights = fit_gate(np.stack(nats), buckets, count)
-        return cls(readers, grams[0] if grams else None, weights)
+        left_out = tuple(name for name in members if name not in kept)
+        return cls(readers, grams.get(ngram_name), weights, ngram_name, left_out)
 
     def mean_weights(self, known: npt.NDArray[np.integer]) -> dict[str, float]:
         """Mean weight of each member over tokens before which so many contexts were known (N,)."""
-        names = [*self.readers, *(["ngram"] if self.ngram is not None else [])]
+        names = [*self.readers, *([self.ngram_name] if self.ngram is not None else [])]
         means = self.weights[known].mean(0)
         return {name: float(value) for name, value in zip(names, means, strict=True)}
+
+
+def _members(model: LanguageModel, name: str) -> Iterator[tuple[str, LanguageModel]]:
+    """The single models inside a model, those of inner mixtures as OUTER/INNER."""
+    inner = model.saved_members()
+    if not inner:
+        yield name, model
+    for own, member in inner.items():
+        for path, single in _members(member, own):
+            yield path if single is member else f"{own}/{path}", single
 
 
 def write_block(

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from wenmo.progress import Progress
 
-from . import context_mixing, context_search, mixing_tables, token_tree
+from . import context_mixing, mixing_tables, token_tree
 from .base import LanguageModel, ModelConfig, State
 from .mixing_tables import Tables
 
@@ -168,7 +168,7 @@ class NgramModel(LanguageModel):
             chunk = np.asarray(ids[part], np.int64)
             self._check(chunk)
             rate = _rate(self.tokens_seen)
-            nats[part], known[part] = context_search.likeliest(
+            nats[part], known[part] = context_mixing.likeliest(
                 chunk, recent, self._orders, self._tree, self._tables, True, rate, share, top[part],
                 probabilities[part],
             )  # fmt: skip
