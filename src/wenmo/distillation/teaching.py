@@ -152,7 +152,9 @@ def teach(
             np.memmap(directory / "known.bin", np.uint8, "w+", shape=(length,)).flush()
         done.keep(folds=0, blocks=0)
     known = np.memmap(directory / "known.bin", np.uint8, "r+", shape=(length,))
-    selection = select(length, texts.train.num_documents, plan.counted or length, plan.taught, plan.folds, plan.seed)
+    selection = select(
+        length, texts.train.num_documents, plan.counted or length, plan.taught, plan.folds, plan.seed
+    )
     counted = None
     if teacher.ngram is not None:
         counted = Targets.open(counts, writable=True)
