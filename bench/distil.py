@@ -21,6 +21,15 @@ from typing import Any
 from _record import record, spread
 
 
+DEFAULT = Path("shared/data/lm/tinyshakespeare.txt")
+
+
+def found_above(path: Path) -> Path:
+    """A path below one of the folders above this file, or the path itself where there is none."""
+    places = (folder / path for folder in Path(__file__).resolve().parents)
+    return next((place for place in places if place.is_file()), path)
+
+
 def wenmo(*words: str) -> dict[str, Any]:
     """Runs a verb in a process of its own, as a user would, and returns what it printed."""
     command = [sys.executable, "-c", "import sys; from wenmo.cli import main; sys.exit(main())", *words]
@@ -67,7 +76,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("texts", type=Path, nargs="+")
+    parser.add_argument("texts", type=Path, nargs="*", help="Tiny Shakespeare, where it lies, when not given")
     parser.add_argument("--teacher-budget", default="10m")
     parser.add_argument("--budget", default="10m", help="of the student, and of the plain model")
     parser.add_argument("--steps", type=int, help="replaces --budget: as many for both")
@@ -75,9 +84,10 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--threads", type=int)
     options = parser.parse_args()
+    options.texts = options.texts or [found_above(DEFAULT)]
     missing = [path.name for path in options.texts if not path.is_file()]
     if missing:
-        parser.exit(message=f"skipped: {', '.join(missing)} not found\n")
+        parser.exit(message=f"skipped: {', '.join(missing)} not found; name a text\n")
     with tempfile.TemporaryDirectory() as name:
         rows = [row for text in options.texts for row in rows_of(text, Path(name), options)]
     better = sum(row["student"] < row["plain"] for row in rows)
