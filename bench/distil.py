@@ -20,7 +20,6 @@ from typing import Any
 
 from _record import record, spread
 
-
 DEFAULT = Path("shared/data/lm/tinyshakespeare.txt")
 
 
