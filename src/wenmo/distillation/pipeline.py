@@ -283,7 +283,7 @@ def _student(order: _Order, run: Run, texts: Texts, targets: Targets, shape: Sha
         byte_lengths=texts.tokenizer.byte_lengths, eos_id=texts.tokenizer.eos_id,
         directory=run.part(STUDENT), show_progress=progress, name=STUDENT,
     )  # fmt: skip
-    if trainer.checkpoint_path.is_file():
+    if trainer.has_checkpoint:
         trainer.resume()
     outcome = trainer.run()
     if outcome.stopped == "interrupted":

@@ -66,7 +66,7 @@ class StudentTrainer(BatchTrainer):
         )
         self._hard = hard
 
-    def _loss(self, hidden: Tensor, part: Batch) -> Tensor:
+    def _objective(self, hidden: Tensor, part: Batch) -> Tensor:
         assert isinstance(part, TaughtBatch)
         return linear_soft_cross_entropy(
             hidden,
