@@ -17,7 +17,7 @@ from wenmo.models.storage import load_model
 
 SMALL = {
     "model": ModelSettings(layers=1, width=32, context=32),
-    "training": TrainingSettings(steps=12, batch_tokens=128, evaluations=3),
+    "training": TrainingSettings(steps=12, batch_tokens=128, evaluations=3, precision="fp32"),
 }
 
 
