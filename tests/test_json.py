@@ -42,6 +42,11 @@ FROZEN = {
         ),
         *("floor_high", "probes", "ngram", "spent", "sentence"),
     },
+    "distil": {
+        *("model", "seconds", "budget", "bits_per_byte", "protocol", "static_bits_per_byte", "bytes"),
+        *("baselines", "members", "weights", "parameters", "stopped", "verdict", "samples", "report"),
+        *("diversity", "human_diversity", "teacher"),
+    },
     "keywords": {"count", "documents", "overall", "dropped"},
     "topics": {"topics", "why", "documents", "unassigned"},
     "similar": {"texts"},
@@ -132,11 +137,13 @@ def test_the_page_documents_exactly_the_frozen_fields():
 
 
 def test_train_and_doctor_return_the_frozen_fields():
+    from wenmo.distillation import DistilResult
     from wenmo.doctor import DoctorReport
     from wenmo.tasking.contract import TaskResult
     from wenmo.workflow.result import TrainResult
 
     assert set(TrainResult.model_fields) == FROZEN["train"]
+    assert set(DistilResult.model_fields) == FROZEN["distil"]
     assert set(TaskResult.model_fields) == FROZEN["train --task"]
     assert set(DoctorReport.model_fields) == FROZEN["doctor"]
 

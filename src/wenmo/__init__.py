@@ -16,19 +16,23 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from wenmo.api import Model, load
-    from wenmo.config import Recipe
+    from wenmo.config import DistilRecipe, Recipe
     from wenmo.corpus import Corpus, prepare
+    from wenmo.distillation import DistilResult, distil
     from wenmo.errors import WenmoError
     from wenmo.tasks import load_task, train_task
     from wenmo.workflow import TimeEstimate, TrainResult, estimate, train
 
 _EXPORTS = {
     "Corpus": "wenmo.corpus",
+    "DistilRecipe": "wenmo.config",
+    "DistilResult": "wenmo.distillation",
     "Model": "wenmo.api",
     "Recipe": "wenmo.config",
     "TimeEstimate": "wenmo.workflow",
     "TrainResult": "wenmo.workflow",
     "WenmoError": "wenmo.errors",
+    "distil": "wenmo.distillation",
     "estimate": "wenmo.workflow",
     "load": "wenmo.api",
     "load_task": "wenmo.tasks",
@@ -39,12 +43,15 @@ _EXPORTS = {
 
 __all__ = [
     "Corpus",
+    "DistilRecipe",
+    "DistilResult",
     "Model",
     "Recipe",
     "TimeEstimate",
     "TrainResult",
     "WenmoError",
     "__version__",
+    "distil",
     "estimate",
     "load",
     "load_task",

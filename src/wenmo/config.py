@@ -228,6 +228,24 @@ class Recipe(Settings):
     generation: GenerationSettings = GenerationSettings()
 
 
+class DistilRecipe(Settings):
+    """Everything that decides how a model is put into one student."""
+
+    architecture: Architecture = "transformer"
+    """Family of the student."""
+    budget: str | None = "10m"
+    """Wall-clock time for the whole run: `90s`, `10m`, `2h`."""
+    size: str | None = None
+    """Parameters of the student: `800k`, `5M`; derived when not given."""
+    hard: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.2
+    """Share of the true next token in the loss; the rest is what the teacher says of it."""
+    folds: Annotated[int, Field(ge=2, le=64)] = 4
+    """Parts of the text, each predicted by an n-gram model that has counted the others."""
+    corpus: CorpusSettings = CorpusSettings()
+    model: ModelSettings = ModelSettings()
+    training: TrainingSettings = TrainingSettings()
+
+
 def cache_directory() -> Path:
     """Folder for compiled kernels and prepared corpora that may be deleted at any time."""
     import os

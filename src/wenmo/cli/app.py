@@ -20,6 +20,10 @@ VERBS = {
     "train": ("wenmo.cli.training:train", "Train a language model on your text in the time you give it."),
     "generate": ("wenmo.cli.using:generate", "Write text with a model, or with several mixed."),
     "evaluate": ("wenmo.cli.using:evaluate", "Score a model on text: bits per byte beside strong baselines."),
+    "distil": (
+        "wenmo.cli.distilling:distil",
+        "Put a mixture, or any model, into one student of a given size.",
+    ),
     "doctor": ("wenmo.cli.machine:doctor", "Tell what this machine has and what it can train."),
 }
 TOKENIZER_VERBS = {

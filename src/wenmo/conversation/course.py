@@ -232,12 +232,10 @@ def read_sides(reading: Reading, say: Callable[[str], None]) -> Sides:
     for note in found.notes:
         say(note)
     conversations, dropped = found.found, found.dropped
-    shares = {
-        "valid": 0.0 if reading.valid else reading.valid_fraction,
-        "test": 0.0 if reading.test else reading.test_fraction,
-    }
-    most = len(conversations) * min((share for share in shares.values() if share), default=1.0)
-    sides = split_groups(_groups(conversations, most), **shares, seed=reading.seed)
+    steering = 0.0 if reading.valid else reading.valid_fraction
+    scoring = 0.0 if reading.test else reading.test_fraction
+    most = len(conversations) * min((share for share in (steering, scoring) if share), default=1.0)
+    sides = split_groups(_groups(conversations, most), valid=steering, test=scoring, seed=reading.seed)
     train = [conversations[index] for index in sides.train]
     valid = [conversations[index] for index in sides.valid]
     test = [conversations[index] for index in sides.test]

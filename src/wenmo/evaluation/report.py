@@ -69,6 +69,8 @@ class ReportData(BaseModel):
     """Bits per byte that each member, and the cache, saves: the score without it less the score."""
     baselines: dict[str, float] = Field(default_factory=dict)
     """Bits per byte of `ppmd`, `xz`, `ngram` on the same bytes, after reading the training text."""
+    teacher: float | None = None
+    """Bits per byte of the frozen model from which this one was distilled."""
     curves: dict[str, list[dict[str, float]]] = Field(default_factory=dict)
     """Evaluations of each neural model, as in metrics.jsonl."""
     verdicts: dict[str, str] = Field(default_factory=dict)
@@ -176,6 +178,8 @@ def _scores(data: ReportData) -> list[dict[str, Any]]:
     if len(data.members) > 1:
         rows = [("mixture", data.bits_per_byte, "model")]
         rows += [(name, value, "member") for name, value in data.members.items()]
+    if data.teacher is not None:
+        rows.append(("its teacher", data.teacher, "member"))
     rows += [(BASELINE_NAMES.get(name, name), value, "baseline") for name, value in data.baselines.items()]
     longest = max(value for _, value, _ in rows)
     return [

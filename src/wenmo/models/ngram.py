@@ -136,6 +136,47 @@ class NgramModel(LanguageModel):
             if progress is not None:
                 progress.advance(len(chunk))
 
+    def foretell(
+        self,
+        ids: npt.NDArray[np.integer],
+        top: npt.NDArray[np.int32],
+        probabilities: npt.NDArray[np.float32],
+        *,
+        share: float = 1.0,
+        before: npt.NDArray[np.integer],
+        progress: Progress | None = None,
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+        """Goes on learning as `fit` does, and says before each token which ones it expects.
+
+        Args:
+            ids: Token ids (N,).
+            top: Receives the likeliest tokens in order (N, K).
+            probabilities: Receives their probabilities (N, K), 0 where none is named.
+            share: Tokens are named until they have this much of the probability.
+            before: What stands before the first token (M,); it is read, and not learned from.
+            progress: Told of every token read.
+
+        Returns:
+            Nats of every token, float64 (N,), and how many contexts were known before it, int64 (N,).
+        """
+        recent = self._beginning(None)
+        context_mixing.read(np.asarray(before, np.int64), recent, self._tree)
+        nats, known = np.zeros(len(ids)), np.zeros(len(ids), np.int64)
+        probabilities[:] = 0.0
+        for start in range(0, len(ids), CHUNK):
+            part = slice(start, start + CHUNK)
+            chunk = np.asarray(ids[part], np.int64)
+            self._check(chunk)
+            rate = _rate(self.tokens_seen)
+            nats[part], known[part] = context_mixing.likeliest(
+                chunk, recent, self._orders, self._tree, self._tables, True, rate, share, top[part],
+                probabilities[part],
+            )  # fmt: skip
+            self.tokens_seen += len(chunk)
+            if progress is not None:
+                progress.advance(len(chunk))
+        return nats, known
+
     def learn(self, ids: npt.NDArray[np.integer], eos_id: int = 0) -> None:
         """Learns from the tokens of one more document, such as a prompt; see `adaptive_copy`."""
         chunk = np.asarray(ids, np.int64)
@@ -261,7 +302,7 @@ class NgramModel(LanguageModel):
             piece = slice(place, place + size)
             scored = context_mixing.run_decisions(
                 chunk, recent, self._orders, self._tree, tables, adaptive,
-                self._rate(self.tokens_seen + start), ones[piece], standing[piece],
+                _rate(self.tokens_seen + start), ones[piece], standing[piece],
             )  # fmt: skip
             nats.append(scored[0])
             known.append(scored[1])
@@ -361,19 +402,19 @@ class NgramModel(LanguageModel):
         """Learns from `ids`, at a rate that falls with the tokens `seen` before."""
         parts = []
         for start in range(0, max(len(ids), 1), CHUNK):
-            chunk, rate = ids[start : start + CHUNK], self._rate(seen + start)
+            chunk, rate = ids[start : start + CHUNK], _rate(seen + start)
             parts.append(context_mixing.run(chunk, recent, self._orders, self._tree, tables, True, rate))
         nats, known = zip(*parts, strict=True)
         return np.concatenate(nats), np.concatenate(known)
 
-    @staticmethod
-    def _rate(seen: int) -> float:
-        """Learning rate of the mixers after so many tokens."""
-        return RATE + EXTRA_RATE / (1 + seen / RATE_TOKENS)
-
     def _check(self, ids: npt.NDArray[np.int64]) -> None:
         if len(ids) and not 0 <= ids.min() <= ids.max() < self.vocab_size:
             raise ValueError(f"a token id is outside 0 to {self.vocab_size - 1}")
+
+
+def _rate(seen: int) -> float:
+    """Learning rate of the mixers after so many tokens."""
+    return RATE + EXTRA_RATE / (1 + seen / RATE_TOKENS)
 
 
 def follower_bits(tokens: int) -> int:

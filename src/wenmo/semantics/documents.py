@@ -111,7 +111,7 @@ def _web_pages(
             if plan.encoding is None:
                 raise InputError(f"{source.label} cannot be read: {plan.reason} ({plan.detail})")
             pages.append((html_text("".join(decoded(source, plan.encoding))).strip(), source.label))
-    others: list[str | Path] = [source.path for source in sources if source.kind != "html"]
+    others: list[str | Path] = [str(source.path) for source in sources if source.kind != "html"]
     return pages, [*(["-"] if len(named) < len(paths) else []), *dict.fromkeys(others)]
 
 

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from wenmo.models.dropout import dropout
 from wenmo.models.fused import rotate, swiglu
+from wenmo.models.layers import RMSNorm
 from wenmo.models.rotary import RotaryTable
-from wenmo.models.transformer import RMSNorm
 from wenmo.seq2seq.attention import attend
 from wenmo.seq2seq.base import DecoderState, Memory, Seq2SeqConfig, Seq2SeqModel, padding_mask
 from wenmo.seq2seq.source_keys import AttentionMemory, CrossKeys, SelfKeys, TransformerState, beginning

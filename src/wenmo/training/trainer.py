@@ -240,10 +240,13 @@ class BatchTrainer:
             hidden = (
                 hidden.bfloat16()
             )  # the last norm may have widened it, and the output layer is the largest product
-        loss = linear_cross_entropy(
+        return self._objective(hidden, part) * (share * self._world.size)
+
+    def _objective(self, hidden: Tensor, part: Batch) -> Tensor:
+        """Mean loss of a micro-batch, nats per token, from its last hidden vectors (B, T, D)."""
+        return linear_cross_entropy(
             hidden, self.model.output_weight, part.targets, part.weights, self.plan.label_smoothing
         )
-        return loss * (share * self._world.size)
 
     def _fail(self, loss: float) -> None:
         self._restore_best()

@@ -140,7 +140,7 @@ def _train(run: Run, progress: bool, started: float | None) -> TrainResult:
     unused(clock, members, told)
     outcome = reporting.Outcome(run, clock, texts, model, members, scores, told.lines, halves)
     result = reporting.save(outcome)
-    _clear(run, texts)
+    clear(run, texts)
     return result
 
 
@@ -234,7 +234,7 @@ def _members(
     return [members[name] for name in names if name in members], rivals[0], halves[0]
 
 
-def _clear(run: Run, texts: Texts) -> None:
+def clear(run: Run, texts: Texts) -> None:
     """Removes the folder of the finished run; a corpus made for it stays beside the model as NAME.corpus.
 
     The model's own folder holds no training text, so that it can be given away.

@@ -44,6 +44,7 @@ class Outcome:
         scores: Its scores.
         told: Lines that were shown before training.
         halves: Losses of the n-gram model on half of the text and on all of it; None where they were not measured.
+        teacher: Of a distilled model: the models it was made from and their scores (JSON).
     """
 
     run: Run
@@ -54,6 +55,7 @@ class Outcome:
     scores: Scores
     told: list[str]
     halves: Halves | None = None
+    teacher: dict[str, Any] | None = None
 
 
 def kept_corpus(run: Run, texts: Texts) -> Path:
@@ -110,6 +112,8 @@ def save(outcome: Outcome) -> TrainResult:
     )
     corpus = {"path": str(kept_corpus(run, texts)), "fingerprint": texts.corpus.fingerprint}
     info = {"recipe": recipe, "corpus": corpus, "scores": result.model_dump(mode="json", exclude={"samples"})}
+    if outcome.teacher is not None:
+        info["teacher"] = outcome.teacher
     data = ReportData(
         title=run.output.name,
         seconds=result.seconds,
@@ -121,6 +125,7 @@ def save(outcome: Outcome) -> TrainResult:
         weights=result.weights,
         gains=result.gains,
         baselines=result.baselines,
+        teacher=None if outcome.teacher is None else outcome.teacher["static_bits_per_byte"],
         curves=curves,
         verdicts={name: verdict.sentence for name, verdict in verdicts.items()},
         overfitting=result.overfitting,
@@ -260,6 +265,8 @@ def _machine() -> dict[str, str | int | float]:
 def _card(data: ReportData, result: TrainResult) -> str:
     """The model card: what the model is, how good, on what text, and what to mind."""
     scores = [("this model", result.bits_per_byte), *result.members.items()]
+    if data.teacher is not None:
+        scores.append(("its teacher, static", data.teacher))
     scores += [(f"baseline {name}", value) for name, value in result.baselines.items()]
     table = "\n".join(f"| {name} | {value:.4f} |" for name, value in scores)
     facts = "\n".join(f"- {name}: {value}" for name, value in data.corpus.items())

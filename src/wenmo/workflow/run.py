@@ -100,6 +100,8 @@ def open_run(output: Path) -> Run:
     """
     output = resumed(output)
     content = content_of(output, "wenmo.json")
+    if "teachers" in content:
+        raise ModelError(f"{output} is being distilled; go on with: wenmo distil --resume {output}")
     try:
         return Run(output, tuple(content["paths"]), Recipe.model_validate(content["recipe"]))
     except (KeyError, TypeError, ValidationError) as error:

@@ -1,0 +1,79 @@
+"""The student and its teacher on the same test bytes, beside the baselines."""
+
+from __future__ import annotations
+
+import math
+import time
+
+import numpy as np
+
+from wenmo.evaluation import baselines
+from wenmo.evaluation.evaluate import protocol
+from wenmo.models.base import LanguageModel
+from wenmo.models.likelihood import bits_per_byte, score_stream
+from wenmo.models.ngram import NgramModel
+from wenmo.tokenization.stream import spread
+from wenmo.workflow.rivals import LEAST_SCORED_TOKENS, XZ_BYTES_PER_SECOND
+from wenmo.workflow.scoring import Scores
+from wenmo.workflow.texts import Texts
+
+PROBE_TOKENS = 2_000
+
+
+def adapts(model: LanguageModel) -> bool:
+    """Whether a model, or a member of it, goes on learning from what it scores."""
+    return any(not each.trainable for each in (model.saved_members() or {"": model}).values())
+
+
+def score(
+    student: LanguageModel, teacher: LanguageModel, texts: Texts, seconds: float
+) -> tuple[Scores, float, float]:
+    """Scores both on the test text, as much of it as the time allows.
+
+    Args:
+        student: The student.
+        teacher: The model it was made from.
+        texts: The texts.
+        seconds: Time for it; infinite scores everything.
+
+    Returns:
+        Scores of the student and of the baselines; bits per byte of the teacher, frozen, and learning on.
+    """
+    eos_id = texts.tokenizer.eos_id
+    probe = np.asarray(texts.test.ids[:PROBE_TOKENS], np.int64)
+    started = time.monotonic()
+    for model in (student, teacher):
+        score_stream(model, probe, eos_id=eos_id)
+    rate = len(probe) / max(time.monotonic() - started, 1e-6)
+    if adapts(teacher):
+        rate /= 2.0  # it is scored twice
+    count = min(len(texts.test.ids), max(LEAST_SCORED_TOKENS, rate * min(seconds, 1e9)))
+    ids = spread(texts.test.ids, int(count)).astype(np.int64)
+    num_bytes = texts.num_bytes(ids)
+    held = texts.bytes_of(ids)
+    prior = texts.bytes_of(np.asarray(texts.train.ids[-baselines.PRIMING_BYTES :]))
+
+    def bpb(model: LanguageModel, adaptive: bool = False) -> float:
+        return bits_per_byte(score_stream(model, ids, eos_id=eos_id, adaptive=adaptive), num_bytes)
+
+    static = bpb(student)
+    teaching = bpb(teacher)
+    learning = bpb(teacher, True) if adapts(teacher) else teaching
+    scale = len(held) / num_bytes
+    read = len(prior) if math.isinf(seconds) else max(int(XZ_BYTES_PER_SECOND * seconds), 1)
+    rivals = {"ppmd": baselines.ppmd(prior, held) * scale, "xz": baselines.xz(prior[-read:], held) * scale}
+    members = (teacher.saved_members() or {"": teacher}).values()
+    ngram = next((member for member in members if isinstance(member, NgramModel)), None)
+    if ngram is not None:
+        rivals["ngram"] = bpb(ngram, True)
+    scores = Scores(
+        static=static,
+        prequential=static,
+        members={student.architecture: static},
+        weights={},
+        gains={},
+        baselines=rivals,
+        bytes=num_bytes,
+        protocol=protocol(student.context_length, adaptive=False),
+    )
+    return scores, teaching, learning
