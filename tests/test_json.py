@@ -30,6 +30,21 @@ FROZEN = {
         *("baselines", "members", "weights", "parameters", "stopped", "verdict", "samples", "report"),
         *("diversity", "human_diversity"),
     },
+    "compare": {
+        *("comparison", "report", "seconds", "budget", "trial", "trial_seconds", "target", "target_seconds"),
+        *(
+            "recommended",
+            "decided",
+            "recommendation",
+            "families",
+            "pairs",
+            "test",
+            "ngram",
+            "bytes",
+            "failed",
+        ),
+        "corpus",
+    },
     "keywords": {"count", "documents", "overall", "dropped"},
     "topics": {"topics", "why", "documents", "unassigned"},
     "similar": {"texts"},
@@ -119,13 +134,15 @@ def test_the_page_documents_exactly_the_frozen_fields():
     assert documented() == FROZEN
 
 
-def test_train_and_doctor_return_the_frozen_fields():
+def test_train_compare_and_doctor_return_the_frozen_fields():
+    from wenmo.comparison.results import ComparisonResult
     from wenmo.doctor import DoctorReport
     from wenmo.tasking.contract import TaskResult
     from wenmo.workflow.result import TrainResult
 
     assert set(TrainResult.model_fields) == FROZEN["train"]
     assert set(TaskResult.model_fields) == FROZEN["train --task"]
+    assert set(ComparisonResult.model_fields) == FROZEN["compare"]
     assert set(DoctorReport.model_fields) == FROZEN["doctor"]
 
 

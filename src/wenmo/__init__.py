@@ -16,18 +16,21 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from wenmo.api import Model, load
-    from wenmo.config import Recipe
+    from wenmo.config import ComparisonRecipe, Recipe
     from wenmo.corpus import Corpus, prepare
     from wenmo.errors import WenmoError
     from wenmo.tasks import load_task, train_task
-    from wenmo.workflow import TrainResult, train
+    from wenmo.workflow import ComparisonResult, TrainResult, compare, train
 
 _EXPORTS = {
+    "ComparisonRecipe": "wenmo.config",
+    "ComparisonResult": "wenmo.workflow",
     "Corpus": "wenmo.corpus",
     "Model": "wenmo.api",
     "Recipe": "wenmo.config",
     "TrainResult": "wenmo.workflow",
     "WenmoError": "wenmo.errors",
+    "compare": "wenmo.workflow",
     "load": "wenmo.api",
     "load_task": "wenmo.tasks",
     "prepare": "wenmo.corpus",
@@ -36,12 +39,15 @@ _EXPORTS = {
 }
 
 __all__ = [
+    "ComparisonRecipe",
+    "ComparisonResult",
     "Corpus",
     "Model",
     "Recipe",
     "TrainResult",
     "WenmoError",
     "__version__",
+    "compare",
     "load",
     "load_task",
     "prepare",

@@ -18,12 +18,12 @@ from wenmo.training.world import join, restartable, watched
 from wenmo.workflow import reporting, team
 from wenmo.workflow.assisting import assist
 from wenmo.workflow.checks import check_recipe
+from wenmo.workflow.choosing import choose_members
 from wenmo.workflow.clock import Clock
 from wenmo.workflow.members import (
     Member,
     finished,
     keep,
-    member_names,
     scoring_speed,
     train_neural,
     train_ngram,
@@ -151,10 +151,10 @@ def _members(
     run: Run, texts: Texts, machine: hardware.Machine, clock: Clock, told: Told
 ) -> tuple[list[Member], Member]:
     """Trains what the recipe names (or loads what an interrupted run had finished), and the n-gram baseline."""
-    names = member_names(run.recipe)
     ngram = finished("ngram", run) or train_ngram(texts, clock, run.recipe.training.seed, told, told.show)
     keep(ngram, run, texts)
     clock.scoring_speeds["ngram"] = scoring_speed("ngram", ngram.tokens_per_second, texts)
+    names = choose_members(run, texts, machine, clock, ngram, told, told.show)
     waiting = [name for name in names if name != "ngram"]
     members: dict[str, Member] = {}
     for number, name in enumerate(list(waiting)):
