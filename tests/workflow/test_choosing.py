@@ -36,6 +36,7 @@ def test_when_families_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     ):
         assert not tries(changed, clock(3600.0)), changed
     monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "0")
     assert not tries(Recipe(), clock(3600.0))
     with pytest.raises(OptionError, match=r"--compare\.share is for --arch auto"):
         check_recipe(Recipe(architecture="lstm", compare=CompareSettings(share=0.2)))
