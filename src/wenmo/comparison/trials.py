@@ -220,7 +220,7 @@ def run_trial(
         model, texts.train, texts.valid, plan, byte_lengths=texts.tokenizer.byte_lengths,
         eos_id=texts.tokenizer.eos_id, directory=directory, show_progress=progress, name=title,
     )  # fmt: skip
-    if trainer.checkpoint_path.is_file():
+    if trainer.has_checkpoint:
         trainer.resume()
     outcome = trainer.run()
     if outcome.stopped == "interrupted":
