@@ -48,11 +48,11 @@ def trained(monkeypatch):
 def test_help_names_every_verb(capsys):
     assert main(["--help"]) == 0
     shown = capsys.readouterr().out
-    for verb in ("prepare", "tokenizer", "train", "generate", "evaluate", "distil", "doctor"):
+    for verb in ("prepare", "tokenizer", "train", "compare", "generate", "evaluate", "distil", "doctor"):
         assert verb in shown
 
 
-@pytest.mark.parametrize("verb", ["prepare", "train", "generate", "evaluate", "distil", "doctor"])
+@pytest.mark.parametrize("verb", ["prepare", "train", "compare", "generate", "evaluate", "distil", "doctor"])
 def test_every_verb_has_the_common_options(capsys, verb):
     assert main([verb, "--help"]) == 0
     shown = capsys.readouterr().out

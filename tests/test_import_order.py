@@ -15,7 +15,7 @@ ROOMS = (
     *("errors", "files", "progress", "config", "text", "corpus", "tokenization", "models", "training"),
     *("generation", "evaluation", "explanation", "audit", "interop"),
     *("examples", "seq2seq", "classification", "semantics", "retrieval", "answering", "conversation"),
-    *("api", "serving", "workflow", "distillation", "tasking", "tasks", "doctor", "cli"),
+    *("api", "serving", "comparison", "workflow", "distillation", "tasking", "tasks", "doctor", "cli"),
 )
 HEAVY = {
     "torch",

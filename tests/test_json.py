@@ -47,6 +47,21 @@ FROZEN = {
         *("baselines", "members", "weights", "parameters", "stopped", "verdict", "samples", "report"),
         *("diversity", "human_diversity", "teacher"),
     },
+    "compare": {
+        *("comparison", "report", "seconds", "budget", "trial", "trial_seconds", "target", "target_seconds"),
+        *(
+            "recommended",
+            "decided",
+            "recommendation",
+            "families",
+            "pairs",
+            "test",
+            "ngram",
+            "bytes",
+            "failed",
+        ),
+        "corpus",
+    },
     "keywords": {"count", "documents", "overall", "dropped"},
     "topics": {"topics", "why", "documents", "unassigned"},
     "similar": {"texts"},
@@ -136,7 +151,8 @@ def test_the_page_documents_exactly_the_frozen_fields():
     assert documented() == FROZEN
 
 
-def test_train_and_doctor_return_the_frozen_fields():
+def test_results_have_the_frozen_fields():
+    from wenmo.comparison.results import ComparisonResult
     from wenmo.distillation import DistilResult
     from wenmo.doctor import DoctorReport
     from wenmo.tasking.contract import TaskResult
@@ -145,6 +161,7 @@ def test_train_and_doctor_return_the_frozen_fields():
     assert set(TrainResult.model_fields) == FROZEN["train"]
     assert set(DistilResult.model_fields) == FROZEN["distil"]
     assert set(TaskResult.model_fields) == FROZEN["train --task"]
+    assert set(ComparisonResult.model_fields) == FROZEN["compare"]
     assert set(DoctorReport.model_fields) == FROZEN["doctor"]
 
 

@@ -16,14 +16,16 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from wenmo.api import Model, load
-    from wenmo.config import DistilRecipe, Recipe
+    from wenmo.config import ComparisonRecipe, DistilRecipe, Recipe
     from wenmo.corpus import Corpus, prepare
     from wenmo.distillation import DistilResult, distil
     from wenmo.errors import WenmoError
     from wenmo.tasks import load_task, train_task
-    from wenmo.workflow import TimeEstimate, TrainResult, estimate, train
+    from wenmo.workflow import ComparisonResult, TimeEstimate, TrainResult, compare, estimate, train
 
 _EXPORTS = {
+    "ComparisonRecipe": "wenmo.config",
+    "ComparisonResult": "wenmo.workflow",
     "Corpus": "wenmo.corpus",
     "DistilRecipe": "wenmo.config",
     "DistilResult": "wenmo.distillation",
@@ -32,6 +34,7 @@ _EXPORTS = {
     "TimeEstimate": "wenmo.workflow",
     "TrainResult": "wenmo.workflow",
     "WenmoError": "wenmo.errors",
+    "compare": "wenmo.workflow",
     "distil": "wenmo.distillation",
     "estimate": "wenmo.workflow",
     "load": "wenmo.api",
@@ -42,6 +45,8 @@ _EXPORTS = {
 }
 
 __all__ = [
+    "ComparisonRecipe",
+    "ComparisonResult",
     "Corpus",
     "DistilRecipe",
     "DistilResult",
@@ -51,6 +56,7 @@ __all__ = [
     "TrainResult",
     "WenmoError",
     "__version__",
+    "compare",
     "distil",
     "estimate",
     "load",

@@ -208,11 +208,19 @@ class GenerationSettings(SamplingSettings):
     """Number format of the weights while writing; `auto` takes int8 where reading them costs the most time."""
 
 
+class CompareSettings(Settings):
+    """The experiment by which `--arch auto` chooses its neural family."""
+
+    share: Annotated[float, Field(ge=0.0, le=0.5)] = 0.1
+    """Share of a budget of ten minutes or more in which `--arch auto` first tries the families; 0 tries none."""
+
+
 class Recipe(Settings):
     """Everything that decides a training run. The resolved recipe is saved with the model and repeats the run."""
 
     architecture: Architecture = "auto"
-    """Model family; `auto` trains several together and mixes them."""
+    """Model family; `auto` trains several together and mixes them, from ten minutes on the neural one that the text
+    wants."""
     members: tuple[str, ...] = ("transformer", "ngram")
     """Families in a mixture."""
     budget: str | None = "10m"
@@ -226,6 +234,26 @@ class Recipe(Settings):
     model: ModelSettings = ModelSettings()
     training: TrainingSettings = TrainingSettings()
     generation: GenerationSettings = GenerationSettings()
+    compare: CompareSettings = CompareSettings()
+
+
+class ComparisonRecipe(Settings):
+    """Everything that decides a comparison of architectures."""
+
+    architectures: tuple[str, ...] = ()
+    """Families to compare, with commas between them; all neural ones when none is named."""
+    seeds: Annotated[int, Field(ge=2, le=50)] = 3
+    """Trainings of full length for each family."""
+    target_budget: str | None = None
+    """Budget of the training that the comparison is for, such as `1h`; as long as `budget` when not given."""
+    budget: str | None = "10m"
+    """Wall-clock time for the whole comparison."""
+    size: str | None = None
+    """Parameters of every model: `800k`, `5M`; derived when not given."""
+    corpus: CorpusSettings = CorpusSettings()
+    tokenizer: TokenizerSettings = TokenizerSettings()
+    model: ModelSettings = ModelSettings()
+    training: TrainingSettings = TrainingSettings()
 
 
 class DistilRecipe(Settings):

@@ -3,7 +3,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from wenmo.evaluation.charts import HEIGHT, WIDTH, _ticks, _time_ticks, learning_curve
+from wenmo.evaluation.charts import HEIGHT, WIDTH, _time_ticks, learning_curve, ticks
 
 
 def rows(count: int) -> list[dict[str, float]]:
@@ -46,7 +46,7 @@ def test_equal_values() -> None:
 
 
 def test_ticks_are_round() -> None:
-    assert _ticks(1.93, 3.1, 5) == [2.0, 2.5, 3.0]
-    assert _ticks(0.0, 0.011, 5)[:2] == [0.0, 0.005]
+    assert ticks(1.93, 3.1, 5) == [2.0, 2.5, 3.0]
+    assert ticks(0.0, 0.011, 5)[:2] == [0.0, 0.005]
     assert _time_ticks(600) == [0, 120, 240, 360, 480, 600]
     assert _time_ticks(0.5) == [0.0, 0.5]

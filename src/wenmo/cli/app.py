@@ -18,6 +18,7 @@ ONE_PROCESS = (
 VERBS = {
     "prepare": ("wenmo.cli.data:prepare", "Read raw text, clean it, split it: a corpus ready to train on."),
     "train": ("wenmo.cli.training:train", "Train a language model on your text in the time you give it."),
+    "compare": ("wenmo.cli.comparing:compare", "Find out which architecture suits your text, by experiment."),
     "generate": ("wenmo.cli.using:generate", "Write text with a model, or with several mixed."),
     "evaluate": ("wenmo.cli.using:evaluate", "Score a model on text: bits per byte beside strong baselines."),
     "distil": (

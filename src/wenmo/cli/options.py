@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cyclopts import CycloptsError
 
 AnySettings = TypeVar("AnySettings", bound=Settings)
-NAME_LISTS = ("members", "samplers")
+NAME_LISTS = ("members", "samplers", "architectures")
 
 
 @Parameter(name="*")

@@ -34,7 +34,7 @@ def learning_curve(
     series = {name: [(row["seconds"], row[f"{name}_bpb"]) for row in rows] for name in ("train", "valid")}
     end = max(row["seconds"] for row in rows) or 1.0
     low, high = _range([y for points in series.values() for x, y in points[min(1, len(points) - 2) :]])
-    y_ticks = _ticks(low, high, 5)
+    y_ticks = ticks(low, high, 5)
     plot = f"plot-{crc32(title.encode())}"
 
     def x_of(seconds: float) -> float:
@@ -92,8 +92,8 @@ def _range(values: Sequence[float]) -> tuple[float, float]:
     return max(low - margin, 0.0), high + margin
 
 
-def _ticks(low: float, high: float, most: int) -> list[float]:
-    """Round numbers between `low` and `high`, at most `most` or a few more."""
+def ticks(low: float, high: float, most: int) -> list[float]:
+    """Returns round numbers between `low` and `high`, at most `most` or a few more."""
     step = 10.0 ** math.floor(math.log10((high - low) / most))
     for factor in (1, 2, 5, 10):
         if (high - low) / (step * factor) <= most:

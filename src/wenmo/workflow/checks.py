@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wenmo.config import ModelSettings, Recipe, TrainingSettings
+from wenmo.config import CompareSettings, ModelSettings, Recipe, TrainingSettings
 from wenmo.errors import OptionError
 from wenmo.models.registry import neural_architectures
 from wenmo.training import budget as dial
@@ -70,6 +70,10 @@ def check_recipe(recipe: Recipe) -> Recipe:
         raise OptionError(
             f"--training.parallel {training.parallel} divides a model over several processes, and this is one; start "
             "them with: torchrun --nproc-per-node 2 -m wenmo train ..."
+        )
+    if recipe.compare != CompareSettings() and recipe.architecture != "auto":
+        raise OptionError(
+            f"--compare.share is for --arch auto, and --arch is {recipe.architecture}; leave it out"
         )
     _refuse_idle(recipe, {name.split("-")[0] for name in neural})
     return recipe

@@ -19,6 +19,7 @@ from wenmo.training.world import join, restartable, watched
 from wenmo.workflow import reporting, team
 from wenmo.workflow.assisting import assist
 from wenmo.workflow.checks import check_recipe
+from wenmo.workflow.choosing import choose_members
 from wenmo.workflow.clock import Clock
 from wenmo.workflow.doubling import Halves, measure_halves
 from wenmo.workflow.finish import measured_scoring, plan_finish
@@ -26,7 +27,6 @@ from wenmo.workflow.members import (
     Member,
     finished,
     keep,
-    member_names,
     train_neural,
     train_ngram,
 )
@@ -179,7 +179,6 @@ def _members(
     run: Run, texts: Texts, machine: hardware.Machine, clock: Clock, told: Told, starting: float
 ) -> tuple[list[Member], Rivals, Halves | None]:
     """Trains what the recipe names (or loads what an interrupted run had finished), and scores the rivals."""
-    names = member_names(run.recipe)
     with clock.stage("counting"):
         ngram = finished("ngram", run) or train_ngram(texts, clock, run.recipe.training.seed, told, told.show)
         began = clock.now()
@@ -188,6 +187,8 @@ def _members(
         clock.scoring_speeds["ngram"] = measured_scoring(ngram.model, texts)
     counter = ngram.model
     assert isinstance(counter, NgramModel)
+    with clock.stage("comparing"):
+        names = choose_members(run, texts, machine, clock, ngram, told, told.show)
     members = {"ngram": ngram} if "ngram" in names else {}
     waiting = [name for name in names if name != "ngram"]
     rivals: list[Rivals] = []

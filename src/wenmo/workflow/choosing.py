@@ -1,0 +1,219 @@
+"""`--arch auto` with time enough: a small experiment chooses the neural family of the mixture."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from wenmo.comparison.experiment import Found, Round, run_rounds
+from wenmo.comparison.results import early_families, family_results
+from wenmo.comparison.trials import Candidate, Judge
+from wenmo.comparison.words import joined, recommend
+from wenmo.config import ModelSettings, Recipe
+from wenmo.errors import Interrupted, ModelError, OptionError, ResourceError, TrainingError
+from wenmo.files import write_text
+from wenmo.models.ngram import NgramModel
+from wenmo.progress import duration
+from wenmo.training import hardware
+from wenmo.training.world import processes
+from wenmo.workflow.clock import Clock
+from wenmo.workflow.members import Member, member_names
+from wenmo.workflow.run import Run
+from wenmo.workflow.texts import Texts
+from wenmo.workflow.trying import candidate, make_judge, neural_families, scored_tokens
+
+LEAST_BUDGET = 600.0
+"""Shorter runs have no time to try anything."""
+LEAST_TRIAL_SECONDS = 4.0
+"""With shorter trials than this nothing is tried."""
+FIRST_SHARE = 0.25
+"""Every family is tried for this share of the finalists' trials."""
+FINALISTS = 2
+SEEDS = 3
+PER_TRIAL = 0.08
+"""Time to build and score a model, as a share of the longest trials."""
+PER_MODEL_SECONDS = 1.0
+"""Time to decide how a family is trained and to build its models, beside that."""
+FIRST_SEED = 1000
+"""Trials have seeds of their own."""
+
+
+def tries(recipe: Recipe, clock: Clock) -> bool:
+    """Whether the families are tried before training.
+
+    They are where `auto` was left to choose with ten minutes or more: no members of the user's own, and no setting that
+    only some families have. Several processes that train together try nothing.
+    """
+    plain = recipe.model == ModelSettings(
+        **{name: getattr(recipe.model, name) for name in ("context", "dropout")}
+    )
+    return (
+        recipe.architecture == "auto"
+        and recipe.compare.share > 0.0
+        and clock.budget is not None
+        and clock.budget >= LEAST_BUDGET
+        and recipe.members == Recipe.model_fields["members"].default
+        and plain
+        and recipe.training.compile != "on"
+        and processes() == 1
+    )
+
+
+def choose_members(
+    run: Run,
+    texts: Texts,
+    machine: hardware.Machine,
+    clock: Clock,
+    ngram: Member,
+    tell: Callable[[str], None],
+    progress: bool,
+) -> list[str]:
+    """Names of the models to train; the choice of an interrupted run is kept.
+
+    Args:
+        run: The run.
+        texts: What is trained on.
+        machine: The measured machine.
+        clock: The clock of the run.
+        ngram: The counted n-gram model.
+        tell: Told what is done, and what was chosen.
+        progress: Whether to show progress lines.
+
+    Successive halving (Jamieson & Talwalkar 2016) in two steps: every family is trained for a quarter of a trial; the
+    one that the mixture has by default and the best other one are trained for whole trials with several seeds. The
+    other one takes the default's place only if it is better in the mixture with the n-gram model by the test of
+    `wenmo.comparison.testing`, and the extrapolation to the time of the run does not speak against it.
+
+    Raises:
+        Interrupted: After Ctrl-C; the experiment begins again when the run is resumed.
+    """
+    names = member_names(run.recipe)
+    if not tries(run.recipe, clock):
+        return names
+    path = run.part("trials") / "choice.json"
+    if path.is_file():
+        try:
+            return [str(name) for name in json.loads(path.read_text(encoding="utf-8"))]
+        except (ValueError, TypeError) as error:
+            raise ModelError(
+                f"{path} is damaged; delete it and go on: the families are tried again"
+            ) from error
+    default = next(name for name in names if name != "ngram")
+    others = [name for name in neural_families() if name not in names]
+    if others:
+        shutil.rmtree(
+            run.part("trials"), ignore_errors=True
+        )  # of an interrupted experiment, with other lengths
+        try:
+            winner = _try(default, others, run, texts, machine, clock, ngram, tell, progress)
+        except Interrupted as error:
+            raise Interrupted(
+                f"{error}; everything is saved in {run.directory}. Go on with: wenmo train --resume {run.output}"
+            ) from None
+        names = [winner if name == default else name for name in names]
+    write_text(path, json.dumps(names))
+    return names
+
+
+def _try(
+    default: str,
+    others: Sequence[str],
+    run: Run,
+    texts: Texts,
+    machine: hardware.Machine,
+    clock: Clock,
+    ngram: Member,
+    tell: Callable[[str], None],
+    progress: bool,
+) -> str:
+    """Tries the families and returns the one to train."""
+    assert clock.budget is not None and isinstance(ngram.model, NgramModel)
+    directory, families = run.part("trials"), [default, *others]
+    ends = clock.elapsed + run.recipe.compare.share * clock.budget
+    finals = FINALISTS * SEEDS
+    seconds = (ends - clock.elapsed - PER_MODEL_SECONDS * (len(families) + FINALISTS)) / (
+        FIRST_SHARE * len(families) + finals + PER_TRIAL * (len(families) + finals)
+    )
+    if seconds < LEAST_TRIAL_SECONDS:
+        tell(
+            f"auto: {default}, without trying others: {run.recipe.compare.share:.0%} of the budget is too short for it"
+        )
+        return default
+    target = max(clock.training(1) - (ends - clock.elapsed), seconds)
+    candidates: dict[tuple[str, float], Candidate] = {}
+
+    def add(names: Sequence[str], share: float) -> list[float]:
+        speeds = []
+        for name in names:
+            try:
+                found, speed = candidate(name, share, run.recipe, texts, machine, seconds)
+            except (OptionError, ResourceError) as error:
+                if name == default:
+                    raise
+                tell(f"auto: {name} is not tried, since {error}")
+                continue
+            plan = found.plan.model_copy(update={"seconds": seconds * share})
+            candidates[name, share] = replace(found, plan=plan)
+            speeds.append(speed)
+        return speeds
+
+    speeds = add(families, FIRST_SHARE)
+    families = [name for name, _ in candidates]
+    if len(families) < 2:
+        return default
+    judge = make_judge(texts, scored_tokens(speeds, seconds), ngram.model)
+    rounds = [Round(FIRST_SHARE, FIRST_SEED), *(Round(1.0, FIRST_SEED + 1 + seed) for seed in range(SEEDS))]
+    tell(
+        f"auto: trying {joined(families)} for {duration(seconds * FIRST_SHARE)} each, then {default} and the best "
+        f"other one {SEEDS} times for {duration(seconds)}; about {duration(ends - clock.elapsed)}"
+    )
+
+    def run_some(some: Sequence[Round], found: Found | None = None) -> Found:
+        return run_rounds(
+            candidates, some, texts, judge, machine.device, directory, tell=tell, progress=progress, found=found
+        )  # fmt: skip
+
+    try:
+        first = run_some(rounds[:1])
+        scores = {trial.name: sum(trial.mixed_nats) for trial in first.trials}
+        rival = min((name for name in others if name in scores), key=lambda name: scores[name])
+        finalists = [default, rival]
+        candidates = {key: found for key, found in candidates.items() if key[0] in finalists}
+        add(finalists, 1.0)
+        if (rival, 1.0) not in candidates:
+            return default
+        kept = Found([trial for trial in first.trials if trial.name in finalists])
+        found = run_some(rounds[1:], kept)
+    except TrainingError as error:
+        tell(f"auto: {default}, since {error}")
+        return default
+    return _winner(default, rival, found, candidates, judge, seconds, target, tell)
+
+
+def _winner(
+    default: str,
+    rival: str,
+    found: Found,
+    candidates: dict[tuple[str, float], Candidate],
+    judge: Judge,
+    seconds: float,
+    target: float,
+    tell: Callable[[str], None],
+) -> str:
+    """Decides by the scores in the mixture, and says so in one line."""
+    mixed = Found([replace(trial, nats=trial.mixed_nats) for trial in found.trials])
+    families, pairs, _, _ = family_results(mixed, candidates, judge.block_bytes, target)
+    early = early_families(found, judge)
+    advice = recommend(families, pairs, duration(seconds), duration(target), early=early)
+    winner = advice.family if advice.decided else default
+    loser = rival if winner == default else default
+    score = {family.name: family.score.bits_per_byte for family in families}
+    doubt = "it is too early to tell" if early else "the difference may be chance"
+    reason = "" if advice.decided else f"; {doubt}, so the default stays"
+    tell(
+        f"auto: {winner} ({score[winner]:.3f} bits per byte in the mixture after {duration(seconds)}, "
+        f"{loser} {score[loser]:.3f}{reason})"
+    )
+    return winner
