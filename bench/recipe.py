@@ -2,8 +2,8 @@
 
 The first 80 % of a text are trained on, the next 10 % decide; the last 10 % are never looked at. Training time is that
 of the processor, not of the wall, so that other work on the machine does little harm. For each setting: bits per byte
-of the neural model alone, and of its mixture with the n-gram model (weights fitted on the first half of the deciding
-text, both scored on the second half), mean and standard deviation over the seeds.
+of the neural model alone, and of its mixture with the n-gram model, frozen and learning on (weights fitted on the first
+half of the deciding text, all scored on the second half), mean and standard deviation over the seeds.
 
     python bench/recipe.py novel.txt --seconds 60 --seeds 2 --vary model.dropout=0,0.1,0.2 training.decay=0.4,0.8
 
@@ -32,7 +32,7 @@ import wenmo.training.trainer as trainer_module
 from _record import RESULTS, record
 from wenmo.config import Recipe, TokenizerSettings
 from wenmo.models.likelihood import bits_per_byte, score_stream
-from wenmo.models.mixing_weights import fit_gate, mixture_nats
+from wenmo.models.mixture import MixtureModel
 from wenmo.models.ngram import NgramConfig, NgramModel
 from wenmo.models.registry import parse_config
 from wenmo.tokenization.tokenizer import Tokenizer
@@ -129,16 +129,15 @@ def run(
     half = len(prepared.dev) // 2
     fit, score = prepared.dev[:half], prepared.dev[half:]
     size = int(tokenizer.byte_lengths[score].sum())
-    nats, buckets = [], []
-    for piece in (fit, score):
-        counted, known = prepared.ngram.scan(piece, False, tokenizer.eos_id)
-        nats.append(np.stack([score_stream(model, piece, eos_id=tokenizer.eos_id), counted]))
-        buckets.append(known)
-    weights = fit_gate(nats[0], buckets[0], int(prepared.ngram.num_contexts) + 1)
+    mixture = MixtureModel.of({"neural": model, "ngram": prepared.ngram})
+    mixture.fit_weights(fit, eos_id=tokenizer.eos_id)
+    frozen = mixture.evidence(score, mixture.context_length, False, tokenizer.eos_id)
+    learning = mixture.evidence(score, mixture.context_length, True, tokenizer.eos_id, neural=frozen)
     return {
-        "alone": bits_per_byte(nats[1][0], size),
-        "mixture": bits_per_byte(mixture_nats(nats[1], weights[buckets[1]].T), size),
-        "n-gram": bits_per_byte(nats[1][1], size),
+        "alone": bits_per_byte(score_stream(model, score, eos_id=tokenizer.eos_id), size),
+        "mixture": bits_per_byte(mixture.mix(frozen, False), size),
+        "prequential": bits_per_byte(mixture.mix(learning, True), size),
+        "n-gram": bits_per_byte(prepared.ngram.scan(score, True, tokenizer.eos_id)[0], size),
         "train": outcome.curve[-1].train_bpb,
         "epochs": outcome.epochs,
         "steps": outcome.steps,
@@ -207,7 +206,7 @@ def summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
         values = [each[key] for each in runs]
         if isinstance(value, str | int):
             row[key] = value
-        elif key in ("alone", "mixture") and len(values) > 1:
+        elif key in ("alone", "mixture", "prequential") and len(values) > 1:
             row[key] = f"{mean(values):.4f} ± {stdev(values):.4f}"
         else:
             row[key] = round(mean(values), 4 if math.fabs(value) < 10 else 1)
