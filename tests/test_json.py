@@ -29,6 +29,7 @@ FROZEN = {
         *("model", "seconds", "budget", "bits_per_byte", "protocol", "static_bits_per_byte", "bytes"),
         *("baselines", "members", "weights", "parameters", "stopped", "verdict", "samples", "report"),
         *("diversity", "human_diversity", "stages", "predicted", "target", "overfitting", "twice_the_text"),
+        "gains",
     },
     "train --target": {
         *(
@@ -45,7 +46,8 @@ FROZEN = {
     "distil": {
         *("model", "seconds", "budget", "bits_per_byte", "protocol", "static_bits_per_byte", "bytes"),
         *("baselines", "members", "weights", "parameters", "stopped", "verdict", "samples", "report"),
-        *("diversity", "human_diversity", "teacher"),
+        *("diversity", "human_diversity", "stages", "predicted", "target", "overfitting", "twice_the_text"),
+        *("gains", "teacher"),
     },
     "compare": {
         *("comparison", "report", "seconds", "budget", "trial", "trial_seconds", "target", "target_seconds"),

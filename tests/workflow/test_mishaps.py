@@ -27,12 +27,12 @@ SHORT = [
 PLACES = {
     "counting": "wenmo.workflow.members.NgramModel.fit",
     "training": "wenmo.training.trainer.Trainer._step",
-    "checkpoint": "wenmo.training.trainer.save_checkpoint",
+    "checkpoint": "wenmo.training.checkpoint.save_checkpoint",
     "a member": "wenmo.workflow.members.save_model",
     "scoring": "wenmo.models.mixture.MixtureModel.evidence",
     "the model": "wenmo.models.saving._dump",
     "the report": "wenmo.workflow.reporting.write_report",
-    "the end": "wenmo.workflow.pipeline._clear",
+    "the end": "wenmo.workflow.pipeline.clear",
 }
 
 

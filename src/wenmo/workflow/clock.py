@@ -153,13 +153,13 @@ class Clock:
         self.expected = {name: seconds[name] for name in FINISH if name in seconds}
 
     def allowance(self, name: str) -> float:
-        """Seconds that a stage may take now; infinite for one that is not expected.
+        """Seconds that a stage may take now; infinite for one that is not expected, but for variety.
 
         With as much time left as was planned, or more, it is what was expected; the last elastic stage also takes
         what is left over, up to `STRETCH` times that. With less, all elastic stages to come are shortened in
         proportion. Without a budget a run must not depend on how fast it went: stages get ample time.
         """
-        wanted = self.expected.get(name, float("inf"))
+        wanted = self.expected.get(name, self.variety if name == "variety" else float("inf"))
         if self.budget is None and name != "variety":
             return max(wanted, UNBOUNDED_SCORING)
         if self.budget is None or name not in self.expected or name not in ELASTIC:

@@ -80,7 +80,7 @@ def save(outcome: Outcome) -> TrainResult:
         for member in outcome.members
         if member.name in curves
     }
-    twice = twice_the_text(outcome.members, scores, outcome.halves)
+    twice = None if outcome.teacher is not None else twice_the_text(outcome.members, scores, outcome.halves)
     stops = [member.stopped for member in outcome.members if member.stopped]
     recipe = resolved(outcome)
     report = run.output / "report.html"
