@@ -79,7 +79,7 @@ def prepare(text: str, settings: TokenizerSettings) -> Prepared:
         return np.array([*tokenizer.encode(piece), tokenizer.eos_id], np.int64)
 
     ids = tokens(first)
-    ngram = NgramModel(NgramConfig(vocab_size=tokenizer.vocab_size, context_length=2048))
+    ngram = NgramModel(NgramConfig(vocab_size=tokenizer.vocab_size, context_length=16))
     ngram.fit(ids, tokenizer.token_bytes)
     train = SimpleNamespace(ids=ids, offsets=np.array([0, len(ids)], np.int64), num_documents=1)
     return Prepared(tokenizer, train, tokens(dev), len(first.encode()) / len(ids), ngram)

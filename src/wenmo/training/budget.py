@@ -51,6 +51,8 @@ Transformer stands for wenmo and the linear recurrences too, whose layers have i
 LARGEST_EPOCHS = 30.0
 """More passes than this over fixed text overfit at any size; a larger model spends the time better."""
 FREE_EPOCHS = 6.0
+"""Passes over the text before strong weight decay pays."""
+UNDROPPED_EPOCHS = 16.0
 """Passes over the text before dropout pays."""
 COMPILING_SECONDS = 600.0
 """Shortest training that is compiled on a GPU: compiling takes up to a minute before the first step."""
@@ -92,7 +94,7 @@ def choose_context(train_tokens: int, bytes_per_token: float, seconds: float, se
 
 def choose_batch_tokens(parameters: int, train_tokens: int, seconds: float) -> int:
     """Tokens per step: enough steps in the time first, then the larger the better for the hardware."""
-    wanted = 1024 if seconds < 90 else 2048 if seconds < 600 else 4096 if seconds < 3600 else 8192
+    wanted = 1024 if seconds < 45 else 2048 if seconds < 600 else 4096 if seconds < 3600 else 8192
     if parameters > 20_000_000:
         wanted *= 4
     return max(64, min(wanted, train_tokens))
@@ -101,12 +103,16 @@ def choose_batch_tokens(parameters: int, train_tokens: int, seconds: float) -> i
 def regularisation(epochs: float, architecture: str) -> tuple[float, float]:
     """Dropout and weight decay from the number of passes over the text.
 
-    In few passes little is memorised, and dropout only slows learning (at 6.5 passes 0.15 cost 2 %: docs/lab.md,
-    2026-11-24); from `FREE_EPOCHS` on both grow with the logarithm of the passes.
+    Models of a minute's or an hour's training are small: what they cannot hold they cannot memorise. Weight decay grows
+    with the logarithm of the passes from `FREE_EPOCHS` on; dropout only from `UNDROPPED_EPOCHS` on (at 14 passes 0.1
+    cost 4 %, at 26 passes 0.17 cost as much and 0.05 nothing: docs/lab.md, 2026-11-25).
     """
-    strength = max(0.0, min(log2(max(epochs, 1.0) / FREE_EPOCHS) / 4.0, 1.0))
+    passes = max(epochs, 1.0)
+    decay, strength = (
+        max(0.0, min(log2(passes / free) / 4.0, 1.0)) for free in (FREE_EPOCHS, UNDROPPED_EPOCHS)
+    )
     most = 0.5 if kind(architecture) == "recurrent" else 0.3
-    return round(most * strength, 2), 0.1 + 0.9 * strength
+    return round(most * strength, 2), 0.1 + 0.9 * decay
 
 
 def training_memory(model: NeuralLanguageModel, plan: TrainingPlan) -> float:
