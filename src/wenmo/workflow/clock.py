@@ -28,8 +28,8 @@ VARIETY_SHARE, SHORTEST_VARIETY, LONGEST_VARIETY = 0.02, 2.0, 12.0
 """Share of the budget, and fewest and most seconds, for judging variety: half to write, half to look for copies."""
 SAMPLES_SHARE = 0.04
 """Largest share of the budget for writing the samples."""
-COUNTING_SHARE = 0.25
-"""Largest share of the budget for the n-gram model."""
+COUNTING_SHARE, BASELINE_SHARE = 0.25, 0.08
+"""Largest share of the budget for the n-gram model as a member, and as a mere baseline."""
 LEAVING_SHARE = 0.1
 """A process takes about this share of the time from its start to the first stage for printing and leaving."""
 UNBOUNDED_SCORING = 30.0

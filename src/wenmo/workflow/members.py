@@ -95,15 +95,30 @@ def member_names(recipe: Recipe) -> list[str]:
     return names
 
 
-def train_ngram(texts: Texts, clock: Clock, seed: int, tell: Callable[[str], None], progress: bool) -> Member:
+def train_ngram(
+    texts: Texts,
+    clock: Clock,
+    seed: int,
+    tell: Callable[[str], None],
+    progress: bool,
+    share: float = COUNTING_SHARE,
+) -> Member:
     """Counts the n-gram model over the training text; over stretches from all of it when the budget is short.
 
     Several documents are read in blocks of random order: the model adapts, and what it read last, such as the last of
     two languages, would count most. A single text is read as it runs.
+
+    Args:
+        texts: What to count.
+        clock: The clock of the run.
+        seed: Seed of the order.
+        tell: Told what was decided.
+        progress: Whether to show a progress line.
+        share: Largest share of the time that is left.
     """
     started = time.monotonic()
     ids = texts.train.ids
-    seconds = COUNTING_SHARE * clock.left
+    seconds = share * clock.left
     most = (
         len(ids)
         if texts.train.num_bytes < UNPROBED_BYTES_PER_SECOND * seconds

@@ -20,13 +20,14 @@ from wenmo.workflow import reporting, team
 from wenmo.workflow.assisting import assist
 from wenmo.workflow.checks import check_recipe
 from wenmo.workflow.choosing import choose_members
-from wenmo.workflow.clock import Clock
+from wenmo.workflow.clock import BASELINE_SHARE, COUNTING_SHARE, Clock
 from wenmo.workflow.doubling import Halves, measure_halves
 from wenmo.workflow.finish import measured_scoring, plan_finish
 from wenmo.workflow.members import (
     Member,
     finished,
     keep,
+    member_names,
     train_neural,
     train_ngram,
 )
@@ -180,7 +181,10 @@ def _members(
 ) -> tuple[list[Member], Rivals, Halves | None]:
     """Trains what the recipe names (or loads what an interrupted run had finished), and scores the rivals."""
     with clock.stage("counting"):
-        ngram = finished("ngram", run) or train_ngram(texts, clock, run.recipe.training.seed, told, told.show)
+        share = COUNTING_SHARE if "ngram" in member_names(run.recipe) else BASELINE_SHARE
+        ngram = finished("ngram", run) or train_ngram(
+            texts, clock, run.recipe.training.seed, told, told.show, share
+        )
         began = clock.now()
         keep(ngram, run, texts)
         saving = clock.now() - began
