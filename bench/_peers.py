@@ -86,7 +86,7 @@ def gpt2(
     model = GPT2LMHeadModel(
         GPT2Config(
             vocab_size=vocab, n_positions=CONTEXT, n_embd=width, n_layer=layers, n_head=heads,
-            resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, use_cache=False,
+            resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, use_cache=False, bos_token_id=None, eos_token_id=None,
         )
     )  # fmt: skip
     groups = [
