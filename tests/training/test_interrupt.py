@@ -1,8 +1,10 @@
 import os
 import signal
 import threading
+from pathlib import Path
 
 import pytest
+from small_trainers import make_trainer, weights
 
 from wenmo.training.interrupt import deferred_interrupt
 
@@ -29,3 +31,25 @@ def test_another_thread_leaves_interrupts_alone() -> None:
     thread.start()
     thread.join()
     assert seen == [(False, before)]
+
+
+def test_an_interrupt_in_the_last_evaluation_is_not_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = make_trainer(tmp_path / "a", steps=8)
+    whole.run()
+    trainer = make_trainer(tmp_path / "b", steps=8)
+    evaluate = trainer._evaluate
+
+    def evaluate_and_interrupt(final: bool) -> None:
+        evaluate(final)
+        if final:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(trainer, "_evaluate", evaluate_and_interrupt)
+    assert trainer.run().stopped == "interrupted"
+    again = make_trainer(tmp_path / "b", steps=8)
+    again.resume()
+    outcome = again.run()
+    assert (outcome.stopped, outcome.steps) == ("steps", 8)
+    assert all((a == b).all() for a, b in zip(weights(again), weights(whole), strict=True))

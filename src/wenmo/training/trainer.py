@@ -134,7 +134,8 @@ class BatchTrainer:
         before = progress.seconds
         started = time.monotonic()
         saved = started
-        stopped: Stopped | None = None
+        # An interruption in the very last evaluation leaves nothing to go on with but its result.
+        stopped = self._ended(self._share_done(), enough=False) if progress.step else None
         enough = False
         self.model.train()
         patient = not self._world.alone
@@ -157,15 +158,10 @@ class BatchTrainer:
                     enough = self._watch is not None and self._watch(progress.curve[-1], min(done, 1.0))
                     enough = bool(self._world.lead(float(enough)))
                     progress.seconds = self._world.lead(before + time.monotonic() - started)
-                if enough:
-                    stopped = "target"
-                elif done >= 1.0:
-                    stopped = "steps" if self.plan.steps is not None else "budget"
-                elif progress.bad >= self.plan.patience:
-                    stopped = "early"
-                elif interrupted:
+                stopped = self._ended(done, enough)
+                if interrupted or (self._world.alone and interrupt.is_set()):
                     stopped = "interrupted"
-                elif due:
+                elif stopped is None and due:
                     self.save()
                     saved = time.monotonic()
                 shown.update(min(done, 1.0), progress.line(self._batches.epochs_done))
@@ -179,6 +175,14 @@ class BatchTrainer:
             best_bpb=progress.best,
             curve=progress.curve,
         )
+
+    def _ended(self, done: float, enough: bool) -> Stopped | None:
+        """Why training is over; None when it is not."""
+        if enough:
+            return "target"
+        if done >= 1.0:
+            return "steps" if self.plan.steps is not None else "budget"
+        return "early" if self._progress.bad >= self.plan.patience else None
 
     def _finish(self, stopped: Stopped) -> None:
         """Leaves the best weights in the model; after an interruption a checkpoint is kept for resuming."""
