@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -188,7 +188,8 @@ def train_neural(
     else:
         seed = run.recipe.training.seed + number
         with clock.stage("deciding"):
-            shape = decide(architecture, finer(run.recipe), texts, machine, clock.training(waiting), seed)
+            recipe = alike(finer(run.recipe), others)
+            shape = decide(architecture, recipe, texts, machine, clock.training(waiting), seed)
     model = build(parse_config(shape.config), shape.plan.seed).to(machine.device)
     clock.scoring_speeds[name] = measured_scoring(model, texts)
     settle(name, model)
@@ -258,6 +259,14 @@ def finer(recipe: Recipe) -> Recipe:
     if training.patience == plain.patience:
         changes["patience"] = 2 * training.patience
     return recipe.model_copy(update={"training": training.model_copy(update=changes)})
+
+
+def alike(recipe: Recipe, others: Sequence[LanguageModel]) -> Recipe:
+    """Gives a further neural member the context of those before it: a mixture reads all in windows of one length."""
+    trained = [other.context_length for other in others if other.trainable]
+    if not trained or recipe.model.context is not None:
+        return recipe
+    return recipe.model_copy(update={"model": recipe.model.model_copy(update={"context": trained[0]})})
 
 
 def keep(member: Member, run: Run, texts: Texts) -> None:
