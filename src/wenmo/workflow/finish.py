@@ -23,6 +23,7 @@ SEARCHED_CHARS = 20_000_000
 """Most characters of training text in which a copied stretch of a sample is looked for."""
 PROBE_TOKENS = 2_000
 WARMING_TOKENS = 64
+FITTED_TOKENS = 256
 PROBED_CHARS = 200_000
 REPORT_SECONDS = 0.15
 """Drawing the page and the card."""
@@ -69,7 +70,12 @@ def plan_finish(
         starting: Seconds from the start of the process to the first stage; 0 where the process goes on afterwards.
     """
     steering = texts.corpus.bytes("valid")
-    model = MixtureModel.of(models) if len(models) > 1 else next(iter(models.values()))
+    model = next(iter(models.values()))
+    if len(models) > 1:
+        mixture = MixtureModel.of(models)
+        # Mixing is compiled at its first use, which must not fall into the time of the real one.
+        mixture.fit_weights(np.asarray(texts.valid.ids[:FITTED_TOKENS]), eos_id=texts.tokenizer.eos_id)
+        model = mixture
     token = writing_seconds(model.eval(), texts, settings)
     most = float("inf") if clock.budget is None else SAMPLES_SHARE * clock.budget
     copying = copy_seconds(texts) * min(searchable(texts), SEARCHED_CHARS)
