@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from wenmo.answering.contextual import LanguageVectors
+from wenmo.answering.contextual import LanguageVectors, reading_seconds
 from wenmo.answering.examples import Example
 from wenmo.answering.network import ReaderConfig
 from wenmo.answering.reader import STRETCH, Reader
@@ -136,6 +136,8 @@ def test_a_language_model_adds_vectors(architecture, tmp_path):
     assert table.shape == (len(units), vectors.size) and np.isfinite(table).all()
     assert np.abs(np.square(table).mean(1) - 1).max() < 1e-2
     assert vectors.vectors(cut_units("")).shape == (0, vectors.size)
+    few, many = (reading_seconds(vectors, [text * n for text in texts]) for n in (1, 20))
+    assert 0 < few < many
     reader, _ = train_reader(
         examples("zh")[:6], [], ReaderSettings(steps=2, batch_units=400), config=CONFIG, outside=vectors
     )

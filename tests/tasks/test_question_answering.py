@@ -6,6 +6,7 @@ from case_question_answering import SETTINGS, passages, squad
 
 import wenmo
 from wenmo.answering.asking import documents_and_question
+from wenmo.answering.contextual import LanguageVectors
 from wenmo.cli import main
 from wenmo.errors import InputError, OptionError
 
@@ -188,3 +189,17 @@ def test_too_few_questions_are_refused(tmp_path):
     path.write_text(json.dumps({"question": "Who?", "answer": "Ada", "context": "Ada was here."}), "utf-8")
     with pytest.raises(InputError, match="too few"):
         wenmo.train_task("question_answering", path, tmp_path / "m", progress=False, **SETTINGS)
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_a_language_model_that_reads_too_long_is_left_out_and_said_so(language, tmp_path, monkeypatch):
+    file = tmp_path / "q.json"
+    file.write_text(json.dumps(squad(language), ensure_ascii=False), "utf-8")
+    monkeypatch.setattr(LanguageVectors, "load", classmethod(lambda cls, folder: object()))
+    monkeypatch.setattr("wenmo.answering.contextual.reading_seconds", lambda vectors, texts: 1e6)
+    result = wenmo.train_task(
+        "question_answering", file, tmp_path / "m", progress=False, budget="8s", hidden=16, made_questions=0,
+        threads=1, from_model=tmp_path,
+    )  # fmt: skip
+    assert any("--from: the language model would read the texts for about" in note for note in result.notes)
+    assert not (tmp_path / "m" / "language_model").exists()

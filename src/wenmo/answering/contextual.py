@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from wenmo.answering.units import Units
+from wenmo.answering.units import Units, cut_units
 from wenmo.errors import ModelError
 from wenmo.models.base import LanguageModel, NeuralLanguageModel
 from wenmo.models.storage import load_model, save_model
@@ -21,6 +23,12 @@ def _neural(model: LanguageModel) -> NeuralLanguageModel | None:
         return model
     found = [member for member in map(_neural, model.saved_members().values()) if member is not None]
     return max(found, key=lambda member: member.num_parameters(), default=None)
+
+
+TIMED_TEXTS = 6
+"""Texts that are read to see how long all of them take."""
+READING_SHARE = 0.3
+"""Largest share of a training for reading the texts with the language model; more is missed by the reader."""
 
 
 class LanguageVectors:
@@ -78,3 +86,18 @@ class LanguageVectors:
         ends = np.cumsum(self.tokenizer.byte_lengths[ids.numpy()])
         sizes = np.cumsum([0, *(len(character.encode("utf-8", "surrogatepass")) for character in units.text)])
         return hidden[np.searchsorted(ends, sizes[units.ends])].numpy()
+
+
+def reading_seconds(vectors: LanguageVectors, texts: Collection[str]) -> float:
+    """Estimates how long a language model takes to read texts, from the time of a few of them (the first warms up)."""
+    longest = sorted(texts, key=len)
+    chosen = longest[:: max(1, len(longest) // TIMED_TEXTS)][: TIMED_TEXTS + 1]
+    spent, characters = 0.0, 0
+    for number, text in enumerate(chosen):
+        units = cut_units(text)
+        started = time.monotonic()
+        vectors.vectors(units)
+        if number or len(chosen) == 1:
+            spent += time.monotonic() - started
+            characters += len(text)
+    return spent / max(characters, 1) * sum(map(len, texts))

@@ -274,7 +274,7 @@ def _sections(run: ReaderRun, scored: Scored) -> list[Section]:
 def _train_reader(
     material: Material, settings: QuestionAnsweringSettings, context: TaskContext
 ) -> tuple[Reader, ReaderRun]:
-    from wenmo.answering.contextual import LanguageVectors
+    from wenmo.answering.contextual import READING_SHARE, LanguageVectors, reading_seconds
     from wenmo.answering.examples import without_answer
     from wenmo.answering.network import ReaderConfig
     from wenmo.answering.training import ReaderSettings, train_reader
@@ -285,6 +285,17 @@ def _train_reader(
     seconds = context.left * _READING
     if settings.steps is None:
         context.say(f"the reader is trained for {duration(seconds)} and needs about 1 GB of memory")
+    outside = LanguageVectors.load(settings.from_model) if settings.from_model else None
+    if outside is not None and settings.steps is None:
+        learned = [*material.train, *material.made, *material.valid]
+        texts = {text for example in learned for text in (example.question, example.context)}
+        reading = reading_seconds(outside, texts)
+        if reading > READING_SHARE * seconds:
+            context.say(
+                f"--from: the language model would read the texts for about {duration(reading)} of the "
+                f"{duration(seconds)}, and the reader would learn too little; it is left out (--budget is too short)"
+            )
+            outside = None
     return train_reader(
         [*material.train, *wrong],
         material.valid,
@@ -296,7 +307,7 @@ def _train_reader(
             seed=settings.seed,
         ),
         made=material.made,
-        outside=LanguageVectors.load(settings.from_model) if settings.from_model else None,
+        outside=outside,
         config=ReaderConfig(
             vocab_size=0, hidden=settings.hidden, max_span=settings.max_span, dropout=settings.dropout
         ),
