@@ -27,6 +27,7 @@ def test_cleaning_a_clean_text_changes_nothing(text):
 
 
 @given(MIXED)
+@example("\u00c2\x08\u00a1")
 @settings(max_examples=300, deadline=None)
 def test_long_texts_are_cleaned_like_short_ones(text):
     """The vectorised search for dirt in long texts finds what the regular expression finds."""

@@ -64,9 +64,9 @@ def test_training_ends_at_the_target_and_says_so(text: Path, tmp_path: Path) -> 
 def test_how_long_a_target_takes(text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(estimating, "PROBES", (0.3, 1.2))
     found = estimate([str(text)], Recipe(target="0.001", **SMALL), progress=False)
-    # Whether the lower end of the interval is finite too depends on how far two such short probes got.
-    assert found.reachable != "yes" and found.seconds is None and "out of reach" in found.sentence
-    assert found.floor > 0.001 and len(found.probes) == 2 and found.ngram is not None
+    # How sure that is, and whether a time is named at all, depends on how far two such short probes got.
+    assert found.reachable != "yes" and found.seconds_high is None
+    assert len(found.probes) == 2 and found.ngram is not None
     found = estimate([str(text)], Recipe(target="7.9", **SMALL), progress=False)
     assert found.reachable == "yes" and found.seconds is not None and "within" in found.sentence
     assert list(tmp_path.iterdir()) == [text]  # nothing is kept

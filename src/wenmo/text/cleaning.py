@@ -136,7 +136,7 @@ def clean(text: str, first: bool = True, last: bool = True) -> str:
             text = repair_mojibake(text).replace("\r", "\n")
             junk = junk or text != before
         text = _tidy(text, junk)
-        if not lead or text == before:
+        if text == before or not (lead or junk):  # without the junk, misread bytes may stand side by side
             break
     else:
         text = _clean_ascii(text)

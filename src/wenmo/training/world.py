@@ -14,6 +14,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed.rendezvous import rendezvous
 
 from wenmo.errors import LostProcessError, ResourceError
 
@@ -161,7 +162,12 @@ def join() -> World:
     gpus = torch.cuda.is_available()
     with watched(World(size=processes())):
         backend = "cpu:gloo,cuda:nccl" if gpus else "gloo"
-        dist.init_process_group(backend, timeout=timedelta(minutes=STEP_MINUTES))
+        timeout = timedelta(minutes=STEP_MINUTES)
+        store, rank, size = next(rendezvous("env://", timeout=timeout))
+        # torchrun may keep one store over restarts, in which the addresses of dead processes would still be found.
+        attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+        own = dist.PrefixStore(f"wenmo/{attempt}", store)  # type: ignore[attr-defined]
+        dist.init_process_group(backend, store=own, rank=rank, world_size=size, timeout=timeout)
         control = dist.new_group(backend="gloo", timeout=timedelta(days=WAIT_DAYS))
     local = int(os.environ.get("LOCAL_RANK", "0"))
     _world = World(dist.get_rank(), dist.get_world_size(), local, control)
