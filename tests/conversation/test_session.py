@@ -6,6 +6,7 @@ from wenmo.config import GenerationSettings
 from wenmo.conversation.messages import Message
 from wenmo.conversation.session import ChatSession
 from wenmo.errors import InputError, OptionError
+from wenmo.generation.reader import Reader
 from wenmo.models.base import NeuralLanguageModel
 from wenmo.models.mixture import MixtureModel
 
@@ -122,3 +123,19 @@ def test_a_restarted_session_is_a_new_one(chat_model):
     session.restart("")
     assert session.messages == [] and "".join(session.reply("甲")) == first
     np.testing.assert_equal(session.last.reused, 0)
+
+
+def test_a_model_that_would_say_nothing_says_something(chat_model, monkeypatch):
+    model, tokenizer = chat_model
+    predict = Reader._predict
+    ends = sorted(tokenizer.end_ids)
+
+    def likes_to_end(reader, ids):
+        logits = predict(reader, ids)
+        logits[:, ends] += 1000
+        return logits
+
+    monkeypatch.setattr(Reader, "_predict", likes_to_end)
+    session = ChatSession(model, tokenizer, settings(temperature=1, seed=1, max_tokens=30))
+    assert "".join(session.reply("你好")).strip()
+    assert session.last.finish_reason == "stop"

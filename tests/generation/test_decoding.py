@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wenmo.errors import OptionError
-from wenmo.generation.decoding import complete, generate_steps
+from wenmo.generation.decoding import complete, generate_steps, read_steps
 from wenmo.generation.options import resolve_settings
+from wenmo.generation.reader import Reader
 
 BYTES = ByteVocabulary()
 NOTHING = np.array([], np.int64)
@@ -205,3 +206,23 @@ def test_every_end_ends_a_text_and_silent_tokens_are_never_drawn():
     endless = GenerationSettings(max_tokens=50, ignore_eos=True, n=8, seed=1)
     for completion in complete(HashModel(259, scale=0.1), vocabulary, BYTES.encode("a"), endless):
         assert not {0, 257, 258} & set(completion.tokens)
+
+
+def test_a_text_that_may_not_be_empty_goes_on_until_there_is_more_than_white_space():
+    pieces = [b" ", "\u3000".encode(), "是".encode(), b"yes"]
+    words = WordVocabulary(pieces)
+    ending = HashModel(len(pieces) + 1, scale=0.3)
+    row = ending.row
+    ending.row = lambda context: row(context) + np.float32([60, 0, 0, 0, 0])  # would end at once
+    settings = resolve_settings({"seed": 3, "n": 40, "max_tokens": 200})
+    prompt = np.array([3], dtype=np.int64)
+
+    def written(**options):
+        steps = list(read_steps(Reader(ending, prompt, words.eos_id), words, settings, **options))
+        return [[step.token for step in steps if step.row == number] for number in range(40)]
+
+    assert all(tokens == [0] for tokens in written())
+    for tokens in written(nonempty=True):
+        assert tokens[-1] == 0 and tokens[-2] in (3, 4)  # ends at the first chance, not before
+        assert len(tokens) < 200
+    assert any(tokens[0] in (1, 2) for tokens in written(nonempty=True))  # white space may come first

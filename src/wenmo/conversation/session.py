@@ -88,7 +88,7 @@ class ChatSession:
         self.last, self._reader = Turn(), None
 
     def reply(self, message: str) -> Iterator[str]:
-        """Says something and gives the answer piece by piece, in whole characters.
+        """Says something and gives the answer, never an empty one, piece by piece, in whole characters.
 
         Message and answer belong to the conversation once the answer is complete; one that is broken off (by Ctrl-C)
         leaves the conversation as it was.
@@ -112,7 +112,7 @@ class ChatSession:
             turn.reused = self._reader.move(ids)
         turn.read = len(ids) + 1 - turn.reused
         pieces: list[str] = []
-        for step in read_steps(self._reader, self.tokenizer, self.settings):
+        for step in read_steps(self._reader, self.tokenizer, self.settings, nonempty=True):
             turn.tokens += 1
             turn.finish_reason = step.finish_reason or "length"
             if step.text:

@@ -100,7 +100,9 @@ def generate_steps(
     return read_steps(Reader(model, prompt, vocabulary.eos_id), vocabulary, settings)
 
 
-def read_steps(reader: Reader, vocabulary: Vocabulary, settings: GenerationSettings) -> Iterator[Step]:
+def read_steps(
+    reader: Reader, vocabulary: Vocabulary, settings: GenerationSettings, *, nonempty: bool = False
+) -> Iterator[Step]:
     """Samples from where a reader stands; see `generate_steps`.
 
     Args:
@@ -108,9 +110,13 @@ def read_steps(reader: Reader, vocabulary: Vocabulary, settings: GenerationSetti
             drawn but the last token.
         vocabulary: The tokenizer.
         settings: How to sample and when to stop.
+        nonempty: No end of text is drawn before there is text other than white space.
     """
     ends = vocabulary.end_ids
-    sampler = build_sampler(settings, vocabulary, banned_tokens(reader, vocabulary, settings))
+    banned = banned_tokens(reader, vocabulary, settings)
+    sampler = build_sampler(settings, vocabulary, banned)
+    opening = build_sampler(settings, vocabulary, sorted({*banned, *ends})) if nonempty else sampler
+    samplers = [opening] * settings.n
     generators = random_generators(settings.seed, settings.n)
     streams = [TextStream(vocabulary.token_bytes, settings.stop) for _ in range(settings.n)]
     live = list(range(settings.n))
@@ -123,7 +129,9 @@ def read_steps(reader: Reader, vocabulary: Vocabulary, settings: GenerationSetti
         tokens: list[int] = []
         parents: list[int] = []
         for sample, row in zip(live, place, strict=True):
-            token = sampler.draw(reader.logits[row], reader.history[row], generators[sample])
+            token = samplers[sample].draw(reader.logits[row], reader.history[row], generators[sample])
+            if vocabulary.token_bytes[token].decode("utf-8", "replace").strip():
+                samplers[sample] = sampler
             stream = streams[sample]
             text = stream.feed(token)
             reason: FinishReason | None = None
