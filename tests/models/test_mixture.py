@@ -1,3 +1,4 @@
+import dataclasses
 import itertools
 
 import numpy as np
@@ -15,6 +16,7 @@ from wenmo.models.mixing_weights import (
     mixture_nats,
 )
 from wenmo.models.mixture import MixtureConfig, MixtureModel
+from wenmo.models.mixture_state import MixtureState
 from wenmo.models.ngram import NgramConfig, NgramModel
 from wenmo.models.recurrent import RecurrentModel
 from wenmo.models.recurrent_config import RecurrentConfig
@@ -194,6 +196,30 @@ def test_the_logistic_way_gives_the_same_tokens_in_scores_and_in_distributions(l
     assert torch.allclose(logits.double().exp().sum(-1), torch.ones(1, 60, dtype=torch.float64), atol=1e-5)
     expected = cross_entropy(logits[0], stream[0, 1:], reduction="none")
     assert np.allclose(score_stream(logistic, ids, eos_id=0, context=64), expected.numpy(), atol=1e-5)
+
+
+def test_what_the_model_writes_itself_is_no_evidence_for_the_cache(logistic):
+    text = torch.from_numpy(IDS[700:720][None])
+    gru = logistic.members["gru"]
+    with torch.no_grad():
+        _, read = logistic(text)
+        _, state = logistic(text[:, :12])
+        own = state.writing(True)
+        for place in range(12, 20):
+            logits, own = logistic(text[:, place : place + 1], own)
+        given, _ = logistic(text[:, 19:], logistic(text[:, :19])[1])
+        assert not torch.allclose(logits, given, atol=1e-3)
+        hidden, _ = gru.hidden(text)
+        assert own.recent.given.tolist() == [[True] * 12 + [False] * 8]
+        assert torch.allclose(own.recent.vectors, torch.nn.functional.normalize(hidden, dim=-1), atol=1e-6)
+
+        # The same as if the cache had stopped at the last token that was given.
+        short = dataclasses.replace(read.recent, given=own.recent.given)
+        expected, _ = logistic(text[:, :1], MixtureState(read.states, short))
+        found, after = logistic(text[:, :1], own.writing(False))
+    assert torch.allclose(found, expected, atol=1e-5)
+    assert after.recent.given[0, -1] and after.select(torch.tensor([0, 0])).own is False
+    assert own.select(torch.tensor([0, 0])).own and own.truncate(torch.tensor([14])).own
 
 
 def test_what_the_neural_members_said_is_used_again(logistic):

@@ -62,12 +62,15 @@ def test_likeness_is_one_for_the_same_and_less_for_others():
 
 def test_rows_grow_by_what_each_has_read():
     hidden, ids = torch.randn(2, 3, D), torch.tensor([[1, 2, 3], [4, 5, 6]])
-    state = Recollection.empty(2, D, torch.device("cpu")).extended(hidden, ids, torch.tensor([3, 1]))
+    state = Recollection.empty(2, D, torch.device("cpu")).extended(hidden, ids, torch.tensor([3, 1]), False)
     assert state.lengths.tolist() == [3, 1]
-    more = state.extended(hidden, ids, torch.tensor([0, 2]))
+    more = state.extended(hidden, ids, torch.tensor([0, 2]), True)
     assert more.lengths.tolist() == [3, 3]
     assert more.tokens[0, :3].tolist() == [1, 2, 3] and more.tokens[1, :3].tolist() == [4, 4, 5]
+    assert more.given[:, :3].tolist() == [[True, True, True], [True, False, False]]
     assert torch.allclose(more.vectors[:, :3].norm(dim=-1), torch.ones(2, 3))
     back = more.select(torch.tensor([1])).truncate(torch.tensor([2]))
     assert back.tokens.tolist() == [[4, 4]] and back.lengths.tolist() == [2]
+    assert back.given.tolist() == [[True, False]]
+    assert more.extended(hidden, ids, None, False).given[1].tolist() == [True, False, False, True, True, True]
     assert state.tokens[1, 0] == 4 and state.lengths.tolist() == [3, 1]

@@ -56,9 +56,11 @@ class Reader:
             )
         self._buffer = context
         self._length = context.shape[1]
+        self._given = self._length
         self._state: State | None = None
         self._read = 0
         self.logits = self._predict(context if self._window is None else context[:, -self._window :])
+        self._write()
 
     def move(self, prompt: Ids) -> int:
         """Goes to another prompt; what it has in common with the text read so far is not read again.
@@ -78,12 +80,15 @@ class Reader:
             self._begin(prompt)
             return 0
         try:
-            self._state = self._state.truncate(torch.tensor([kept], device=self._state.lengths.device))
+            kept_state = self._state.truncate(torch.tensor([kept], device=self._state.lengths.device))
         except ValueError:  # the state has forgotten that far back
             self._begin(prompt)
             return 0
+        self._state = kept_state.writing(False)
         self._buffer, self._length, self._read = context[None].copy(), len(context), kept
+        self._given = self._length
         self.logits = self._predict(context[None, kept:])
+        self._write()
         return kept
 
     def _kept(self, context: Ids) -> int:
@@ -113,13 +118,30 @@ class Reader:
         self._buffer[:, self._length] = tokens
         self._length += 1
         if self._window is not None and self._read + 1 > self._window:
-            self._state, self._read = None, 0
-            self.logits = self._predict(self.history[:, -max(self._window // 2, 1) :])
+            self._read_again(max(self._window // 2, 1))
             return
         if not same and self._state is not None:
             with torch.inference_mode():
                 self._state = self._state.select(torch.from_numpy(index).to(self._device))
         self.logits = self._predict(self.history[:, -1:])
+
+    def _read_again(self, count: int) -> None:
+        """Reads the last `count` tokens from nothing."""
+        ids = self.history[:, -count:]
+        given = max(0, self._given - (self._length - count))
+        self._state, self._read = None, 0
+        if given:
+            self.logits = self._predict(ids[:, :given])
+        else:
+            self._state = self._model.initial_state(len(ids))
+        self._write()
+        if given < count:
+            self.logits = self._predict(ids[:, given:])
+
+    def _write(self) -> None:
+        """What is read from here on was written by the model."""
+        if self._state is not None:
+            self._state = self._state.writing(True)
 
     def _predict(self, ids: Ids) -> Logits:
         with torch.inference_mode():

@@ -49,6 +49,17 @@ class State(ABC):
             ValueError: When a length exceeds what the row has read.
         """
 
+    def writing(self, own: bool) -> State:
+        """Returns the state for text that the model writes itself, or for text that it is given again.
+
+        What learns from the text while reading it, such as a cache, must not learn from its own: a phrase written once
+        becomes likelier, is written again, and so on without end. A state that is context alone returns itself.
+
+        Args:
+            own: Whether what is read from here on was written by the model.
+        """
+        return self
+
 
 class LanguageModel(nn.Module, ABC):
     """A distribution over the next token given the tokens before it.

@@ -144,6 +144,7 @@ class MixtureModel(LanguageModel):
     ) -> tuple[Tensor, MixtureState]:
         """See `LanguageModel.forward`."""
         assert state is None or isinstance(state, MixtureState)
+        own = state is not None and state.own
         states: list[State] = []
         logs = []
         known = torch.zeros(ids.shape, dtype=torch.int64)
@@ -165,7 +166,7 @@ class MixtureModel(LanguageModel):
                 recent = None if state is None else state.recent
                 if recent is None:
                     recent = Recollection.empty(len(ids), hidden.shape[-1], place)
-                recent = recent.extended(hidden.detach(), given[0], given[2])
+                recent = recent.extended(hidden.detach(), given[0], given[2], own)
             else:
                 logits, after = member(*given)
             states.append(after)
@@ -173,14 +174,14 @@ class MixtureModel(LanguageModel):
         if not self.logistic:
             weights = self.weights.to(ids.device)[known.to(ids.device)].log().float()
             joint = torch.stack(logs, -1) + weights[:, :, None, :]
-            return joint.logsumexp(-1), MixtureState(tuple(states))
+            return joint.logsumexp(-1), MixtureState(tuple(states), None, own)
         new = lengths if lengths is not None else torch.full((len(ids),), ids.shape[1])
         distributions = torch.stack(logs).detach().float().cpu().numpy()
         mixed = mix_distributions(
             distributions, ids.cpu().numpy(), new.tolist(), recent, known.numpy(), standing, self._ground(),
             self._mixer(False),
         )  # fmt: skip
-        return torch.from_numpy(mixed).to(ids.device), MixtureState(tuple(states), recent)
+        return torch.from_numpy(mixed).to(ids.device), MixtureState(tuple(states), recent, own)
 
     def evidence(
         self,

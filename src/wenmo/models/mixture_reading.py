@@ -149,6 +149,7 @@ def mix_distributions(
             vectors = recent.vectors[row, low:end]
             first = end - count - low
             kernels = likeness(vectors[first:], vectors).cpu().numpy()
+            kernels[:, :, :-1] *= recent.given[row, low + 1 : end].cpu().numpy()
             followers = np.append(recent.tokens[row, low + 1 : end].cpu().numpy(), 0)
         tree_mixing.mix_positions(
             np.ascontiguousarray(logs[:, row, :count]), first_neural, kernels, followers, first, REACH,

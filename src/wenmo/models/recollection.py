@@ -33,11 +33,13 @@ class Recollection:
         vectors: Unit vectors, float32 (B, L, D).
         tokens: The tokens after which they stood, int64 (B, L).
         lengths: Tokens read by each row, int64 (B,).
+        given: Whether each token was given, bool (B, L); one that the model wrote itself is no evidence.
     """
 
     vectors: Tensor
     tokens: Tensor
     lengths: Tensor
+    given: Tensor
 
     @classmethod
     def empty(cls, batch: int, size: int, device: torch.device) -> Recollection:
@@ -46,35 +48,44 @@ class Recollection:
             torch.zeros(batch, 0, size, device=device),
             torch.zeros(batch, 0, dtype=torch.int64, device=device),
             torch.zeros(batch, dtype=torch.int64, device=device),
+            torch.zeros(batch, 0, dtype=torch.bool, device=device),
         )
 
     def select(self, rows: Tensor) -> Recollection:
         """See `State.select`."""
-        return Recollection(self.vectors[rows], self.tokens[rows], self.lengths[rows])
+        return Recollection(self.vectors[rows], self.tokens[rows], self.lengths[rows], self.given[rows])
 
     def truncate(self, lengths: Tensor) -> Recollection:
         """See `State.truncate`."""
         longest = int(lengths.max()) if len(lengths) else 0
-        return Recollection(self.vectors[:, :longest], self.tokens[:, :longest], lengths.clone())
+        kept = slice(None), slice(longest)
+        return Recollection(self.vectors[kept], self.tokens[kept], lengths.clone(), self.given[kept])
 
-    def extended(self, hidden: Tensor, ids: Tensor, lengths: Tensor | None) -> Recollection:
-        """Returns it with further places: hidden (B, T, D) and ids (B, T), of which row b has lengths[b]."""
+    def extended(self, hidden: Tensor, ids: Tensor, lengths: Tensor | None, own: bool) -> Recollection:
+        """Returns it with further places: hidden (B, T, D) and ids (B, T), of which row b has lengths[b].
+
+        The model wrote these ids itself when they are its `own`.
+        """
         vectors, width = normalize(hidden.float(), dim=-1), ids.shape[1]
+        new = torch.full_like(ids, not own, dtype=torch.bool)
         read = torch.full_like(self.lengths, width) if lengths is None else lengths
         after = self.lengths + read
         old = self.tokens.shape[1]
         if bool((self.lengths == old).all()):
-            return Recollection(
-                torch.cat([self.vectors, vectors], 1), torch.cat([self.tokens, ids], 1), after
-            )
+            joined = [
+                torch.cat(pair, 1)
+                for pair in ((self.vectors, vectors), (self.tokens, ids), (self.given, new))
+            ]
+            return Recollection(joined[0], joined[1], after, joined[2])
         longest = int(after.max())
         places = self.lengths[:, None] + torch.arange(width, device=ids.device)
         grown = self.vectors.new_zeros(len(ids), max(longest, old) + width, vectors.shape[-1])
         tokens = self.tokens.new_zeros(len(ids), max(longest, old) + width)
-        grown[:, :old], tokens[:, :old] = self.vectors, self.tokens
+        given = self.given.new_zeros(tokens.shape)
+        grown[:, :old], tokens[:, :old], given[:, :old] = self.vectors, self.tokens, self.given
         rows = torch.arange(len(ids), device=ids.device)[:, None]
-        grown[rows, places], tokens[rows, places] = vectors, ids
-        return Recollection(grown[:, :longest], tokens[:, :longest], after)
+        grown[rows, places], tokens[rows, places], given[rows, places] = vectors, ids, new
+        return Recollection(grown[:, :longest], tokens[:, :longest], after, given[:, :longest])
 
 
 def likeness(queries: Tensor, keys: Tensor) -> Tensor:
