@@ -9,6 +9,7 @@ from wenmo.evaluation.diversity import (
     cut_alike,
     diversity_rows,
     measure_diversity,
+    repetition_warning,
     self_bleu,
 )
 
@@ -69,3 +70,24 @@ def test_texts_are_cut_to_equal_length():
 def test_nothing_to_score_is_an_error():
     with pytest.raises(ValueError, match="no word"):
         measure_diversity(["…", ""])
+
+
+@pytest.mark.parametrize(
+    ("chant", "people"),
+    [
+        (
+            "各项工作的联盟和人民和人民和人民和人民和人民和人民和人民和人民和人民",
+            "我国经济今年保持较快增长，结构调整取得进展，物价平稳，就业扩大。",
+        ),
+        (
+            "enter the king and enter the king and enter the king and enter the king",
+            "the king had left the hall before his guests arrived from the north",
+        ),
+    ],
+)
+def test_a_chant_is_told_and_peoples_text_is_not(chant, people):
+    model, human = (measure_diversity([text]) for text in (chant, people))
+    told = repetition_warning(model, human)
+    assert told and f"{model.repeated_4grams:.0%} of the groups" in told and "--dry-multiplier" in told
+    assert repetition_warning(human, human) is None
+    assert repetition_warning(model, model) is None  # a text of refrains is learned from people

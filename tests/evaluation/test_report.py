@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from wenmo.evaluation.diversity import measure_diversity
 from wenmo.evaluation.report import ReportData, Sample, headline, render, write_report
 
 ROWS = [
@@ -116,3 +117,9 @@ def test_least_data(tmp_path: Path) -> None:
     assert "rivals" not in path.read_text(encoding="utf-8")
     one = render(data(curves={"lstm": ROWS[:1]}))
     assert "<svg" not in one and "too few" in one
+
+
+def test_a_model_that_repeats_itself_is_told_about() -> None:
+    chant, human = measure_diversity(["和人民" * 20]), measure_diversity(["今年经济增长较快，物价平稳。"])
+    assert "It repeats itself" in render(data(diversity=chant, human_diversity=human))
+    assert "It repeats itself" not in render(data(diversity=human, human_diversity=human))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from wenmo.conversation.course import Course
 from wenmo.conversation.judging import Likelihood
+from wenmo.evaluation.diversity import repetition_warning
 from wenmo.evaluation.verdict import BUDGET_ADVICE, overfitting_verdict
 
 METRIC = "bits_per_byte"
@@ -77,6 +78,8 @@ def verdict_of(course: Course) -> str:
             sentences.append(
                 f"It does not copy more than people do ({own:.0%} of its text; people {people:.0%})."
             )
+        if repeats := repetition_warning(course.diversity, course.human):
+            sentences.append(repeats)
     curve = overfitting_verdict([dict(vars(row)) for row in course.tuned.outcome.curve])
     if curve.kind in ("improving", "levelled", "gap", "overfitting"):
         sentences.append(curve.sentence.replace(BUDGET_ADVICE, _advice(course)))

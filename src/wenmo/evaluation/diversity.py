@@ -25,6 +25,8 @@ from wenmo.text import words
 
 COPIED_BYTES = 24
 """Length of the stretches that count as copied: about five English words or eight Chinese characters."""
+REPETITIVE = 0.1
+"""A share of repeated 4-grams this much above people's is told."""
 _SEPARATOR = "\x00"
 """Stands in no cleaned text, so that no copied stretch crosses it."""
 
@@ -75,6 +77,21 @@ def diversity_rows(model: Diversity, people: Diversity) -> list[tuple[str, float
     """Rows of a table: what is measured, of the model's texts, of people's."""
     own, others = model.model_dump(), people.model_dump()
     return [(label, own[name], others[name]) for label, name in ROWS if None not in (own[name], others[name])]
+
+
+def repetition_warning(model: Diversity, people: Diversity) -> str | None:
+    """Says that a model repeats itself and what helps; None when it does so about as little as people do.
+
+    Args:
+        model: Of its texts.
+        people: Of people's, at equal length.
+    """
+    if model.repeated_4grams <= people.repeated_4grams + REPETITIVE:
+        return None
+    return (
+        f"It repeats itself: {model.repeated_4grams:.0%} of the groups of four words it writes were in the same text "
+        f"before (people: {people.repeated_4grams:.0%}). Write with --temperature 1 or --dry-multiplier 0.8."
+    )
 
 
 def measure_diversity(texts: Sequence[str], sources: Iterable[str] | None = None) -> Diversity:

@@ -14,7 +14,7 @@ from wenmo.progress import duration, quantity
 from wenmo.text.scripts import han_share
 
 from .charts import learning_curve
-from .diversity import Diversity, diversity_rows
+from .diversity import Diversity, diversity_rows, repetition_warning
 from .overfitting import Overfitting
 from .verdict import Verdict, overfitting_verdict
 
@@ -152,6 +152,9 @@ def render(data: ReportData) -> str:
         stages=[
             (name, duration(seconds)) for name, seconds in data.stages.items() if seconds >= SHOWN_SECONDS
         ],
+        repetition=repetition_warning(data.diversity, data.human_diversity)
+        if data.diversity and data.human_diversity
+        else None,
         diversity=diversity_rows(data.diversity, data.human_diversity)
         if data.diversity and data.human_diversity
         else [],

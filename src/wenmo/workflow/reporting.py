@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -15,7 +16,7 @@ import torch
 import wenmo
 from wenmo.evaluation import doubling
 from wenmo.evaluation.report import ReportData, headline, write_report
-from wenmo.evaluation.verdict import Course, overfitting_verdict
+from wenmo.evaluation.verdict import Course, Verdict, overfitting_verdict
 from wenmo.files import write_text
 from wenmo.models.base import LanguageModel
 from wenmo.models.storage import save_model
@@ -103,8 +104,7 @@ def save(outcome: Outcome) -> TrainResult:
         stopped=stops[-1] if stops and stops[-1] != "interrupted" else "finished",
         overfitting={name: verdict.facts for name, verdict in verdicts.items()},
         twice_the_text=twice,
-        verdict=" ".join(verdict.sentence for verdict in verdicts.values())
-        or "An n-gram model counts; it is scored on text it has not counted.",
+        verdict=told_verdict(verdicts, None if variety is None else variety.warning),
         diversity=None if variety is None else variety.model,
         human_diversity=None if variety is None else variety.people,
         samples=[sample.prompt + sample.text for sample in samples],
@@ -164,6 +164,16 @@ def save(outcome: Outcome) -> TrainResult:
         write_report(data, report)
     spent = {name: round(seconds, 2) for name, seconds in clock.spent.items()}
     return result.model_copy(update={"seconds": round(clock.elapsed, 2), "stages": spent})
+
+
+def told_verdict(verdicts: Mapping[str, Verdict], warning: str | None) -> str:
+    """Puts the verdicts on each neural model, by name where there are several, and a warning on separate lines."""
+    named = [
+        f"{name}: {verdict.sentence}" if len(verdicts) > 1 else verdict.sentence
+        for name, verdict in verdicts.items()
+    ]
+    lines = named or ["An n-gram model counts; it is scored on text it has not counted."]
+    return "\n".join([*lines, *([warning] if warning else [])])
 
 
 def course_of(member: Member) -> Course:

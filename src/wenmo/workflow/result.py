@@ -88,7 +88,7 @@ class TrainResult(BaseModel):
     twice_the_text: TwiceTheText | None
     """What the same time with twice the text would give, estimated; None where it could not be."""
     verdict: str
-    """Overfitting, in words."""
+    """Overfitting of each neural model, and whether what is written repeats itself, in words."""
     diversity: Diversity | None
     """How varied the model writes and what it copies: texts that continue places of the test text; None when the test
     text is too short."""

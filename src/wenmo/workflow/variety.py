@@ -9,7 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from wenmo.config import GenerationSettings
-from wenmo.evaluation.diversity import Diversity, copied_share, cut_alike, measure_diversity
+from wenmo.evaluation.diversity import (
+    Diversity,
+    copied_share,
+    cut_alike,
+    measure_diversity,
+    repetition_warning,
+)
 from wenmo.evaluation.metrics import longest_copy
 from wenmo.generation.decoding import continue_each
 from wenmo.models.base import LanguageModel
@@ -38,6 +44,11 @@ class Variety:
     model: Diversity
     people: Diversity
     searched: float
+
+    @property
+    def warning(self) -> str | None:
+        """See `repetition_warning`."""
+        return repetition_warning(self.model, self.people)
 
 
 def measure_variety(
