@@ -74,3 +74,19 @@ def test_what_stands_before_is_read_and_not_learned(counted):
     frozen = model.scan(ids[:101], False)[0][100]
     named = probabilities[0][top[0] == ids[100]]
     assert len(named) == 0 or named[0] == pytest.approx(np.exp(-frozen), rel=1e-5)
+
+
+def test_the_only_token_of_a_vocabulary_is_certain():
+    model = NgramModel(NgramConfig(vocab_size=1))
+    ids = np.zeros(5, np.int64)
+    model.fit(ids, [b"a"])
+    _, top, probabilities, nats, _ = foretold(model, ids, 3)
+    assert (top[:, 0] == 0).all() and (nats == 0).all()
+    assert probabilities.tolist() == [[1.0, 0.0, 0.0]] * 5
+
+
+def test_what_stands_before_must_be_tokens(counted):
+    model, ids = counted
+    top, probabilities = np.zeros((1, 1), np.int32), np.zeros((1, 1), np.float32)
+    with pytest.raises(ValueError, match="outside"):
+        model.foretell(ids[:1], top, probabilities, before=np.array([model.vocab_size]))

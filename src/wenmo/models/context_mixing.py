@@ -705,7 +705,7 @@ def likeliest(
         contexts(recent, orders, hashes)
         _foresee(recent, followers, match_keys, tree, expected, match)
         chosen[GROUP] = -1
-        heap[0], places[0] = 1.0, 0
+        heap[0], places[0] = 1.0, 0 if len(depth) else -1  # a tree of one token is its leaf
         size, count, covered = 1, 0, 0.0
         while size > 0 and count < most and covered < share:
             value, place = heap[0], places[0]

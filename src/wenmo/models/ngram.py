@@ -158,9 +158,13 @@ class NgramModel(LanguageModel):
 
         Returns:
             Nats of every token, float64 (N,), and how many contexts were known before it, int64 (N,).
+
+        Raises:
+            ValueError: When an id is out of range.
         """
-        recent = self._beginning(None)
-        context_mixing.read(np.asarray(before, np.int64), recent, self._tree)
+        recent, preceding = self._beginning(None), np.asarray(before, np.int64)
+        self._check(preceding)
+        context_mixing.read(preceding, recent, self._tree)
         nats, known = np.zeros(len(ids)), np.zeros(len(ids), np.int64)
         probabilities[:] = 0.0
         for start in range(0, len(ids), CHUNK):
