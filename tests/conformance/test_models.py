@@ -1,5 +1,6 @@
 """The battery that every architecture passes: the contract of `wenmo.models.base`, as tests."""
 
+import copy
 import importlib
 import math
 
@@ -77,6 +78,30 @@ def test_single_steps_equal_one_pass(name):
         logits, state = model(ids[:, place : place + 1], state)
         close(logits[:, 0], whole[:, place])
         assert state.lengths.tolist() == [place + 1] * 2
+
+
+@every
+def test_reading_nothing_changes_nothing(name):
+    model, ids, nothing = case(name), tokens(2, 6), tokens(2, 0)
+    whole, _ = model(ids)
+    logits, state = model(nothing)
+    assert logits.shape == (2, 0, VOCAB) and state.lengths.tolist() == [0, 0]
+    first, state = model(ids[:, :4], model(nothing, state)[1])
+    second, state = model(ids[:, 4:], model(nothing, state)[1])
+    close(torch.cat([first, second], 1), whole)
+    assert state.lengths.tolist() == [6, 6]
+
+
+@every_neural
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_a_model_in_another_precision_reads_on_from_its_state(name, dtype):
+    model, ids = copy.deepcopy(case(name)).to(dtype), tokens(2, 8)
+    whole, _ = model(ids)
+    first, state = model(ids[:, :5])
+    second, _ = model(ids[:, 5:], state)
+    assert whole.dtype == torch.float32
+    rough = {torch.bfloat16: 0.3, torch.float16: 0.04, torch.float64: 2e-5}[dtype]
+    torch.testing.assert_close(torch.cat([first, second], 1), whole, atol=rough, rtol=rough)
 
 
 @every

@@ -169,7 +169,7 @@ class Reading:
     ) -> Reading:
         """Plans a call that reads ids of `shape` (B, T) after `state`, keeping the keys if `keep`."""
         tokens = shape[1]
-        if state is None or not state.layers:
+        if state is None or not state.layers or state.uniform == 0:
             return cls(_Storage([]), 0, torch.arange(tokens, device=device), None, True, 0, keep)
         storage = state.reserve(tokens)
         longest = state.longest

@@ -65,7 +65,8 @@ class ScanLayer(nn.Module):
             inputs, recent = self._convolve(inputs, recent, lengths)
         states = self.cell(inputs, state)
         mixed = states if branch is None else states * F.gelu(branch, approximate="tanh")
-        added: Tensor = self.out(mixed)
+        # The cell computes in float32 at least, also where the whole model is in a lower precision.
+        added: Tensor = self.out(mixed.to(inputs.dtype))
         return added, torch.cat([_last(states, state, lengths), recent], 1)
 
     def _split(self, projected: Tensor) -> tuple[Tensor, Tensor | None]:

@@ -71,7 +71,7 @@ class Attention(nn.Module):
             What attention adds to the residual stream, (B, T, width).
         """
         batch, tokens, _ = x.shape
-        heads = self.qkv(x).view(batch, tokens, -1, self.head_size)
+        heads = self.qkv(x).view(batch, tokens, self.heads + 2 * self.kv_heads, self.head_size)
         query, key, value = heads.split((self.heads, self.kv_heads, self.kv_heads), dim=2)
         if self.query_norm is not None and self.key_norm is not None:
             query, key = self.query_norm(query), self.key_norm(key)
@@ -89,7 +89,7 @@ class Attention(nn.Module):
             is_causal=reading.first and tokens > 1,
             enable_gqa=self.heads != self.kv_heads,
         )
-        added: Tensor = self.out(mixed.transpose(1, 2).reshape(batch, tokens, -1))
+        added: Tensor = self.out(mixed.transpose(1, 2).flatten(2))
         return added
 
 
