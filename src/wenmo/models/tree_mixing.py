@@ -20,10 +20,13 @@ changes.
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numba as nb
 import numpy as np
-import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from .array_types import F32, F64, I8, I16, I32, I64
 
 STANDINGS, DEPTHS, NODES, ENTROPIES, KNOWN, BYTES, SUPPORTS = 48, 8, 1024, 8, 26, 256, 10
 """How many of each are told apart: longest known contexts, depths, nodes, bands of entropy, numbers of known contexts,
@@ -45,13 +48,6 @@ CLAMP = 12.0
 """Largest absolute log-odds."""
 LEAST_EVIDENCE = 0.005
 """What is added to what the recent text says for and against a decision: half a hundredth of a token like this one."""
-
-F64 = npt.NDArray[np.float64]
-F32 = npt.NDArray[np.float32]
-I64 = npt.NDArray[np.int64]
-I32 = npt.NDArray[np.int32]
-I16 = npt.NDArray[np.int16]
-I8 = npt.NDArray[np.int8]
 
 
 @nb.njit(cache=True, nogil=True)
