@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from _data import read_text
 from _record import record
 from wenmo.config import ModelSettings, TokenizerSettings
 from wenmo.models.base import NeuralLanguageModel
@@ -84,11 +85,7 @@ class Text:
 
 def read(path: Path, vocab_size: int) -> Text:
     """Reads a text and cuts it; the tokenizer learns from the first piece alone."""
-    data = path.read_bytes()
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError:
-        text = data.decode("gb18030")
+    text = read_text(path)
     first, second = text[: len(text) * 8 // 10], text[len(text) * 8 // 10 : len(text) * 9 // 10]
     settings = TokenizerSettings(kind="bpe", vocab_size=vocab_size)
     tokenizer = train_tokenizer(iter([first]), settings, len(first.encode()), progress=False)
@@ -182,6 +179,8 @@ def main() -> None:
     parser.add_argument("--dropout", type=float, default=0.0)
     parser.add_argument("--name", default="architectures")
     options = parser.parse_args()
+    if len(options.vocabularies) < len(options.texts):
+        parser.error("--vocabularies must name one size for each text")
     torch.set_num_threads(1)
     rows = []
     for path, vocabulary in zip(options.texts, options.vocabularies, strict=False):

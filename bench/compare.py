@@ -18,18 +18,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from _data import shared_data
 from _record import record
 
 SCORED_TOKENS = 8_000
-
-
-def shared_texts() -> list[Path]:
-    """Texts of the shared data beside the repository, where there are any."""
-    for parent in Path(__file__).resolve().parents:
-        folder = parent / "shared" / "data" / "lm"
-        if folder.is_dir():
-            return [folder / "tinyshakespeare.txt", folder / "hongloumeng.txt"]
-    return []
+TEXTS = ("tinyshakespeare.txt", "hongloumeng.txt")
 
 
 def rows_of(
@@ -112,7 +105,7 @@ def rows_of(
 def main() -> None:
     """Runs all texts."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--texts", type=Path, nargs="*", default=shared_texts())
+    parser.add_argument("--texts", type=Path, nargs="*", default=[shared_data("lm", name) for name in TEXTS])
     parser.add_argument("--families", nargs="+", default=["transformer", "lstm", "gru"])
     parser.add_argument("--trial", type=float, default=8.0)
     parser.add_argument("--ratio", type=float, default=5.0)

@@ -18,15 +18,8 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+from _data import shared_data
 from _record import record, spread
-
-DEFAULT = Path("shared/data/lm/tinyshakespeare.txt")
-
-
-def found_above(path: Path) -> Path:
-    """A path below one of the folders above this file, or the path itself where there is none."""
-    places = (folder / path for folder in Path(__file__).resolve().parents)
-    return next((place for place in places if place.is_file()), path)
 
 
 def wenmo(*words: str) -> dict[str, Any]:
@@ -83,7 +76,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--threads", type=int)
     options = parser.parse_args()
-    options.texts = options.texts or [found_above(DEFAULT)]
+    options.texts = options.texts or [shared_data("lm", "tinyshakespeare.txt")]
     missing = [path.name for path in options.texts if not path.is_file()]
     if missing:
         parser.exit(message=f"skipped: {', '.join(missing)} not found; name a text\n")

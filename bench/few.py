@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 import writing
+from _data import shared_data
 from _record import record
 from wenmo import Recipe, train, train_task
 from wenmo.answering.examples import load_squad
@@ -159,14 +160,14 @@ def line(name: str, count: int, system: str, runs: list[dict[str, float]]) -> di
 def main() -> None:
     """Runs the benchmark; each task is recorded as bench/results/few_NAME.json."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=writing.default_data())
+    parser.add_argument("--data", type=Path, default=shared_data())
     parser.add_argument("--tasks", default=",".join(TASKS))
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--budget", default="45s")
     parser.add_argument("--base-budget", default="3m")
     parser.add_argument("--threads", type=int)
     options = parser.parse_args()
-    if options.data is None or not options.data.is_dir():
+    if not options.data.is_dir():
         sys.exit("skipped: the data is not there; name its folder with --data")
     for name in options.tasks.split(","):
         with tempfile.TemporaryDirectory() as temporary:

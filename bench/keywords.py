@@ -28,6 +28,7 @@ from typing import Any
 
 import numpy as np
 
+from _data import shared_data
 from _record import record
 from wenmo.semantics.background import Background
 from wenmo.semantics.candidates import candidates
@@ -38,14 +39,6 @@ from wenmo.semantics.tokens import content_words, tokens
 Rows = list[tuple[str, list[str]]]
 TOP = 12
 INSPEC_TEST = 500
-
-
-def default_data() -> Path:
-    """The folder `shared/data/keywords` beside one of the folders above."""
-    for folder in Path(__file__).resolve().parents:
-        if (folder / "shared/data/keywords").is_dir():
-            return folder / "shared/data/keywords"
-    return Path("shared/data/keywords")
 
 
 def csl(folder: Path, part: str) -> Rows:
@@ -181,7 +174,7 @@ def fit(language: str, rows: Rows, same: Matching) -> tuple[float, ...]:
 def main() -> None:
     """Runs everything and writes the result."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=default_data())
+    parser.add_argument("--data", type=Path, default=shared_data("keywords"))
     parser.add_argument("--libs", type=Path, help="folder with jieba, yake and snowballstemmer")
     parser.add_argument(
         "--fit", action="store_true", help="fit the weights and print them, and do nothing else"

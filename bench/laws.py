@@ -129,10 +129,10 @@ def train(
     }
 
 
-def count(texts: Texts, train: Part) -> NgramModel:
+def counted(texts: Texts, ids: np.ndarray) -> NgramModel:
     """The n-gram model of a part of the text."""
     model = NgramModel(NgramConfig(vocab_size=texts.tokenizer.vocab_size, context_length=16))
-    model.fit(np.asarray(train.ids), texts.tokenizer.token_bytes)
+    model.fit(np.asarray(ids), texts.tokenizer.token_bytes)
     return model
 
 
@@ -145,7 +145,7 @@ def measure(path: Path, tflops: list[float], shares: list[float], seeds: int, fo
     beginning = next(iter(corpus.texts("train")))[:10_000]
     for share in shares:
         train_part = Part(texts.train, share)
-        ngram = count(texts, train_part)
+        ngram = counted(texts, train_part.ids)
         for tflop in tflops:
             for seed in range(seeds):
                 key = {"kind": "grid", "text": path.name, "share": share, "tflop": tflop, "seed": seed}
@@ -160,12 +160,7 @@ def measure(path: Path, tflops: list[float], shares: list[float], seeds: int, fo
                     "vocabulary": texts.tokenizer.vocab_size,
                     "bytes per token": round(texts.bytes_per_token, 3),
                 }
-                with POINTS.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps({**key, **facts, **row}) + "\n")
-                last = row["curve"][-1]
-                print(
-                    {**key, "valid": last["valid"], "mixed": last["mixed"], "cpu s": row["cpu s"]}, flush=True
-                )
+                append({**key, **facts, **row})
 
 
 def count_shares(path: Path, shares: list[float], folder: Path) -> None:
@@ -184,9 +179,7 @@ def count_shares(path: Path, shares: list[float], folder: Path) -> None:
         ids = np.asarray(texts.valid.ids[: int(share / 2 * len(texts.valid.ids))], np.int64)
         losses = []
         for part in (share / 2, share):
-            counted = np.asarray(texts.train.ids[: int(part * len(texts.train.ids))])
-            model = NgramModel(NgramConfig(vocab_size=texts.tokenizer.vocab_size, context_length=16))
-            model.fit(counted, texts.tokenizer.token_bytes)
+            model = counted(texts, texts.train.ids[: int(part * len(texts.train.ids))])
             losses.append(round(bits_per_byte(model.scan(ids, True, eos_id)[0], texts.num_bytes(ids)), 5))
         append(
             {**key, "train bytes": round(corpus.bytes("train") * share), "half": losses[0], "full": losses[1]}
@@ -222,11 +215,11 @@ def harvest(folder: Path) -> None:
 
 
 def append(point: dict[str, Any]) -> None:
-    """Adds a point, and prints it without its curve."""
+    """Adds a point, and prints it with the end of its curve only."""
     POINTS.parent.mkdir(parents=True, exist_ok=True)
     with POINTS.open("a", encoding="utf-8") as file:
         file.write(json.dumps(point, ensure_ascii=False) + "\n")
-    print({name: value for name, value in point.items() if name != "curve"}, flush=True)
+    print(point | ({"curve": point["curve"][-1:]} if "curve" in point else {}), flush=True)
 
 
 def points() -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 
+from _data import shared_data
 from _record import record
 from wenmo.answering.baselines import sentence_answers
 from wenmo.answering.examples import Example, load_squad, without_answer
@@ -41,14 +42,6 @@ TESTS = {
     "XQuAD en": "xquad.en.json",
 }
 TRAIN = ("cmrc2018_dev.json", "DRCD_dev.json")
-
-
-def default_data() -> Path | None:
-    """../shared/data/qa, found by walking up."""
-    for folder in Path(__file__).resolve().parents:
-        if (found := folder / "shared" / "data" / "qa").is_dir():
-            return found
-    return None
 
 
 def contexts(examples: list[Example]) -> list[str]:
@@ -171,7 +164,7 @@ def row(name: str, found: dict[str, Any]) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=default_data())
+    parser.add_argument("--data", type=Path, default=shared_data("qa"))
     parser.add_argument("--minutes", type=float, default=45.0)
     parser.add_argument(
         "--searched", type=int, default=600, help="test questions asked of the whole index, each set"
@@ -188,7 +181,7 @@ def main() -> None:
     parser.add_argument("--only", choices=["retrieval"])
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    if options.data is None or not (options.data / TRAIN[0]).exists():
+    if not (options.data / TRAIN[0]).exists():
         sys.exit("skipped: the question files are not there; give their folder with --data")
     material = [example for name in TRAIN for example in load_squad(options.data / name)]
     tests = {name: load_squad(options.data / file) for name, file in TESTS.items()}

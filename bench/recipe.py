@@ -29,6 +29,7 @@ import numpy as np
 import torch
 
 import wenmo.training.trainer as trainer_module
+from _data import read_text
 from _record import RESULTS, record
 from wenmo.config import Recipe, TokenizerSettings
 from wenmo.models.likelihood import bits_per_byte, score_stream
@@ -56,16 +57,6 @@ class Prepared:
     def valid(self) -> SimpleNamespace:
         """The first half of the deciding text, which steers the training."""
         return SimpleNamespace(ids=self.dev[: len(self.dev) // 2])
-
-
-def read(path: Path, most: int) -> str:
-    """Reads a text in UTF-8 or GB18030; at most `most` bytes of it."""
-    data = path.read_bytes()
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError:
-        text = data.decode("gb18030")
-    return text.encode("utf-8")[:most].decode("utf-8", "ignore")
 
 
 def prepare(text: str, settings: TokenizerSettings) -> Prepared:
@@ -176,7 +167,7 @@ def main() -> None:
     parser.add_argument("--bytes", type=int, default=10**9, help="of the text, at most")
     options = parser.parse_args()
     trainer_module.time = SimpleNamespace(monotonic=time.process_time)  # type: ignore[assignment]
-    text = read(options.text, options.bytes)
+    text = read_text(options.text).encode("utf-8")[: options.bytes].decode("utf-8", "ignore")
     base = Recipe(architecture=options.arch)
     for words in options.base:
         base, _ = changed(base, *words.split("=", 1))

@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 
 import wenmo
+from _data import shared_data
 from _record import RESULTS, record
 from wenmo.classification.folds import text_key
 from wenmo.classification.units import characters, units
@@ -369,21 +370,13 @@ def balanced(rows: Rows, count: int, seed: int) -> Rows:
     return [row for label in labels for row in [r for r in mixed if r[1] == label][: count // len(labels)]]
 
 
-def default_data() -> Path:
-    """The first shared/data/sentiment beside a folder above this one."""
-    for parent in Path(__file__).resolve().parents:
-        if (parent / "shared" / "data" / "sentiment").is_dir():
-            return parent / "shared" / "data" / "sentiment"
-    return Path("shared/data/sentiment")
-
-
 def main() -> None:
     cells = [*BUDGETS, "few-zh", "few-en"]
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("cells", nargs="*", default=[], help=", ".join(cells))
-    parser.add_argument("--data", type=Path, default=default_data())
+    parser.add_argument("--data", type=Path, default=shared_data("sentiment"))
     parser.add_argument(
         "--from-zh", type=Path, help="language model trained on Chinese text without the test texts"
     )

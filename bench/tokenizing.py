@@ -16,18 +16,11 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
+from _data import read_text
 from _record import record, spread
 from wenmo.config import TokenizerSettings
 from wenmo.tokenization.stream import TokenStream
 from wenmo.tokenization.training import train_tokenizer
-
-
-def read(path: Path) -> str:
-    data = path.read_bytes()
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError:
-        return data.decode("gb18030")
 
 
 def documents(text: str, size: int = 2000) -> list[str]:
@@ -64,7 +57,7 @@ def main() -> None:
 
 
 def measure(path: Path, rounds: int, copies: int) -> dict[str, object]:
-    texts = documents(read(path)) * copies
+    texts = documents(read_text(path)) * copies
     size = sum(len(text.encode()) for text in texts)
     tokenizer = train_tokenizer(
         texts[: len(texts) // copies], TokenizerSettings(), size // copies, progress=False

@@ -18,8 +18,9 @@ from pathlib import Path
 from statistics import mean, pstdev
 from typing import Any
 
+from _data import shared_data
 from _record import record
-from keywords import csl, default_data, inspec
+from keywords import csl, inspec
 from wenmo.semantics.tokens import content_words
 from wenmo.semantics.topics import fit_topics, quality
 from wenmo.semantics.vectors import Vocabulary
@@ -32,7 +33,7 @@ SAMPLE = 1_600
 def main() -> None:
     """Runs everything and writes the result."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=default_data())
+    parser.add_argument("--data", type=Path, default=shared_data("keywords"))
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
     if not (options.data / "csl.test.tsv").is_file():

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 import _record
+from _data import shared_data
 from wenmo.progress import duration
 from wenmo.seq2seq.cleaning import clean_pairs
 from wenmo.seq2seq.fitting import FitSettings, Fitted, fit_translator
@@ -29,15 +30,6 @@ from wenmo.text.scripts import han_share
 HELD_OUT = 1000
 BASELINE = FitSettings(architecture="gru", fields={"attention": "none"}, beams=5)
 SETS = ("multi30k", "tatoeba.en-zh", "tatoeba.en-fr")
-
-
-def data_folder() -> Path | None:
-    """The folder shared/data/translation, in a folder above this one."""
-    for parent in Path(__file__).resolve().parents:
-        found = parent / "shared" / "data" / "translation"
-        if found.is_dir():
-            return found
-    return None
 
 
 def multi30k(folder: Path) -> tuple[list[Pair], list[Pair], list[Pair], tuple[str, str], Pairs]:
@@ -155,7 +147,7 @@ def main() -> None:
     """Reads the options and records the result."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--data", type=Path, default=data_folder(), help="folder with multi30k/ and tatoeba.*"
+        "--data", type=Path, default=shared_data("translation"), help="folder with multi30k/ and tatoeba.*"
     )
     parser.add_argument("--sets", default="multi30k", help=f"which of {','.join(SETS)}")
     parser.add_argument(
@@ -167,7 +159,7 @@ def main() -> None:
     parser.add_argument("--arch", default="auto", help="family of the model")
     parser.add_argument("--name", default="translation", help="name of the result")
     options = parser.parse_args()
-    if options.data is None or not (options.data / "multi30k").is_dir():
+    if not (options.data / "multi30k").is_dir():
         print("skipped: the folder with multi30k/ is not there; name it with --data")
         return
     torch.set_num_threads(options.threads)

@@ -18,6 +18,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+from _data import shared_data
 from _record import record
 from wenmo import Recipe, train, train_task
 from wenmo.config import TokenizerSettings
@@ -25,14 +26,6 @@ from wenmo.config import TokenizerSettings
 HELD_OUT = 20
 """One example of so many is held out to steer, one to score."""
 BASE_BYTES = 6_000_000
-
-
-def default_data() -> Path | None:
-    """The folder `shared/data` beside the repository or above it."""
-    for parent in Path(__file__).resolve().parents:
-        if (parent / "shared" / "data").is_dir():
-            return parent / "shared" / "data"
-    return None
 
 
 def tang(data: Path) -> tuple[list[dict[str, str]], list[str] | None]:
@@ -99,7 +92,7 @@ def base_of(name: str, files: dict[str, Path], folder: Path, budget: str) -> tup
 def main() -> None:
     """Runs the benchmark."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--data", type=Path, default=default_data())
+    parser.add_argument("--data", type=Path, default=shared_data())
     parser.add_argument("--base-budget", default="3m")
     parser.add_argument("--budget", default="75s")
     parser.add_argument("--seeds", type=int, default=3)
@@ -107,7 +100,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path)
     parser.add_argument("--out", type=Path, help="folder for the results")
     options = parser.parse_args()
-    if options.data is None or not options.data.is_dir():
+    if not options.data.is_dir():
         sys.exit("skipped: the data is not there; name its folder with --data")
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.work or Path(temporary)
