@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -184,11 +186,40 @@ def test_known_contexts_rise_with_familiar_text(fitted):
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "spoil", "reason"),
+    [
+        ("children", lambda t: t.flip(0), "not a tree"),
+        ("children", lambda t: torch.where(t == -1, -2, t), "not a tree"),
+        ("children", lambda t: t[1:], "children is not int32"),
+        ("followers", lambda t: torch.from_numpy(t.numpy() | np.uint32(0xFFFFF)), "vocabulary"),
+        ("trust", lambda t: t + 1, "no probabilities"),
+        ("calibration", lambda t: t - 1, "no probabilities"),
+        ("mixers", lambda t: t * math.nan, "no numbers"),
+        ("final", lambda t: t.double(), "type float64"),
+    ],
+)
+def test_tables_that_would_lead_beside_an_array_are_refused(fitted, name, spoil, reason):
+    model, _, _ = fitted
+    tensors = model.saved_tensors()
+    with pytest.raises(ValueError, match=reason):
+        NgramModel.restore(model.config, {**tensors, name: spoil(tensors[name])}, {})
+
+
+def test_an_empty_hash_table_is_refused(fitted):
+    model, _, _ = fitted
+    nothing = {"slots": torch.zeros(0, dtype=torch.uint32), "slots_used": torch.zeros(0, dtype=torch.uint8)}
+    with pytest.raises(ValueError, match="slots has a wrong length"):
+        NgramModel.restore(model.config, {**model.saved_tensors(), **nothing}, {})
+
+
 def test_a_vocabulary_of_one_token():
     model = NgramModel(NgramConfig(vocab_size=1))
     model.fit(np.zeros(5, np.int64), [b""])
     assert np.array_equal(model.token_nats(np.zeros(3, np.int64), 8, True), np.zeros(3))
     assert torch.equal(model(torch.zeros(1, 2, dtype=torch.int64))[0], torch.zeros(1, 2, 1))
+    again = NgramModel.restore(model.config, model.saved_tensors(), {})
+    assert np.array_equal(again.token_nats(np.zeros(3, np.int64), 8, True), np.zeros(3))
 
 
 def test_mistakes_are_refused(fitted):

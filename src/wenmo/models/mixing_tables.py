@@ -9,6 +9,9 @@ import numpy.typing as npt
 
 from . import context_mixing as kernels
 
+HASHED = ("slots", "followers")
+"""Tables that are mostly empty; their sizes follow from the text."""
+
 
 class Tables(NamedTuple):
     """Everything the model learns. N contexts, M = 2 N + 2 inputs of the mixers."""
@@ -59,6 +62,36 @@ def new_tables(num_orders: int, slot_bits: int, follower_bits: int) -> Tables:
 def copy_tables(tables: Tables) -> Tables:
     """Returns tables that may change without changing the given ones."""
     return Tables(**{name: array.copy() for name, array in tables._asdict().items()})
+
+
+def check_tables(tables: Tables, like: Tables, vocab_size: int) -> None:
+    """Refuses tables from a file that would lead the kernels, which check nothing, beside an array.
+
+    Args:
+        tables: What was read.
+        like: Tables of the same shape but for the hash tables.
+        vocab_size: Number of tokens V.
+
+    Raises:
+        ValueError: When a table has another type or shape, or holds what cannot have been learned.
+    """
+    for name, found, own in zip(Tables._fields, tables, like, strict=True):
+        if found.dtype != own.dtype:
+            raise ValueError(f"tensor {name} has the type {found.dtype} instead of {own.dtype}")
+        if name in HASHED:
+            size = len(found)
+            if found.ndim != 1 or size < kernels.LINE or size & (size - 1):
+                raise ValueError(f"tensor {name} has a wrong length")
+        elif found.shape != own.shape:
+            raise ValueError(f"tensor {name} has shape {found.shape} instead of {own.shape}")
+        elif not np.isfinite(found).all():
+            raise ValueError(f"tensor {name} has entries that are no numbers")
+    for name in ("calibration", "trust"):
+        learned = getattr(tables, name)
+        if learned.min() < 0 or learned.max() > 1:
+            raise ValueError(f"tensor {name} has entries that are no probabilities")
+    if (tables.followers & np.uint32(kernels.MAX_FOLLOWER - 1)).max() >= vocab_size:
+        raise ValueError("tensor followers names tokens that the vocabulary does not have")
 
 
 def _logistic(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

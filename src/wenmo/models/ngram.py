@@ -21,7 +21,7 @@ from wenmo.progress import Progress
 
 from . import context_mixing, mixing_tables, token_tree
 from .base import LanguageModel, ModelConfig, State
-from .mixing_tables import Tables
+from .mixing_tables import HASHED, Tables
 
 MAX_SLOT_BITS = 28
 """A table never exceeds 2**28 slots, 1 GB."""
@@ -29,8 +29,6 @@ MAX_FOLLOWER_BITS = 25
 """The match model never remembers more than 2**25 contexts, 128 MB."""
 KERNELS = 2
 """Raised whenever the meaning of a saved table changes, since hashes and sizes do not show it."""
-HASHED = ("slots", "followers")
-"""Tables that are mostly empty, and saved without their empty places."""
 CHUNK = 1 << 14
 """Tokens read between two progress reports, and between two changes of the learning rate."""
 RATE, EXTRA_RATE, RATE_TOKENS = 0.002, 0.012, 50_000
@@ -359,19 +357,19 @@ class NgramModel(LanguageModel):
         if len(bounds) != config.vocab_size + 1:
             raise ValueError("tensor byte_offsets has a wrong length")
         learned = {name: arrays[name].copy() for name in Tables._fields}
-        for name, array in learned.items():
-            own = getattr(model._tables, name)
-            if name in HASHED:
-                used = np.unpackbits(arrays[f"{name}_used"]).astype(bool)
-                if used.sum() != len(array):
-                    raise ValueError(f"tensor {name} has a wrong length")
-                learned[name] = np.zeros(len(used), np.uint32)
-                learned[name][used] = array
-            elif own.shape != array.shape:
-                raise ValueError(f"tensor {name} has shape {array.shape} instead of {own.shape}")
+        for name in HASHED:
+            used = np.unpackbits(arrays[f"{name}_used"]).astype(bool)
+            if learned[name].shape != (used.sum(),):
+                raise ValueError(f"tensor {name} has a wrong length")
+            whole = np.zeros(len(used), learned[name].dtype)
+            whole[used] = learned[name]
+            learned[name] = whole
+        tables = Tables(**learned)
+        mixing_tables.check_tables(tables, model._tables, config.vocab_size)
+        token_tree.check_children(arrays["children"], config.vocab_size)
         token_bytes = [joined[a:b] for a, b in itertools.pairwise(bounds)]
         model._place(token_bytes, arrays["children"].copy())
-        model._tables = Tables(**learned)
+        model._tables = tables
         model.tokens_seen = int(arrays["tokens_seen"][0])
         return model
 

@@ -67,6 +67,28 @@ def shape(token_bytes: list[bytes], counts: npt.NDArray[np.int64] | None) -> npt
     return children
 
 
+def check_children(children: npt.NDArray[np.int32], vocab_size: int) -> None:
+    """Refuses what is not the shape of a tree over a vocabulary.
+
+    Args:
+        children: Children of the nodes, from a file.
+        vocab_size: Number of tokens V.
+
+    Raises:
+        ValueError: When it is not int32 (V - 1, 2), or a token or a node but the first is not there exactly once,
+            below a node of a lower number.
+    """
+    nodes = vocab_size - 1
+    if children.dtype != np.int32 or children.shape != (nodes, 2):
+        raise ValueError(f"tensor children is not int32 of shape {(nodes, 2)}")
+    below = (
+        np.delete(np.arange(-vocab_size, nodes), vocab_size) if nodes else np.zeros(0)
+    )  # the first is the root
+    ordered = (children < 0) | (children > np.arange(nodes)[:, None])
+    if not (np.array_equal(np.sort(children, axis=None), below) and ordered.all()):
+        raise ValueError("tensor children is not a tree of the vocabulary")
+
+
 def build(token_bytes: list[bytes], children: npt.NDArray[np.int32]) -> Tree:
     """Derives from the shape what the kernels need."""
     nodes, vocab_size = len(children), len(token_bytes)
