@@ -9,8 +9,6 @@ training bytes and codes the same held-out bytes in the same run.
 from __future__ import annotations
 
 import argparse
-import subprocess
-import sys
 import sysconfig
 import tempfile
 import time
@@ -18,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from _record import record
+from _run import wenmo
 
 SOURCE_BYTES = 5_000_000
 
@@ -35,26 +34,10 @@ def source_code(folder: Path) -> Path:
 
 def cell(text: Path, budget: str, folder: Path, architecture: str) -> dict[str, Any]:
     """Trains once, in a process of its own as a user would, and returns a row."""
-    import json
-
     output = folder / f"{text.stem}-{budget}"
     started = time.perf_counter()
-    words = [
-        "train",
-        str(text),
-        "-o",
-        str(output),
-        "--budget",
-        budget,
-        "--arch",
-        architecture,
-        "--json",
-        "--quiet",
-    ]
-    command = [sys.executable, "-c", "import sys; from wenmo.cli import main; sys.exit(main())", *words]
-    done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
+    result = wenmo("train", str(text), "-o", str(output), "--budget", budget, "--arch", architecture)
     wall = time.perf_counter() - started
-    result = json.loads(done.stdout)
     ppmd = result["baselines"]["ppmd"]
     return {
         "text": text.name,

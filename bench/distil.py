@@ -10,9 +10,6 @@ student's teacher takes is part of its time) or in the same number of steps. Tok
 from __future__ import annotations
 
 import argparse
-import json
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from statistics import mean
@@ -20,14 +17,7 @@ from typing import Any
 
 from _data import shared_data
 from _record import record, spread
-
-
-def wenmo(*words: str) -> dict[str, Any]:
-    """Runs a verb in a process of its own, as a user would, and returns what it printed."""
-    command = [sys.executable, "-c", "import sys; from wenmo.cli import main; sys.exit(main())", *words]
-    done = subprocess.run([*command, "--json", "--quiet"], stdout=subprocess.PIPE, check=True)
-    result: dict[str, Any] = json.loads(done.stdout)
-    return result
+from _run import wenmo
 
 
 def rows_of(text: Path, folder: Path, options: argparse.Namespace) -> list[dict[str, Any]]:

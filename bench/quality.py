@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -26,6 +25,7 @@ import torch
 
 import _peers
 from _record import RESULTS, record
+from _run import wenmo
 from budget import source_code
 from wenmo.corpus import Corpus
 from wenmo.models.likelihood import bits_per_byte
@@ -36,12 +36,10 @@ from wenmo.training.budget import parse_duration
 def ours(text: Path, budget: str, folder: Path, options: argparse.Namespace) -> tuple[dict[str, Any], Path]:
     """Trains once, in a process of its own; returns what it printed, and its folder."""
     output = folder / f"{text.stem}-{budget}"
-    words = ["train", str(text), "-o", str(output), "--budget", budget, "--json", "--quiet"]
+    words = ["train", str(text), "-o", str(output), "--budget", budget]
     if options.threads:
         words += ["--training.threads", str(options.threads)]
-    command = [sys.executable, "-c", "import sys; from wenmo.cli import main; sys.exit(main())", *words]
-    done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
-    return json.loads(done.stdout), output
+    return wenmo(*words), output
 
 
 def tokens(model: Path) -> tuple[Tokenizer, dict[str, np.ndarray]]:
