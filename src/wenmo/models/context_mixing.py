@@ -305,7 +305,7 @@ def _add(weights: F32, row: int, step: np.float32, inputs: F32) -> None:
         weights[row, i] += step * inputs[i]
 
 
-# The arrays are passed one by one: taking them out of a tuple counts references at every decision.
+# The arrays are passed one by one and whole: taking them out of a tuple, or a slice, counts references every time.
 
 
 @nb.njit(cache=True, nogil=True)
@@ -466,7 +466,7 @@ def _standing(chosen: I64) -> np.int16:
     return np.int16((chosen[2] - NODE_SETS - BYTE_SETS) // 8)
 
 
-@nb.njit(cache=True, nogil=True, inline="always")  # as a call it makes learning 5 % slower
+@nb.njit(cache=True, nogil=True)
 def _score_path(
     token: int, last: np.uint64, num_orders: int, depth: I32, group: I32, path: I32, offsets: I64, slots: U32,
     calibration: F32, mixers: F32, final: F32, trust: F32, refinement: F32, expected: I8, match: I64, hashes: U64,
