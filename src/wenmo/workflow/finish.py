@@ -13,9 +13,10 @@ from wenmo.models.base import LanguageModel
 from wenmo.models.mixture import MixtureModel
 from wenmo.models.ngram import NgramModel
 from wenmo.workflow.clock import LEAVING_SHARE, SAMPLES_SHARE, Clock
+from wenmo.workflow.mixing import MOST_FITTED_TOKENS, score_mixture
 from wenmo.workflow.rivals import Rivals
 from wenmo.workflow.texts import Texts
-from wenmo.workflow.variety import writing_cost
+from wenmo.workflow.variety import FEWEST_SEARCHED_CHARS, writing_cost
 
 SAMPLES = 2
 SAMPLE_TOKENS, FEWEST_SAMPLE_TOKENS = 150, 50
@@ -23,7 +24,8 @@ SEARCHED_CHARS = 20_000_000
 """Most characters of training text in which a copied stretch of a sample is looked for."""
 PROBE_TOKENS = 2_000
 WARMING_TOKENS = 64
-FITTED_TOKENS = 256
+REHEARSED_TOKENS = (400, 2_000)
+"""Held-out tokens on which a mixture is fitted and scored: first to compile what that needs, then to time it."""
 PROBED_CHARS = 200_000
 REPORT_SECONDS = 0.15
 """Drawing the page and the card."""
@@ -55,6 +57,7 @@ def plan_finish(
     rivals: Rivals,
     settings: GenerationSettings,
     *,
+    device: str,
     saving: float,
     starting: float,
 ) -> None:
@@ -66,29 +69,70 @@ def plan_finish(
         models: Members of the model, in evaluation mode on the CPU; their weights need not be trained.
         rivals: The test text.
         settings: How the model writes.
+        device: Where the members are scored, `cpu` or `cuda`.
         saving: Seconds that saving the members takes.
         starting: Seconds from the start of the process to the first stage; 0 where the process goes on afterwards.
     """
-    steering = texts.corpus.bytes("valid")
+    fitting, scoring = 0.0, clock.scoring_seconds(rivals.num_bytes)
     model = next(iter(models.values()))
     if len(models) > 1:
         mixture = MixtureModel.of(models)
-        # Mixing is compiled at its first use, which must not fall into the time of the real one.
-        mixture.fit_weights(np.asarray(texts.valid.ids[:FITTED_TOKENS]), eos_id=texts.tokenizer.eos_id)
+        fitting, scoring = rehearse(mixture, texts, device)
+        fitting *= min(len(texts.valid.ids), MOST_FITTED_TOKENS)
+        scoring *= len(rivals.ids)
         model = mixture
     token = writing_seconds(model.eval(), texts, settings)
     most = float("inf") if clock.budget is None else SAMPLES_SHARE * clock.budget
-    copying = copy_seconds(texts) * min(searchable(texts), SEARCHED_CHARS)
+    copying, all_chars = copy_seconds(texts), searchable(texts)
+    wanted, least = (
+        SAMPLES * (tokens * token + copying * min(all_chars, chars))
+        for tokens, chars in ((SAMPLE_TOKENS, SEARCHED_CHARS), (FEWEST_SAMPLE_TOKENS, FEWEST_SEARCHED_CHARS))
+    )
     clock.plan_finish(
         {
-            "weights": clock.scoring_seconds(steering) if len(models) > 1 else 0.0,
-            "scores": clock.scoring_seconds(rivals.num_bytes),
-            "samples": min(SAMPLES * SAMPLE_TOKENS * token + copying, most),
+            "weights": min(fitting, clock.scoring),
+            "scores": scoring,
+            "samples": max(min(wanted, most), least),
             "variety": clock.variety,
             "saving": saving + REPORT_SECONDS,
             "leaving": LEAVING_SHARE * starting,
         }
     )
+
+
+def rehearse(mixture: MixtureModel, texts: Texts, device: str) -> tuple[float, float]:
+    """Fits and scores a mixture of untrained members as it will be done at the end; leaves it fitted.
+
+    Everything that this needs is compiled by then, however the members will be mixed. What the members have learned
+    does not change how long it takes.
+
+    Args:
+        mixture: The mixture, on the CPU.
+        texts: The texts; the one that steers is read.
+        device: Where the members are scored.
+
+    Returns:
+        Seconds for a token that the weights are fitted on, and for one that is scored.
+    """
+    eos_id, count = texts.tokenizer.eos_id, 1
+    adaptive = any(isinstance(member, NgramModel) for member in mixture.members.values())
+    neural = [member for member in mixture.members.values() if not isinstance(member, NgramModel)]
+    started = fitted = ended = 0.0
+    for member in neural:
+        member.to(device)
+    for tokens in REHEARSED_TOKENS:
+        ids = np.asarray(texts.valid.ids[:tokens], dtype=np.int64)
+        started = time.monotonic()
+        mixture.fit_weights(ids, eos_id=eos_id)
+        if not mixture.logistic:  # untrained members may not need it, and trained ones will
+            mixture.fit_weights(ids, eos_id=eos_id, mixing="logistic")
+        fitted = time.monotonic()
+        score_mixture(mixture, ids, eos_id, adaptive)
+        ended, count = time.monotonic(), max(len(ids), 1)
+    for member in neural:
+        member.to("cpu")
+    mixture.held_out = None
+    return (fitted - started) / count, (ended - fitted) / count
 
 
 def writing_seconds(model: LanguageModel, texts: Texts, settings: GenerationSettings) -> float:

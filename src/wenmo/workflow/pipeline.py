@@ -210,7 +210,16 @@ def _members(
             models = {name: member.model for name, member in members.items()}
             models |= {} if model is None else {name: model.to("cpu")}
             settings = run.recipe.generation
-            plan_finish(clock, texts, models, rivals[0], settings, saving=saving, starting=starting)
+            plan_finish(
+                clock,
+                texts,
+                models,
+                rivals[0],
+                settings,
+                device=machine.device,
+                saving=saving,
+                starting=starting,
+            )
 
     for number, name in enumerate(list(waiting)):
         member = finished(name, run)

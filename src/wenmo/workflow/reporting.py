@@ -21,7 +21,7 @@ from wenmo.files import write_text
 from wenmo.models.base import LanguageModel
 from wenmo.models.storage import save_model
 from wenmo.progress import duration, quantity
-from wenmo.workflow.clock import SHORTEST_VARIETY, Clock
+from wenmo.workflow.clock import Clock
 from wenmo.workflow.doubling import Halves, twice_the_text
 from wenmo.workflow.members import Member
 from wenmo.workflow.result import PredictedLoss, TargetOutcome, TrainResult
@@ -72,7 +72,7 @@ def save(outcome: Outcome) -> TrainResult:
     with clock.stage("samples") as seconds:
         samples = write_samples(outcome.model, texts, run.recipe.generation, seconds)
     with clock.stage("variety") as seconds:
-        variety = measure_variety(outcome.model, texts, run.recipe.generation, max(seconds, SHORTEST_VARIETY))
+        variety = measure_variety(outcome.model, texts, run.recipe.generation, seconds)
     curves = {
         member.name: [dict(vars(row)) for row in member.curve] for member in outcome.members if member.curve
     }

@@ -16,13 +16,11 @@ from wenmo.models.likelihood import bits_per_byte, score_stream
 from wenmo.models.mixture import MixtureModel
 from wenmo.models.ngram import NgramModel
 from wenmo.tokenization.stream import spread
-from wenmo.workflow.clock import SCORING_MARGIN
 from wenmo.workflow.members import Member
+from wenmo.workflow.mixing import MOST_FITTED_TOKENS, score_mixture
 from wenmo.workflow.rivals import LEAST_SCORED_TOKENS, Rivals
 from wenmo.workflow.texts import Texts
 
-MOST_FITTED_TOKENS = 100_000
-"""More held-out tokens than this change the weights of a mixture no more."""
 PROBE_TOKENS = 2_000
 
 
@@ -53,14 +51,13 @@ class Scores:
 
 
 def affordable(members: list[Member], ids: npt.NDArray[np.integer], eos_id: int, seconds: float) -> int:
-    """How many of `ids` all members can score in the given time, by a timed probe."""
+    """On how many of `ids` the weights can be fitted in the given time, by a timed probe that is part of it."""
     probe = np.asarray(ids[:PROBE_TOKENS], dtype=np.int64)
     mixture = MixtureModel.of({member.name: member.model for member in members})
-    mixture.evidence(probe[:100], mixture.context_length, False, eos_id, decisions=True)  # loads the kernels
     started = time.monotonic()
-    mixture.evidence(probe, mixture.context_length, False, eos_id, decisions=True)
-    rate = len(probe) / max(time.monotonic() - started, 1e-6)
-    return int(max(LEAST_SCORED_TOKENS, min(rate * seconds, len(ids))))
+    mixture.fit_weights(probe, eos_id=eos_id)
+    spent = max(time.monotonic() - started, 1e-6)
+    return int(max(LEAST_SCORED_TOKENS, min((seconds - spent) * len(probe) / spent, len(ids))))
 
 
 @contextmanager
@@ -87,7 +84,7 @@ def mix(members: list[Member], texts: Texts, seconds: float) -> LanguageModel:
     if len(members) == 1:
         return members[0].model
     eos_id = texts.tokenizer.eos_id
-    count = affordable(members, texts.valid.ids, eos_id, seconds / SCORING_MARGIN)
+    count = affordable(members, texts.valid.ids, eos_id, seconds)
     ids = spread(texts.valid.ids, min(count, MOST_FITTED_TOKENS)).astype(np.int64)
     mixture = MixtureModel.of({member.name: member.model for member in members})
     mixture.fit_weights(ids, eos_id=eos_id)
@@ -103,18 +100,14 @@ def score(model: LanguageModel, members: list[Member], texts: Texts, rivals: Riv
         return bits_per_byte(nats, num_bytes)
 
     learning = rivals.learning
+    adaptive = any(isinstance(member.model, NgramModel) for member in members)
     weights: dict[str, float] = {}
     gains: dict[str, float] = {}
     if isinstance(model, MixtureModel):
-        frozen = model.evidence(ids, model.context_length, False, eos_id)
-        by_member = {name: bpb(row) for name, row in zip(model.members, frozen.nats, strict=True)}
-        static = prequential = bpb(model.mix(frozen, False))
-        weights = model.shares(frozen)
-        said, adaptive = frozen, any(isinstance(member.model, NgramModel) for member in members)
-        if adaptive:
-            said = model.evidence(ids, model.context_length, True, eos_id, neural=frozen)
-            prequential = bpb(model.mix(said, True))
-        gains = {name: bpb(np.array([nats])) for name, nats in model.gains(said, adaptive).items()}
+        found = score_mixture(model, ids, eos_id, adaptive)
+        by_member = {name: bpb(row) for name, row in zip(model.members, found.members, strict=True)}
+        static, prequential, weights = bpb(found.static), bpb(found.prequential), found.shares
+        gains = {name: bpb(np.array([nats])) for name, nats in found.gains.items()}
         model.held_out = None
     else:
         static = bpb(score_stream(model, ids, eos_id=eos_id))
@@ -131,7 +124,7 @@ def score(model: LanguageModel, members: list[Member], texts: Texts, rivals: Riv
         bytes=num_bytes,
         protocol=protocol(
             context,
-            adaptive=any(isinstance(member.model, NgramModel) for member in members),
+            adaptive=adaptive,
             cached=model.cached if isinstance(model, MixtureModel) else 0,
         ),
     )

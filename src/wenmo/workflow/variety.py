@@ -25,6 +25,8 @@ TEXTS, FEWEST_TEXTS, MOST_TEXTS = 16, 4, 32
 """Places of the test text that are continued; fewer where the time is short, so that the texts are not, and more where
 the rest of the run took less than was planned."""
 PROMPT_TOKENS, WRITTEN_TOKENS = 32, 120
+FEWEST_WRITTEN_TOKENS = 30
+"""Shorter texts than this say nothing of variety; so much is written even when no time is left."""
 PROBED_TOKENS = 3
 FEWEST_SEARCHED_CHARS = 200_000
 """Characters of training text in which copies are looked for even when no time is left."""
@@ -126,7 +128,7 @@ def _written(
     ends = time.monotonic() + seconds
     for step in continue_each(model, texts.tokenizer, prompts, chosen):
         pieces[step.row].append(step.text)
-        if time.monotonic() > ends and len(pieces[step.row]) >= PROBED_TOKENS:
+        if time.monotonic() > ends and len(pieces[step.row]) >= FEWEST_WRITTEN_TOKENS:
             break
     return ["".join(parts) for parts in pieces]
 

@@ -1,0 +1,54 @@
+"""What a mixture is scored by: one reading with frozen members, one with members that learn on, and what each saves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from wenmo.models.mixture import MixtureModel
+
+MOST_FITTED_TOKENS = 100_000
+"""More held-out tokens than this change the weights of a mixture no more."""
+
+
+@dataclass(frozen=True)
+class MixtureScores:
+    """Nats of a mixture on a stream of N tokens.
+
+    Attributes:
+        members: Of every token under each frozen member, float64 (M, N).
+        static: Of every token under the frozen mixture, float64 (N,).
+        prequential: The same where what can learn does so after each token; `static` where nothing can.
+        shares: Mean weight of each member, and of the cache, when all are frozen.
+        gains: Nats that each of them saves on the whole stream, learning on where anything does.
+    """
+
+    members: npt.NDArray[np.float64]
+    static: npt.NDArray[np.float64]
+    prequential: npt.NDArray[np.float64]
+    shares: dict[str, float]
+    gains: dict[str, float]
+
+
+def score_mixture(
+    mixture: MixtureModel, ids: npt.NDArray[np.int64], eos_id: int, adaptive: bool
+) -> MixtureScores:
+    """Scores a fitted mixture.
+
+    Args:
+        mixture: The mixture, whose weights were fitted in this process.
+        ids: The stream (N,).
+        eos_id: The token that stands before it.
+        adaptive: Whether a member can learn on.
+    """
+    frozen = mixture.evidence(ids, mixture.context_length, False, eos_id)
+    static = prequential = mixture.mix(frozen, False)
+    said = frozen
+    if adaptive:
+        said = mixture.evidence(ids, mixture.context_length, True, eos_id, neural=frozen)
+        prequential = mixture.mix(said, True)
+    return MixtureScores(
+        frozen.nats, static, prequential, mixture.shares(frozen), mixture.gains(said, adaptive)
+    )

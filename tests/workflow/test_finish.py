@@ -1,0 +1,104 @@
+"""The end of a run is rehearsed before its last training: compiled, timed, and nothing left behind."""
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pytest
+import torch
+
+from wenmo.models.mixture import MixtureModel
+from wenmo.models.ngram import NgramConfig, NgramModel
+from wenmo.models.recurrent import RecurrentModel
+from wenmo.models.recurrent_config import RecurrentConfig
+from wenmo.workflow import finish
+from wenmo.workflow.finish import rehearse
+from wenmo.workflow.members import Member
+from wenmo.workflow.mixing import score_mixture
+from wenmo.workflow.scoring import mix
+
+TEXT = "the cat sat on the mat. the dog sat on the log. 猫坐在垫子上。狗坐在木头上。" * 40
+CHARS = sorted(set(TEXT))
+IDS = np.array([CHARS.index(char) + 1 for char in TEXT] + [0])
+VOCABULARY = len(CHARS) + 1
+
+
+@pytest.fixture
+def mixture() -> MixtureModel:
+    torch.manual_seed(0)
+    gram = NgramModel(NgramConfig(vocab_size=VOCABULARY, context_length=16))
+    gram.fit(IDS[:600], [b"", *(char.encode() for char in CHARS)])
+    shape = RecurrentConfig(
+        architecture="gru",
+        vocab_size=VOCABULARY,
+        context_length=16,
+        layers=1,
+        embedding_size=8,
+        hidden_size=8,
+    )
+    return MixtureModel.of({"gru": RecurrentModel(shape).eval(), "ngram": gram})
+
+
+@pytest.fixture
+def texts() -> Any:
+    return SimpleNamespace(valid=SimpleNamespace(ids=IDS), tokenizer=SimpleNamespace(eos_id=0))
+
+
+def test_a_mixture_is_scored_as_it_scores_itself(mixture: MixtureModel) -> None:
+    mixture.fit_weights(IDS)
+    found = score_mixture(mixture, IDS, 0, True)
+    assert np.allclose(found.static, mixture.token_nats(IDS, 16, False), atol=1e-9)
+    assert np.allclose(found.prequential, mixture.token_nats(IDS, 16, True), atol=1e-9)
+    assert found.members.shape == (2, len(IDS)) and {"gru", "ngram"} <= set(found.gains) <= set(found.shares)
+    frozen = score_mixture(mixture, IDS, 0, False)
+    assert np.array_equal(frozen.prequential, frozen.static)
+
+
+def test_the_rehearsal_takes_in_fitting_both_readings_and_what_each_member_saves(
+    mixture: MixtureModel, texts: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = {"fit_weights": 8.0, "evidence": 4.0, "gains": 2.0, "mix": 1.0, "shares": 0.0}
+    now = [0.0]
+
+    def timed(name: str) -> Any:
+        real = getattr(MixtureModel, name)
+
+        def call(*args: Any, **options: Any) -> Any:
+            before = now[0]
+            found = real(*args, **options)
+            now[0] = before + seconds[name] * (
+                len(args[1]) / 1000 if name in ("fit_weights", "evidence") else len(args[1].known) / 1000
+            )
+            return found
+
+        return call
+
+    for name in seconds:
+        monkeypatch.setattr(MixtureModel, name, timed(name))
+    monkeypatch.setattr(finish.time, "monotonic", lambda: now[0])
+    fitting, scoring = rehearse(mixture, texts, "cpu")
+    assert fitting in (pytest.approx(8e-3), pytest.approx(16e-3))  # once, or in both ways
+    assert scoring == pytest.approx((2 * 4.0 + 2 * 1.0 + 2.0) / 1000)
+    assert mixture.logistic and mixture.held_out is None  # writing is timed in the slower way
+
+
+@pytest.mark.parametrize("seconds", [0.0, 60.0])
+def test_weights_are_fitted_on_less_text_where_time_is_short(
+    mixture: MixtureModel, texts: Any, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    read: list[int] = []
+    real = MixtureModel.fit_weights
+
+    def fit(self: MixtureModel, ids: Any, **options: Any) -> None:
+        read.append(len(ids))
+        real(self, ids, **options)
+
+    monkeypatch.setattr(MixtureModel, "fit_weights", fit)
+    members = [
+        Member(name, cast(Any, model), [], None, None, 0.0, 1.0, 1.0)
+        for name, model in mixture.members.items()
+    ]
+    long = SimpleNamespace(valid=SimpleNamespace(ids=np.tile(IDS, 2)), tokenizer=texts.tokenizer)
+    mix(members, cast(Any, long), seconds)
+    assert read[0] == 2000
+    assert read[1] == (2000 if seconds == 0.0 else len(long.valid.ids))
