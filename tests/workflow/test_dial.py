@@ -1,6 +1,7 @@
 """The dial from end to end: a target, the time that it takes, and where the time of a run went."""
 
 import json
+import signal
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 import wenmo
 from wenmo.cli import main
 from wenmo.config import CorpusSettings, ModelSettings, Recipe, TokenizerSettings, TrainingSettings
-from wenmo.errors import OptionError
+from wenmo.errors import Interrupted, OptionError
 from wenmo.workflow import estimate, estimating, train
 
 SMALL = {
@@ -105,3 +106,25 @@ def test_what_a_target_cannot_do_is_refused(tmp_path: Path) -> None:
         wenmo.estimate([str(tmp_path / "t.txt")], Recipe())
     with pytest.raises(OptionError, match="every model reaches that"):
         wenmo.estimate([str(tmp_path / "t.txt")], Recipe(target="9bpb"))
+    with pytest.raises(OptionError, match="say how long to train"):
+        wenmo.estimate([str(tmp_path / "t.txt")], Recipe(target="1.9", training=STEPS))
+
+
+def test_an_estimate_that_is_interrupted_ends_there(
+    english_documents: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "t.txt").write_text("\n\n".join(english_documents), encoding="utf-8")
+    begun: list[str] = []
+
+    class Pressed(estimating.Trainer):
+        """Meets Ctrl-C in every step."""
+
+        def _step(self, factor: float) -> None:
+            begun.append(self.name)
+            signal.raise_signal(signal.SIGINT)
+            super()._step(factor)
+
+    monkeypatch.setattr(estimating, "Trainer", Pressed)
+    with pytest.raises(Interrupted, match="nothing was kept"):
+        estimate([str(tmp_path / "t.txt")], Recipe(target="1.9", **SMALL), progress=False)
+    assert begun == ["probe of 10 s"]

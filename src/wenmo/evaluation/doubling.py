@@ -32,7 +32,7 @@ class TwiceTheText(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     now: float
-    """Score on the text that steers."""
+    """Score of the run on its test text."""
     predicted: float
     """Score with twice the text."""
     low: float

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 
 from wenmo.config import Recipe
-from wenmo.errors import OptionError
+from wenmo.errors import Interrupted, OptionError
 from wenmo.models.base import LanguageModel
 from wenmo.models.likelihood import score_stream
 from wenmo.models.ngram import NgramModel
@@ -70,11 +70,16 @@ def estimate(
     extrapolated by the law of `wenmo.training.reach`.
 
     Raises:
-        OptionError: When the recipe has no target, or nothing neural is trained.
+        OptionError: When the recipe has no target, says itself how long to train, or nothing neural is trained.
+        Interrupted: After Ctrl-C.
         WenmoError: For whatever else a user can mend.
     """
     if recipe.target is None:
         raise OptionError("--target is missing: say which score to reach, such as 1.9bpb")
+    if recipe.training.steps is not None or recipe.training.epochs is not None:
+        raise OptionError(
+            "--training.steps and --training.epochs say how long to train, which is what is asked; leave them out"
+        )
     check_recipe(recipe)
     names = member_names(recipe)
     neural = [name for name in names if name != "ngram"]
@@ -129,6 +134,8 @@ def _probe(
         name=f"probe of {seconds:.0f} s",
     )  # fmt: skip
     outcome = trainer.run()
+    if outcome.stopped == "interrupted":
+        raise Interrupted(f"interrupted in the probe of {seconds:.0f} s; nothing was kept")
     clock.scoring_speeds[name] = measured_scoring(model, texts)
     nats = _nats(model, texts, ids)
     num_bytes = texts.num_bytes(ids)

@@ -21,7 +21,7 @@ from wenmo.generation.decoding import continue_each
 from wenmo.models.base import LanguageModel
 from wenmo.workflow.texts import Texts
 
-TEXTS, FEWEST_TEXTS, MOST_TEXTS = 16, 4, 32
+FEWEST_TEXTS, MOST_TEXTS = 4, 32
 """Places of the test text that are continued; fewer where the time is short, so that the texts are not, and more where
 the rest of the run took less than was planned."""
 PROMPT_TOKENS, WRITTEN_TOKENS = 32, 120
