@@ -6,6 +6,8 @@ import pytest
 
 from wenmo.config import CorpusSettings, Recipe, TokenizerSettings
 from wenmo.workflow import train
+from wenmo.workflow.clock import Clock
+from wenmo.workflow.variety import FEWEST_TEXTS
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])
@@ -36,3 +38,21 @@ def test_a_test_text_that_is_too_short_has_no_scores(english_documents: list[str
     result = train(tmp_path / "t.txt", tmp_path / "m", recipe, progress=False)
     assert result.diversity is None and result.human_diversity is None
     assert "Is it varied" not in Path(result.report).read_text("utf-8")
+
+
+def test_a_late_run_writes_a_few_texts_and_no_more(
+    chinese_documents: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "t.txt").write_text("\n\n".join(chinese_documents), encoding="utf-8")
+    usual = Clock.allowance
+    monkeypatch.setattr(
+        Clock, "allowance", lambda clock, name: 0.0 if name == "variety" else usual(clock, name)
+    )
+    recipe = Recipe(
+        architecture="ngram",
+        budget="20s",
+        corpus=CorpusSettings(test_fraction=0.3),
+        tokenizer=TokenizerSettings(vocab_size=400),
+    )
+    result = train(tmp_path / "t.txt", tmp_path / "m", recipe, progress=False)
+    assert result.diversity is not None and 2 <= result.diversity.texts <= FEWEST_TEXTS
