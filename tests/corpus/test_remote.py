@@ -95,3 +95,42 @@ def test_what_is_not_there_is_said_in_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="ftp:// is not read"):
         find_inputs(["ftp://host/texts"], tmp_path)
     assert not is_remote("C:/texts") and not is_remote("texts/a.txt") and not is_remote("-")
+
+
+def test_hidden_files_are_counted_and_read_where_they_are_named(tmp_path: Path) -> None:
+    held = {
+        "texts/a.txt": b"one\n",
+        "texts/.draft.txt": "草稿\n".encode(),
+        "texts/.git/b.txt": b"two\n",
+        ".old/c.txt": b"three\n",
+    }
+    with store("library", held) as (query, _):
+        folder = find_inputs([f"s3://library/texts{query}"], tmp_path / "stdin")
+        named = find_inputs([f"s3://library/texts/.draft.txt{query}"], tmp_path / "stdin")
+        below = find_inputs([f"s3://library/.old{query}"], tmp_path / "stdin")
+        some = find_inputs([f"s3://library/texts/*.txt{query}"], tmp_path / "stdin")
+    assert [source.label for source in folder.sources] == ["s3://library/texts/a.txt"]
+    assert folder.skipped == {"(hidden)": 2}
+    assert [source.label for source in named.sources] == ["s3://library/texts/.draft.txt"]
+    assert [source.label for source in below.sources] == ["s3://library/.old/c.txt"]
+    assert [source.label for source in some.sources] == ["s3://library/texts/a.txt"] and not some.skipped
+
+
+def test_chinese_and_number_signs_in_a_path_are_part_of_the_name(tmp_path: Path) -> None:
+    held = {"texts/wrong.txt": b"one\n", "texts#2/第#1章.txt": "二\n".encode()}
+    with store("library", held) as (query, _):
+        found = find_inputs([f"s3://library/texts#2{query}"], tmp_path / "stdin")
+        one = find_inputs([f"s3://library/texts#2/第#1章.txt{query}"], tmp_path / "stdin")
+    labels = [source.label for source in found.sources]
+    assert labels == [source.label for source in one.sources] == ["s3://library/texts#2/第#1章.txt"]
+
+
+def test_chinese_and_spaced_paths_in_a_store_can_be_named(tmp_path: Path) -> None:
+    held = {"文集/第 一 章.txt": "一\n".encode(), "文集/第 二 章.txt": "二\n".encode()}
+    with store("library", held) as (query, _):
+        folder = find_inputs([f"s3://library/文集{query}"], tmp_path / "stdin")
+        one = find_inputs([f"s3://library/文集/第 一 章.txt{query}"], tmp_path / "stdin")
+        some = find_inputs([f"s3://library/文集/*二*.txt{query}"], tmp_path / "stdin")
+    assert len(folder.sources) == 2
+    assert [source.label for source in one.sources] == ["s3://library/文集/第 一 章.txt"]
+    assert [source.label for source in some.sources] == ["s3://library/文集/第 二 章.txt"]

@@ -216,7 +216,9 @@ def find_inputs(paths: Sequence[str | Path], stdin_copy: Path) -> Inputs:
             found.sources.append(Source(stdin_copy, "text", "<stdin>"))
             continue
         if is_remote(name):
-            files, named = find_remote(name)
+            files, named, hidden = find_remote(name)
+            if hidden:
+                found.skipped["(hidden)"] += hidden
             for file in files:
                 _add_file(found, file, named)
             continue

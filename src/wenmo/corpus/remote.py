@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from types import SimpleNamespace
 from typing import Any, BinaryIO, cast
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from wenmo.errors import InputError
 
@@ -112,11 +112,15 @@ class RemoteFile:
         return cast(BinaryIO, io.BufferedReader(self.store.open_input_file(self.key), READ_AHEAD))
 
 
-def find_remote(path: str) -> tuple[list[RemoteFile], bool]:
+def find_remote(path: str) -> tuple[list[RemoteFile], bool, int]:
     """Lists what a URI names: a file, a folder (recursively), or a pattern with `*` or `[…]`.
 
+    As on disk, what is hidden (a name that begins with a dot) is left out of folders and patterns, not where it is
+    named or lies above what is named. `#` stands for itself.
+
     Returns:
-        The files in order, and whether they were named or matched themselves rather than found in a folder.
+        The files in order; whether they were named or matched themselves rather than found in a folder; and how many
+        hidden files of a folder were left out.
 
     Raises:
         InputError: When there is nothing, or the store cannot be asked.
@@ -124,7 +128,7 @@ def find_remote(path: str) -> tuple[list[RemoteFile], bool]:
     import pyarrow as pa
     from pyarrow import fs
 
-    parts = urlsplit(path)
+    parts = urlsplit(path, allow_fragments=False)
     if "@" in parts.netloc:
         raise InputError(
             f"{parts.scheme}://…@{parts.netloc.split('@')[-1]}{parts.path}: a path is written into the model's folder; "
@@ -134,7 +138,7 @@ def find_remote(path: str) -> tuple[list[RemoteFile], bool]:
     magic = [part for part in PurePosixPath(parts.path).parts if any(mark in part for mark in MAGIC)]
     fixed = parts.path.split(magic[0])[0] if magic else parts.path
     try:
-        store, key = fs.FileSystem.from_uri(parts._replace(path=fixed).geturl())
+        store, key = fs.FileSystem.from_uri(parts._replace(path=quote(fixed, safe="/%")).geturl())
         info = store.get_file_info(key.rstrip("/"))
         if info.type == fs.FileType.File:
             found = [info]
@@ -144,17 +148,23 @@ def find_remote(path: str) -> tuple[list[RemoteFile], bool]:
             raise InputError(f"{label} does not exist; check the path")
     except (OSError, pa.ArrowException) as error:
         raise InputError(f"{label} cannot be read: {str(error).splitlines()[0]}") from error
-    files = sorted(_files(found, parts.scheme, store, fs), key=lambda file: file.key)
+    listed = sorted(_files(found, parts.scheme, store, fs), key=lambda file: file.key)
+    files = [file for file in listed if info.type == fs.FileType.File or not _hidden(file, key)]
     if magic:
         pattern = parts.netloc + parts.path
         files = [file for file in files if fnmatch.fnmatchcase(file.key, pattern)]
         if not files:
             raise InputError(f"no file matches {label}; check the pattern")
-    return files, bool(magic) or info.type == fs.FileType.File
+    hidden = 0 if magic else len(listed) - len(files)
+    return files, bool(magic) or info.type == fs.FileType.File, hidden
 
 
 def _files(found: list[Any], scheme: str, store: Any, fs: Any) -> Iterator[RemoteFile]:
     for info in found:
-        hidden = any(part.startswith(".") for part in PurePosixPath(info.path).parts)
-        if info.type == fs.FileType.File and not hidden:
+        if info.type == fs.FileType.File:
             yield RemoteFile(f"{scheme}://{info.path}", info.path, info.size, info.mtime_ns or 0, store)
+
+
+def _hidden(file: RemoteFile, above: str) -> bool:
+    """Whether a part of its path below a folder begins with a dot."""
+    return any(part.startswith(".") for part in PurePosixPath(file.key).relative_to(above).parts)
