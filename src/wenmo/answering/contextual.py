@@ -16,6 +16,11 @@ from wenmo.models.base import LanguageModel, NeuralLanguageModel
 from wenmo.models.storage import load_model, save_model
 from wenmo.tokenization.tokenizer import Tokenizer
 
+TIMED_TEXTS = 6
+"""Texts that are read to see how long all of them take."""
+READING_SHARE = 0.3
+"""Largest share of a training for reading the texts with the language model; more is missed by the reader."""
+
 
 def _neural(model: LanguageModel) -> NeuralLanguageModel | None:
     """The model itself, or the neural member of a mixture with the most parameters."""
@@ -23,12 +28,6 @@ def _neural(model: LanguageModel) -> NeuralLanguageModel | None:
         return model
     found = [member for member in map(_neural, model.saved_members().values()) if member is not None]
     return max(found, key=lambda member: member.num_parameters(), default=None)
-
-
-TIMED_TEXTS = 6
-"""Texts that are read to see how long all of them take."""
-READING_SHARE = 0.3
-"""Largest share of a training for reading the texts with the language model; more is missed by the reader."""
 
 
 class LanguageVectors:
@@ -89,9 +88,17 @@ class LanguageVectors:
 
 
 def reading_seconds(vectors: LanguageVectors, texts: Collection[str]) -> float:
-    """Estimates how long a language model takes to read texts, from the time of a few of them (the first warms up)."""
-    longest = sorted(texts, key=len)
-    chosen = longest[:: max(1, len(longest) // TIMED_TEXTS)][: TIMED_TEXTS + 1]
+    """Estimates how long a language model takes to read texts, from the time of a few of them.
+
+    Args:
+        vectors: The language model.
+        texts: All texts; the timed ones differ in length, and the first, a short one, only warms up.
+
+    Returns:
+        Seconds for all of them.
+    """
+    by_length = sorted(texts, key=len)
+    chosen = by_length[:: max(1, len(by_length) // TIMED_TEXTS)][: TIMED_TEXTS + 1]
     spent, characters = 0.0, 0
     for number, text in enumerate(chosen):
         units = cut_units(text)
