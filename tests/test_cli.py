@@ -194,7 +194,7 @@ def test_a_mistake_in_yaml_names_file_and_field(tmp_path, content, named):
     config = tmp_path / "recipe.yaml"
     config.write_text(content)
     with pytest.raises(OptionError) as raised:
-        recipe_of(config, None)
+        recipe_of(Recipe, config, None)
     assert named in str(raised.value)
     assert str(config) in str(raised.value)
     assert "\n" not in str(raised.value)
@@ -207,7 +207,7 @@ def test_yaml_that_is_missing_empty_or_not_utf8(tmp_path):
     with pytest.raises(OptionError, match="UTF-8"):
         read_yaml(tmp_path / "gbk.yaml")
     (tmp_path / "empty.yaml").write_text("# nothing\n")
-    assert recipe_of(tmp_path / "empty.yaml", None) == Recipe()
+    assert recipe_of(Recipe, tmp_path / "empty.yaml", None) == Recipe()
 
 
 def test_merged_keeps_the_other_fields_of_a_group():
@@ -261,3 +261,11 @@ def test_help_imports_nothing_heavy():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     for module in ("torch", "numpy", "daft", "numba", "tokenizers", "pydantic", "pyarrow"):
         assert f"'{module}'" not in done.stderr
+
+
+@pytest.mark.parametrize("words", [["distil", "x"], ["train", "x", "--task", "sentiment"]])
+def test_a_mistake_in_the_yaml_of_any_verb_is_told_with_its_file(words, tmp_path, capsys):
+    config = tmp_path / "配方.yaml"
+    config.write_text("no_such_field: 2\n", encoding="utf-8")
+    assert main([*words, "--config", str(config)]) == 2
+    assert f"{config}: no_such_field is not a field of the recipe" in capsys.readouterr().err

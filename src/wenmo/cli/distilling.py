@@ -9,7 +9,7 @@ from cyclopts import Parameter
 from pydantic import Field
 
 from wenmo.cli import started as command_started
-from wenmo.cli.options import Common, given, merged, paths_given, read_yaml, validate
+from wenmo.cli.options import Common, given, paths_given, recipe_of
 from wenmo.config import Architecture, DistilRecipe
 from wenmo.errors import OptionError
 
@@ -55,10 +55,7 @@ def distil(
         raise OptionError("distil needs a model: name the folder that wenmo train wrote")
     recipe = None
     if resume is None or config is not None or given(options):
-        written = {} if config is None else read_yaml(config)
-        if config is not None:
-            validate(DistilRecipe, written, f"{config}: ")
-        recipe = validate(DistilRecipe, merged(written, given(options)), "--")
+        recipe = recipe_of(DistilRecipe, config, options)
 
     from wenmo.distillation import distil as run
 

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from pydantic import BaseModel, ValidationError
 
 from wenmo.cli import STDIN
-from wenmo.config import Recipe, Settings
+from wenmo.config import Settings
 from wenmo.errors import OptionError
 
 if TYPE_CHECKING:
@@ -50,16 +50,16 @@ def paths_given(paths: Sequence[str]) -> list[str]:
     return ["-" if path == STDIN else path for path in paths]
 
 
-def recipe_of(config: Path | None, options: Recipe | None) -> Recipe:
-    """Returns the recipe: the command line over `config` (YAML) over the defaults.
+def recipe_of(kind: type[AnySettings], config: Path | None, options: Settings | None) -> AnySettings:
+    """Returns the recipe: the command line over `config` (YAML) over the defaults of `kind`.
 
     Raises:
         OptionError: When the file cannot be read, a field is unknown or a value is out of range.
     """
     written = {} if config is None else read_yaml(config)
     if config is not None:
-        validate(Recipe, written, f"{config}: ")
-    return validate(Recipe, merged(written, given(options)), "--")
+        validate(kind, written, f"{config}: ")
+    return validate(kind, merged(written, given(options)), "--")
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from pydantic import Field, create_model
 
 from wenmo.cli import started as command_started
-from wenmo.cli.options import Common, given, merged, paths_given, read_yaml, restored, validate
+from wenmo.cli.options import Common, given, paths_given, recipe_of, restored
 from wenmo.errors import OptionError
 from wenmo.tasking.contract import Task, TaskResult, TaskSettings
 from wenmo.tasking.terminal import Terminal
@@ -121,8 +121,7 @@ def _train(
 
     settings: TaskSettings | None = None
     if resume is None or config is not None or given(options):
-        written = {} if config is None else read_yaml(config)
-        settings = validate(task.settings, merged(written, given(options)), "--")
+        settings = recipe_of(task.settings, config, options)
     result = train_task(
         task,
         paths_given(paths),

@@ -51,7 +51,7 @@ def train(
     if not paths and resume is None:
         raise OptionError("train needs text: name files or folders, or - for standard input")
     resumed_as_it_was = resume is not None and config is None and not given(options)
-    recipe = None if resumed_as_it_was else recipe_of(config, options)
+    recipe = None if resumed_as_it_was else recipe_of(Recipe, config, options)
 
     if recipe is not None and resume is None and asks_for_time(recipe):
         _estimate(paths_given(paths or []), recipe, output, common)
