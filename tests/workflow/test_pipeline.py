@@ -108,6 +108,21 @@ def test_a_prepared_corpus_is_used_in_place(text_file: Path, tmp_path: Path) -> 
     assert result.bytes == corpus.bytes("test")
 
 
+def test_settings_that_a_prepared_corpus_does_not_heed_are_told(
+    text_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    corpus = wenmo.prepare([text_file], tmp_path / "corpus", SMALL["corpus"], progress=False)
+    own = corpus.manifest.settings
+    for settings, told in (
+        (CorpusSettings(**own.model_dump()), False),
+        (CorpusSettings(test_fraction=0.3), True),
+    ):
+        recipe = Recipe(architecture="ngram", tokenizer=SMALL["tokenizer"], corpus=settings)
+        train(corpus.path, tmp_path / f"model{told}", recipe, progress=True)
+        note = f"keeps its test_fraction {own.test_fraction}; name the files themselves"
+        assert (note in capsys.readouterr().err) == told
+
+
 def test_the_budget_is_kept(text_file: Path, tmp_path: Path) -> None:
     changes = {"architecture": "transformer", "budget": "12s", "training": TrainingSettings()}
     recipe = Recipe(**{**SMALL, **changes})

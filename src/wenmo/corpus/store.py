@@ -104,6 +104,19 @@ class Manifest(_Record):
         return lines
 
 
+def unheeded(manifest: Manifest, settings: CorpusSettings) -> str | None:
+    """Says which given settings have no effect on a corpus that was prepared with others; None when there are none."""
+    kept = {
+        name: getattr(manifest.settings, name)
+        for name in sorted(settings.model_fields_set)
+        if getattr(settings, name) != getattr(manifest.settings, name)
+    }
+    if not kept:
+        return None
+    named = ", ".join(f"{name} {'none' if value is None else value}" for name, value in kept.items())
+    return f"note: the corpus is prepared already and keeps its {named}; name the files themselves to change that"
+
+
 SHOWN_KINDS = 5
 """Kinds of skipped files that are named."""
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from wenmo.config import Recipe
 from wenmo.corpus import Corpus, prepare
+from wenmo.corpus.store import unheeded
 from wenmo.errors import InputError
 from wenmo.files import atomic_directory
 from wenmo.tokenization.stream import TokenStream
@@ -82,6 +83,8 @@ def load_texts(corpus: Corpus, recipe: Recipe, directory: Path, progress: bool) 
                 if split != "train"
                 else f"{corpus.path} has no training text"
             )
+    if progress and (note := unheeded(corpus.manifest, recipe.corpus)):
+        print(note, file=sys.stderr)
     tokenizer_path = directory / "tokenizer"
     if (tokenizer_path / "tokenizer.json").is_file():
         tokenizer = Tokenizer.load(tokenizer_path)
