@@ -6,6 +6,7 @@ import math
 import time
 
 import numpy as np
+import numpy.typing as npt
 
 from wenmo.evaluation import baselines
 from wenmo.evaluation.evaluate import protocol
@@ -39,33 +40,39 @@ def score(
     Returns:
         Scores of the student and of the baselines; bits per byte of the teacher, frozen, and learning on.
     """
-    eos_id = texts.tokenizer.eos_id
+    members = (teacher.saved_members() or {"": teacher}).values()
+    ngram = next((member for member in members if isinstance(member, NgramModel)), None)
+    wanted: dict[str, tuple[LanguageModel, bool]] = {"student": (student, False), "teacher": (teacher, False)}
+    if adapts(teacher):
+        wanted["learning"] = (teacher, True)
+    if ngram is not None:
+        wanted["ngram"] = (ngram, True)
+
+    def scored(ids: npt.NDArray[np.int64]) -> dict[str, float]:
+        return {
+            name: bits_per_byte(
+                score_stream(model, ids, eos_id=texts.tokenizer.eos_id, adaptive=adaptive),
+                texts.num_bytes(ids),
+            )
+            for name, (model, adaptive) in wanted.items()
+        }
+
     probe = np.asarray(texts.test.ids[:PROBE_TOKENS], np.int64)
     started = time.monotonic()
-    for model in (student, teacher):
-        score_stream(model, probe, eos_id=eos_id)
+    scored(probe)
     rate = len(probe) / max(time.monotonic() - started, 1e-6)
-    if adapts(teacher):
-        rate /= 2.0  # it is scored twice
     count = min(len(texts.test.ids), max(LEAST_SCORED_TOKENS, rate * min(seconds, 1e9)))
     ids = spread(texts.test.ids, int(count)).astype(np.int64)
     num_bytes = texts.num_bytes(ids)
     held = texts.bytes_of(ids)
     prior = texts.bytes_of(np.asarray(texts.train.ids[-baselines.PRIMING_BYTES :]))
-
-    def bpb(model: LanguageModel, adaptive: bool = False) -> float:
-        return bits_per_byte(score_stream(model, ids, eos_id=eos_id, adaptive=adaptive), num_bytes)
-
-    static = bpb(student)
-    teaching = bpb(teacher)
-    learning = bpb(teacher, True) if adapts(teacher) else teaching
+    found = scored(ids)
+    static, teaching = found["student"], found["teacher"]
     scale = len(held) / num_bytes
     read = len(prior) if math.isinf(seconds) else max(int(XZ_BYTES_PER_SECOND * seconds), 1)
     rivals = {"ppmd": baselines.ppmd(prior, held) * scale, "xz": baselines.xz(prior[-read:], held) * scale}
-    members = (teacher.saved_members() or {"": teacher}).values()
-    ngram = next((member for member in members if isinstance(member, NgramModel)), None)
     if ngram is not None:
-        rivals["ngram"] = bpb(ngram, True)
+        rivals["ngram"] = found["ngram"]
     scores = Scores(
         static=static,
         prequential=static,
@@ -76,4 +83,4 @@ def score(
         bytes=num_bytes,
         protocol=protocol(student.context_length, adaptive=False),
     )
-    return scores, teaching, learning
+    return scores, teaching, found.get("learning", teaching)
