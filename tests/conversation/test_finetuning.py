@@ -12,7 +12,7 @@ from wenmo.models.mixture import MixtureModel
 from wenmo.models.ngram import NgramConfig, NgramModel
 from wenmo.models.storage import save_model
 from wenmo.training import hardware
-from wenmo.training.trainer import BatchTrainer
+from wenmo.training.loop import BatchTrainer
 
 FACTS = {"小梅": "北京", "老王": "上海", "小李": "西安", "Anna": "Paris", "Tom": "London", "Eva": "Rome"}
 LEARNED = [

@@ -185,7 +185,7 @@ def test_transformers_opens_the_folder_and_ends_where_we_do(learned):
 
 def test_an_interrupted_run_is_resumed(tmp_path, base, facts, monkeypatch):
     from wenmo.training import hardware
-    from wenmo.training.trainer import BatchTrainer
+    from wenmo.training.loop import BatchTrainer
 
     # The number format is measured; on a busy machine two runs may choose differently.
     monkeypatch.setattr(hardware, "measure_machine", lambda device: hardware.Machine(device, 1e10, 1.0))

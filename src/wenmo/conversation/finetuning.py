@@ -32,9 +32,9 @@ from wenmo.tokenization.tokenizer import Tokenizer
 from wenmo.training import budget as dial
 from wenmo.training import hardware
 from wenmo.training.distributed import measure_speed
+from wenmo.training.loop import BatchTrainer
 from wenmo.training.outcome import TrainingOutcome
 from wenmo.training.plan import TrainingPlan
-from wenmo.training.trainer import BatchTrainer
 
 EPOCHS = 6.0
 """Most passes over the conversations when a trained model is fine-tuned."""

@@ -15,8 +15,8 @@ from wenmo.models.base import NeuralLanguageModel
 from wenmo.tokenization.stream import spread
 from wenmo.training.batches import Batch, Stream
 from wenmo.training.held_out import HeldOut
+from wenmo.training.loop import BatchTrainer
 from wenmo.training.plan import TrainingPlan
-from wenmo.training.trainer import BatchTrainer
 
 
 class StudentTrainer(BatchTrainer):
