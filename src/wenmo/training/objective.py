@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -28,13 +29,16 @@ def computing(device: str, precision: str, compiled: bool = False) -> AbstractCo
     return torch.autocast(device, dtype=torch.bfloat16)
 
 
-class _LinearCrossEntropy(torch.autograd.Function):
-    """Mean cross-entropy of softmax(hidden @ weight.T) by chunks of rows; gradients are made in the forward pass."""
+ChunkLoss = Callable[[Tensor, slice], tuple[Tensor, Callable[[], Tensor]]]
+"""From the log-probabilities of some rows, float32 (n, V), and which rows they are: their loss, a float32 scalar, and a
+function that makes its derivative by the logits, float32 (n, V), in the place of the log-probabilities if it likes."""
+
+
+class _LinearLoss(torch.autograd.Function):
+    """Loss of softmax(hidden @ weight.T) by chunks of rows; gradients are made in the forward pass."""
 
     @staticmethod
-    def forward(
-        ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, row_weights: Tensor, smoothing: float
-    ) -> Tensor:
+    def forward(ctx: Any, hidden: Tensor, weight: Tensor, of_chunk: ChunkLoss) -> Tensor:
         rows, vocab = hidden.shape[0], weight.shape[0]
         chunk = max(1, min(rows, CHUNK_ELEMENTS.get(hidden.device.type, CHUNK_ELEMENTS["cpu"]) // vocab))
         low = weight.to(hidden.dtype)
@@ -43,27 +47,15 @@ class _LinearCrossEntropy(torch.autograd.Function):
         grad_weight = torch.zeros_like(weight) if need_weight else None
         loss = torch.zeros((), dtype=torch.float32, device=hidden.device)
         for start in range(0, rows, chunk):
-            part = hidden[start : start + chunk]
-            scale = row_weights[start : start + chunk]
-            index = targets[start : start + chunk, None]
-            logits = torch.mm(part, low.T).float()
-            log_probs = torch.log_softmax(logits, dim=-1)
-            picked = log_probs.gather(1, index).squeeze(1)
-            nats = -picked * (1.0 - smoothing)
-            if smoothing:
-                nats = nats - log_probs.mean(dim=1) * smoothing
-            loss += torch.dot(nats, scale)
+            place = slice(start, start + chunk)
+            part = hidden[place]
+            found, derivative = of_chunk(torch.log_softmax(torch.mm(part, low.T).float(), dim=-1), place)
+            loss += found
             if grad_hidden is None and grad_weight is None:
                 continue
-            # d loss / d logits = probabilities - smoothed target, scaled by the row's weight.
-            grad = log_probs.exp_()
-            grad.scatter_add_(1, index, torch.full_like(picked, smoothing - 1.0)[:, None])
-            if smoothing:
-                grad -= smoothing / vocab
-            grad *= scale[:, None]
-            grad = grad.to(part.dtype)
+            grad = derivative().to(part.dtype)
             if grad_hidden is not None:
-                torch.mm(grad, low, out=grad_hidden[start : start + chunk])
+                torch.mm(grad, low, out=grad_hidden[place])
             if grad_weight is None:
                 continue
             if grad.dtype == grad_weight.dtype:
@@ -81,9 +73,30 @@ class _LinearCrossEntropy(torch.autograd.Function):
             None if grad_hidden is None else grad_hidden * upstream,
             None if grad_weight is None else grad_weight * upstream,
             None,
-            None,
-            None,
         )
+
+
+def linear_loss(hidden: Tensor, weight: Tensor, of_chunk: ChunkLoss) -> Tensor:
+    """A loss of the distributions softmax(hidden @ weight.T), of which a few rows exist at a time.
+
+    Args:
+        hidden: Last hidden vectors (N, D); the matrix products are made in their dtype.
+        weight: Output matrix (V, D); its gradient adds up in its own dtype.
+        of_chunk: The loss of some rows, already weighted, and its derivative.
+
+    Returns:
+        The sum over the rows, a float32 scalar.
+    """
+    loss: Tensor = _LinearLoss.apply(hidden, weight, of_chunk)  # type: ignore[no-untyped-call]
+    return loss
+
+
+def shares_of_rows(rows: int, weights: Tensor | None, device: torch.device) -> Tensor:
+    """Weights of rows, float32 (N,), that add up to 1: equal ones when `weights` (of N elements) is None."""
+    if weights is None:
+        return torch.full((rows,), 1.0 / rows, device=device)
+    flat = weights.reshape(-1).float()
+    return flat / flat.sum().clamp_min(1e-9)
 
 
 def linear_cross_entropy(
@@ -106,13 +119,23 @@ def linear_cross_entropy(
         Scalar float32 loss in nats: the weighted sum divided by the sum of the weights.
     """
     flat = hidden.reshape(-1, hidden.shape[-1])
-    index = targets.reshape(-1)
-    if weights is None:
-        row_weights = torch.full((flat.shape[0],), 1.0 / flat.shape[0], device=flat.device)
-    else:
-        row_weights = weights.reshape(-1).float()
-        row_weights = row_weights / row_weights.sum().clamp_min(1e-9)
-    loss: Tensor = _LinearCrossEntropy.apply(  # type: ignore[no-untyped-call]
-        flat, weight, index, row_weights, label_smoothing
-    )
-    return loss
+    index = targets.reshape(-1, 1)
+    shares = shares_of_rows(len(flat), weights, flat.device)
+
+    def of_chunk(log_probs: Tensor, rows: slice) -> tuple[Tensor, Callable[[], Tensor]]:
+        picked = log_probs.gather(1, index[rows])
+        nats = -picked.squeeze(1) * (1.0 - label_smoothing)
+        if label_smoothing:
+            nats = nats - log_probs.mean(dim=1) * label_smoothing
+
+        def derivative() -> Tensor:
+            # Probabilities less the smoothed target, scaled by the row's weight.
+            grad = log_probs.exp_()
+            grad.scatter_add_(1, index[rows], torch.full_like(picked, label_smoothing - 1.0))
+            if label_smoothing:
+                grad -= label_smoothing / grad.shape[1]
+            return grad.mul_(shares[rows, None])
+
+        return torch.dot(nats, shares[rows]), derivative
+
+    return linear_loss(flat, weight, of_chunk)
