@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from wenmo.evaluation.verdict import overfitting_verdict
+from wenmo.evaluation.verdict import further_text, overfitting_verdict
 
 
 def curve(train: list[float], valid: list[float]) -> list[dict[str, float]]:
@@ -49,3 +49,18 @@ def test_rows_without_a_loss_are_left_out() -> None:
     rows = curve([math.nan, 3.0, 2.4], [3.1, 3.0, 2.4])
     assert overfitting_verdict(rows).kind == "unknown"
     assert overfitting_verdict([]).kind == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("steered", "tested", "told"),
+    [
+        (1.87, 2.371, "2.371 bits per byte, 27% more"),
+        (2.0, 2.15, ""),
+        (2.0, 1.8, ""),
+        (None, 2.0, ""),
+        (2.0, None, ""),
+    ],
+)
+def test_a_test_text_that_is_further_away_is_told(steered, tested, told):
+    found = further_text(steered, tested)
+    assert told in found and bool(found) == bool(told)

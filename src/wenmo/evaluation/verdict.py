@@ -27,6 +27,8 @@ EARLY_ONSET = 0.4
 """Overfitting that leaves this share of the time unused began early."""
 GAIN = 0.01
 """A gain of this much over the last quarter of the time says that more time would help."""
+FURTHER = 0.1
+"""A test loss this much above the held-out loss that steered the training, as a share, is told."""
 BUDGET_ADVICE = "A longer --budget would help."
 """What is said of a loss that was still falling."""
 
@@ -135,6 +137,24 @@ def _sentence(
     return (
         f"No overfitting: training and held-out loss have levelled off together. {kept} More time would gain "
         "little; a larger model might gain more."
+    )
+
+
+def further_text(steered: float | None, tested: float | None) -> str:
+    """Says that the test text lies further from the training text than the one that steered; "" where it does not.
+
+    Both are stretches of the same documents, but one may go on where the training text ends (the same chapter, the same
+    people) and the other not. What a model learned by heart helps with the first alone.
+
+    Args:
+        steered: Lowest loss on the text that steered, bits per byte.
+        tested: Loss of the same model, frozen, on the test text, bits per byte.
+    """
+    if steered is None or tested is None or tested <= steered * (1.0 + FURTHER):
+        return ""
+    return (
+        f"On the test text it needs {tested:.3f} bits per byte, {tested / steered - 1.0:.0%} more than on the text "
+        "that steered: the test text is further from what it learned, so judge it by that."
     )
 
 

@@ -16,7 +16,7 @@ import torch
 import wenmo
 from wenmo.evaluation import doubling
 from wenmo.evaluation.report import ReportData, headline, write_report
-from wenmo.evaluation.verdict import Course, Verdict, overfitting_verdict
+from wenmo.evaluation.verdict import Course, further_text, overfitting_verdict
 from wenmo.files import write_text
 from wenmo.models.base import LanguageModel
 from wenmo.models.storage import save_model
@@ -81,6 +81,18 @@ def save(outcome: Outcome) -> TrainResult:
         for member in outcome.members
         if member.name in curves
     }
+    sentences = {
+        member.name: " ".join(
+            part
+            for part in (
+                verdicts[member.name].sentence,
+                further_text(member.best, scores.members.get(member.name, scores.static)),
+            )
+            if part
+        )
+        for member in outcome.members
+        if member.name in verdicts
+    }
     twice = None if outcome.teacher is not None else twice_the_text(outcome.members, scores, outcome.halves)
     stops = [member.stopped for member in outcome.members if member.stopped]
     recipe = resolved(outcome)
@@ -104,7 +116,7 @@ def save(outcome: Outcome) -> TrainResult:
         stopped=stops[-1] if stops and stops[-1] != "interrupted" else "finished",
         overfitting={name: verdict.facts for name, verdict in verdicts.items()},
         twice_the_text=twice,
-        verdict=told_verdict(verdicts, None if variety is None else variety.warning),
+        verdict=told_verdict(sentences, None if variety is None else variety.warning),
         diversity=None if variety is None else variety.model,
         human_diversity=None if variety is None else variety.people,
         samples=[sample.prompt + sample.text for sample in samples],
@@ -127,7 +139,7 @@ def save(outcome: Outcome) -> TrainResult:
         baselines=result.baselines,
         teacher=None if outcome.teacher is None else outcome.teacher["static_bits_per_byte"],
         curves=curves,
-        verdicts={name: verdict.sentence for name, verdict in verdicts.items()},
+        verdicts=sentences,
         overfitting=result.overfitting,
         predictions={name: told_prediction(each) for name, each in result.predicted.items()},
         outlook=[
@@ -166,12 +178,9 @@ def save(outcome: Outcome) -> TrainResult:
     return result.model_copy(update={"seconds": round(clock.elapsed, 2), "stages": spent})
 
 
-def told_verdict(verdicts: Mapping[str, Verdict], warning: str | None) -> str:
+def told_verdict(verdicts: Mapping[str, str], warning: str | None) -> str:
     """Puts the verdicts on each neural model, by name where there are several, and a warning on separate lines."""
-    named = [
-        f"{name}: {verdict.sentence}" if len(verdicts) > 1 else verdict.sentence
-        for name, verdict in verdicts.items()
-    ]
+    named = [f"{name}: {verdict}" if len(verdicts) > 1 else verdict for name, verdict in verdicts.items()]
     lines = named or ["An n-gram model counts; it is scored on text it has not counted."]
     return "\n".join([*lines, *([warning] if warning else [])])
 
