@@ -18,6 +18,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from _data import shared_data
 from _record import record
 
@@ -30,7 +32,8 @@ def rows_of(
 ) -> list[Any]:
     """Compares on one text, then trains each family for as long as was predicted."""
     from wenmo.comparison.experiment import Found, design, run_rounds
-    from wenmo.comparison.results import family_results, mixed_verdict
+    from wenmo.comparison.results import family_results
+    from wenmo.comparison.testing import judge as test_of_families
     from wenmo.comparison.trials import run_trial
     from wenmo.config import Recipe
     from wenmo.models.ngram import NgramModel
@@ -58,7 +61,8 @@ def rows_of(
         candidates, rounds, texts, judge, "cpu", folder / "trials", tell=print, progress=False, found=Found()
     )
     results, pairs, _, _ = family_results(found, candidates, judge.block_bytes, trial * ratio)
-    mixed = mixed_verdict(found, judge.block_bytes)
+    with_ngram = np.array([[trial.mixed_nats for trial in found.longest(name)] for name in found.names])
+    mixed = test_of_families(with_ngram, judge.block_bytes)
 
     def bits(nats: list[float]) -> float:
         return sum(nats) / math.log(2.0) / float(judge.block_bytes.sum())

@@ -10,6 +10,7 @@ import wenmo
 from wenmo.cli import main
 from wenmo.config import CorpusSettings, ModelSettings, TokenizerSettings, TrainingSettings
 from wenmo.distillation import distil
+from wenmo.distillation.pipeline import _read_plan
 from wenmo.distillation.sources import find_corpus
 from wenmo.distillation.student import StudentTrainer
 from wenmo.errors import InputError, Interrupted, ModelError, OptionError
@@ -223,3 +224,11 @@ def test_the_command_line(teacher: Path, tmp_path: Path, capsys: pytest.CaptureF
     assert "needs a model" in json.loads(capsys.readouterr().out)["error"]
     assert main(["distil", str(teacher), "--hard", "1.5"]) == 2
     assert "--hard" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", ["", "{", '{"folds": "four"}'])
+def test_a_damaged_plan_of_the_teaching_is_a_sentence(content, tmp_path):
+    path = tmp_path / "teaching.json"
+    path.write_text(content)
+    with pytest.raises(ModelError, match=r"teaching\.json is damaged; delete the folder of the run"):
+        _read_plan(path)

@@ -153,27 +153,20 @@ def family_results(
     return order, pairs, verdict, curves
 
 
-def early_families(found: Found, judge: Judge) -> list[str]:
+def early_families(found: Found, scored: Judge) -> list[str]:
     """Families that have hardly learned more than how frequent each token is, by the score without a mixture.
 
     The n-gram model says how far one can get on this text, in Chinese a shorter way than in English. Networks stay near
     the frequencies for a while before they fall steeply, recurrent ones longest, so that neither the order at that
     stage nor a curve through it says anything about later (docs/lab.md, 2026-11-25).
     """
-    ngram = float(judge.ngram.sum() / np.log(2.0) / judge.block_bytes.sum())
-    limit = judge.frequencies - BEGUN * max(judge.frequencies - ngram, 0.0)
+    ngram = float(scored.ngram.sum() / np.log(2.0) / scored.block_bytes.sum())
+    limit = scored.frequencies - BEGUN * max(scored.frequencies - ngram, 0.0)
     scores = {
-        name: np.mean([_bpb(trial.nats, judge.block_bytes) for trial in found.longest(name)])
+        name: np.mean([_bpb(trial.nats, scored.block_bytes) for trial in found.longest(name)])
         for name in found.names
     }
     return [name for name, score in scores.items() if score > limit]
-
-
-def mixed_verdict(found: Found, block_bytes: Floats) -> Verdict:
-    """The same test on the mixtures of each family with the n-gram model."""
-    names = found.names
-    nats = [[trial.mixed_nats for trial in found.longest(name)] for name in names]
-    return judge(np.array(nats), block_bytes)
 
 
 def _nats(found: Found, names: list[str]) -> Floats:

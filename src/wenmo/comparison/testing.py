@@ -72,13 +72,6 @@ class Verdict:
     freedom: int
     statement: str
 
-    def ties(self, family: int) -> list[int]:
-        """Families that cannot be told from this one."""
-        pairs = [pair for pair in self.differences if not pair.distinguishable]
-        return [
-            sum((pair.first, pair.second)) - family for pair in pairs if family in (pair.first, pair.second)
-        ]
-
 
 def holm(p_values: Sequence[float]) -> list[float]:
     """Corrects p-values for several comparisons (Holm 1979); the chance of any false finding stays below the level."""

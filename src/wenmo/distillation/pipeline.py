@@ -230,6 +230,13 @@ def _texts(order: _Order, teacher: Model, run: Run, told: Told) -> Texts:
     return texts
 
 
+def _read_plan(path: Path) -> TeachingPlan:
+    try:
+        return TeachingPlan.model_validate_json(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ModelError(f"{path} is damaged; delete the folder of the run and distil again") from error
+
+
 def _taught(
     order: _Order, run: Run, teacher: Model, texts: Texts, clock: Clock, told: Told
 ) -> tuple[Targets, TeachingPlan, Shape, dict[str, float]]:
@@ -254,7 +261,7 @@ def _taught(
     )
     seed = run.recipe.training.seed
     if plan_path.is_file():
-        plan = TeachingPlan.model_validate_json(plan_path.read_text(encoding="utf-8"))
+        plan = _read_plan(plan_path)
     else:
         plan = plan_teaching(made, texts, TEACHING_SHARE * clock.training(1), order.recipe.folds, seed)
         write_text(plan_path, plan.model_dump_json())
