@@ -151,6 +151,11 @@ def test_resume_needs_no_text(trained):
         (["generate"], "MODEL"),
         (["generate", "m", "--temperature", "-2"], "--temperature"),
         (["generate", "m", "--temperatur", "2"], "--temperatur"),
+        (["generate", "m", "hello", "world"], "not expected here: world; put text"),
+        (
+            ["train", "a", "--members", "gru", "ngram"],
+            "not expected here: ngram; put text with spaces in quotes",
+        ),
         (["prepare", "a"], "--output"),
         (["evaluate", "m"], "PATHS"),
         (["tokenizer", "train", "a", "-o", "t", "--kind", "words"], "--kind"),

@@ -129,12 +129,17 @@ def settings_sentence(error: ValidationError, kind: type[BaseModel] | None, pref
 
 def option_sentence(error: CycloptsError) -> str:
     """Says in one sentence which option is wrong."""
+    from cyclopts.exceptions import UnusedCliTokensError
+
     cause = error.__cause__ or error.__context__
     if isinstance(cause, ValidationError):
         # The bounds of a single option know nothing of its name.
         own = getattr(getattr(error, "argument", None), "name", "") if not cause.errors()[0]["loc"] else ""
         return settings_sentence(cause, None, own or "--")
     error.verbose = False
+    if isinstance(error, UnusedCliTokensError) and error.unused_tokens:
+        words = " ".join(error.unused_tokens).replace(STDIN, "-")
+        return f"not expected here: {words}; put text with spaces in quotes, and write lists with commas"
     return " ".join(str(error).replace(STDIN, "-").split()).rstrip(".")
 
 
