@@ -83,6 +83,16 @@ def test_the_ngram_model_is_spoken_of_where_it_is_ahead() -> None:
     )
 
 
+def test_a_prediction_far_ahead_is_called_a_guess() -> None:
+    one, two = family("lstm", 2.0, chance=0.9), family("gru", 2.1, chance=0.1)
+    near, far = (
+        recommend([one, two], [pair(one, two, 0.001)], "8.4 s", "20m", reach=reach).sentence
+        for reach in (30.0, 139.5)
+    )
+    assert "guess" not in near and far.startswith(near)
+    assert "140 times as far as they were measured: what they say of 20m is a guess" in far
+
+
 def test_nothing_is_decided_too_early() -> None:
     one, two = family("lstm", 2.0), family("gru", 2.1)
     found = recommend([one, two], [pair(one, two, 0.001)], "3.0 s", "", early=["gru"])

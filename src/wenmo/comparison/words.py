@@ -11,6 +11,8 @@ SURE = 0.95
 """Probability from which on the extrapolation overrules what was measured."""
 LIKELY = 0.5
 """Below this the extrapolation speaks against what was measured."""
+FAR = 30.0
+"""A prediction for more than this many times the length of the trials is called a guess."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ def recommend(
     target: str,
     ngram: float | None = None,
     early: Sequence[str] = (),
+    reach: float = 1.0,
 ) -> Recommendation:
     """Says what to train.
 
@@ -48,6 +51,7 @@ def recommend(
         target: Length of the training that was predicted, for people; "" where none was.
         ngram: Score of the n-gram model alone, bits per byte, if it is to be spoken of.
         early: Families that have hardly begun to learn; with any, nothing is decided.
+        reach: Length of the training that was predicted, as a multiple of that of the trials.
     """
     found = _recommend(families, pairs, length, target)
     if early:
@@ -57,6 +61,12 @@ def recommend(
             f"fewer families. {found.sentence}"
         )
         found = Recommendation(found.family, False, warning)
+    elif target and reach > FAR:
+        guess = (
+            f" The curves reach {reach:.0f} times as far as they were measured: what they say of {target} is a guess, "
+            "and more --budget makes it a better one."
+        )
+        found = replace(found, sentence=found.sentence + guess)
     if ngram is None or ngram >= families[0].score.bits_per_byte:
         return found
     hint = f" After so short a time the n-gram model alone is ahead of all, with {ngram:.3f}; --arch auto mixes both."

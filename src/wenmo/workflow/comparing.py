@@ -271,7 +271,8 @@ def _finish(
     early = early_families(found, setup.judge)
     target, target_seconds = (None, None) if early else (setup.target, setup.target_seconds)
     families, pairs, verdict, curves = family_results(found, setup.candidates, blocks, target_seconds)
-    advice = recommend(families, pairs, setup.length, target or "", setup.ngram, early)
+    reach = target_seconds / setup.seconds if target_seconds and setup.seconds else 1.0
+    advice = recommend(families, pairs, setup.length, target or "", setup.ngram, early, reach)
     own = texts.corpus.path.absolute() == run.part("corpus")
     corpus = run.output.with_name(run.output.name + ".corpus") if own else texts.corpus.path.absolute()
     result = ComparisonResult(
