@@ -21,8 +21,6 @@ from wenmo.training.reach import repetition
 
 KEPT, KEPT_SPREAD = 0.802, 0.378
 """Share of an n-gram model's last fall of ln L that the next doubling of the text gives, and its standard deviation."""
-REPETITION_SPREAD = 0.5
-"""Standard deviation of what repetition costs, as a share of it."""
 NINETY = 1.645
 
 

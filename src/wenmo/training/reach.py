@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 STEP = 4.0
 """Factor of time between two points of the law."""
@@ -21,6 +22,8 @@ RATIO, RATIO_SPREAD = 0.95, 0.15
 levelling shows (`bench/laws.py`: 0.81 and 1.32 on two texts); a little is assumed."""
 FREE_PASSES, PENALTY = 2.0, 0.0281
 """Passes without a loss, and the rise of ln L for the squared logarithm of the passes over these (`bench/laws.py`)."""
+REPETITION_SPREAD = 0.5
+"""Standard deviation of what repetition costs, as a share of it."""
 MOST_DOUBLINGS = 40
 """Trainings up to 2**40 times as long as the probe are thought of."""
 NINETY = 1.645
@@ -30,9 +33,32 @@ SOFTEST, SHARPEST = 0.2, 200.0
 """Range of the sharpness of a mixture, per bit."""
 
 
+class Law(NamedTuple):
+    """How a loss goes on.
+
+    Attributes:
+        ratio: What the fall of ln L keeps from one factor of time to the next.
+        cost: What repetition costs, as a share of the law's.
+    """
+
+    ratio: float
+    cost: float
+
+
+LIKELY = Law(RATIO, 1.0)
+FAST, SLOW = (
+    Law(
+        min(max(RATIO + sign * NINETY * RATIO_SPREAD, LEAST_RATIO), LARGEST_RATIO),
+        1.0 - sign * NINETY * REPETITION_SPREAD,
+    )
+    for sign in (1.0, -1.0)
+)
+"""Both parts at the same end of their intervals: together they hold more than nine of ten texts."""
+
+
 @dataclass(frozen=True)
 class Span:
-    """A value with the interval that holds it in about nine of ten texts; infinite where it is never reached.
+    """A value with the interval that holds it in at least nine of ten texts; infinite where it is never reached.
 
     Attributes:
         likely: Most likely value.
@@ -75,51 +101,47 @@ class Reach:
         steps = math.log(self.long / self.short) / math.log(STEP)
         return max(math.log(self.short_loss / self.long_loss) / steps, 0.0)
 
-    def loss(self, seconds: float, ratio: float = RATIO) -> float:
+    def loss(self, seconds: float, law: Law = LIKELY) -> float:
         """Final loss of a training of that length."""
+        ratio, cost = law
         steps = math.log(seconds / self.long) / math.log(STEP)
         fall = self.fall * ratio / (1.0 - ratio) * (1.0 - ratio**steps)
         passes = self.passes * (seconds / self.long) ** self.growth
-        return self.long_loss * math.exp(repetition(passes) - repetition(self.passes) - fall)
+        repeated = cost * (repetition(passes) - repetition(self.passes))
+        return self.long_loss * math.exp(repeated - fall)
 
-    def seconds(self, loss: float, ratio: float = RATIO) -> float:
+    def seconds(self, loss: float, law: Law = LIKELY) -> float:
         """Length of the shortest training that ends at a loss; infinite when none does."""
         if loss >= self.long_loss:
             return self.long
         low = high = self.long
         for _ in range(MOST_DOUBLINGS):
             low, high = high, high * 2.0
-            if self.loss(high, ratio) <= loss:
+            if self.loss(high, law) <= loss:
                 break
         else:
             return math.inf
         for _ in range(50):
             middle = (low * high) ** 0.5
-            low, high = (low, middle) if self.loss(middle, ratio) <= loss else (middle, high)
+            low, high = (low, middle) if self.loss(middle, law) <= loss else (middle, high)
         return high
 
-    def floor(self, ratio: float = RATIO) -> float:
+    def floor(self, law: Law = LIKELY) -> float:
         """Lowest loss that a training of any length ends at, with this text and recipe, by the laws."""
-        return min(self.loss(self.long * 2.0 ** (step / 4.0), ratio) for step in range(4 * MOST_DOUBLINGS))
+        return min(self.loss(self.long * 2.0 ** (step / 4.0), law) for step in range(4 * MOST_DOUBLINGS))
 
     def seconds_span(self, loss: float) -> Span:
         """Length of the training that ends at a loss, with its interval."""
-        return Span(*(self.seconds(loss, ratio) for ratio in (RATIO, *reversed(_ratios()))))
+        return Span(*(self.seconds(loss, law) for law in (LIKELY, FAST, SLOW)))
 
     def floor_span(self) -> Span:
         """The floor with its interval."""
-        return Span(*(self.floor(ratio) for ratio in (RATIO, *reversed(_ratios()))))
+        return Span(*(self.floor(law) for law in (LIKELY, FAST, SLOW)))
 
 
 def repetition(passes: float) -> float:
     """Rise of ln L that comes from seeing a text so often instead of as much new text."""
     return PENALTY * math.log(max(passes / FREE_PASSES, 1.0)) ** 2
-
-
-def _ratios() -> tuple[float, float]:
-    """Ends of the interval of the ratio, the smaller one (slower progress) first."""
-    low, high = RATIO - NINETY * RATIO_SPREAD, RATIO + NINETY * RATIO_SPREAD
-    return max(low, LEAST_RATIO), min(high, LARGEST_RATIO)
 
 
 def joint_loss(first: float, second: float, sharpness: float) -> float:

@@ -10,14 +10,13 @@ from wenmo.evaluation.doubling import (
     KEPT,
     KEPT_SPREAD,
     NINETY,
-    REPETITION_SPREAD,
     TwiceTheText,
     network_fall,
     ngram_fall,
 )
 from wenmo.models.ngram import NgramModel
 from wenmo.tokenization.stream import shuffled, spread
-from wenmo.training.reach import joint_loss, joint_sharpness
+from wenmo.training.reach import REPETITION_SPREAD, joint_loss, joint_sharpness
 from wenmo.workflow.clock import Clock
 from wenmo.workflow.members import Member
 from wenmo.workflow.scoring import Scores

@@ -66,8 +66,8 @@ def sentence(found: TimeEstimate, duration: Callable[[float], str]) -> str:
         return f"{goal}: within {duration(found.seconds_high)}. {seen}."
     if found.reachable == "no":
         return (
-            f"{goal} is out of reach: {seen}, and the curve levels off at about {floor}. More time will not help; more "
-            "text of the same kind would."
+            f"{goal} is out of reach: {seen}, and the curve levels off at about {floor}. More time would hardly "
+            "help; more text of the same kind would."
         )
     if found.seconds is None:
         assert found.seconds_low is not None
