@@ -57,8 +57,9 @@ def test_answers_are_learned_from_every_family(base, tmp_path):
 
 @pytest.mark.parametrize("scratch", [False, True])
 def test_an_interrupted_training_is_gone_on_with_bitwise(base, tmp_path, monkeypatch, scratch):
-    # The number format is measured; on a busy machine two runs may choose differently.
+    # Number format and threads are chosen by timing; on a busy machine two runs may choose differently.
     monkeypatch.setattr(hardware, "measure_machine", lambda device: hardware.Machine(device, 1e10, 1.0))
+    monkeypatch.setattr(hardware, "choose_execution", lambda plan, measure, **limits: (plan, 1e5))
     start = None if scratch else base
     whole = tune(start, tmp_path / "whole")
     original, steps = BatchTrainer._step, []
