@@ -1,5 +1,6 @@
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -148,3 +149,17 @@ def test_a_language_model_adds_vectors(architecture, tmp_path):
     assert again.read(pairs) == reader.read(pairs)
     with pytest.raises(ModelError, match="language model"):
         Reader.load(tmp_path)
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 10, 40])
+def test_the_timed_texts_are_of_all_lengths(count):
+    class Timed:
+        read: ClassVar[list[int]] = []
+
+        def vectors(self, units):
+            Timed.read.append(len(units.text))
+
+    Timed.read.clear()
+    reading_seconds(Timed(), ["字" * (5 * n + 1) for n in range(count)])
+    assert Timed.read[0] == 1 and Timed.read[-1] == 5 * (count - 1) + 1
+    assert len(Timed.read) == min(count, 7) and Timed.read == sorted(set(Timed.read))

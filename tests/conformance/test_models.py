@@ -194,6 +194,20 @@ def test_reading_leaves_the_state_as_it_was(name):
 
 
 @every
+def test_told_that_it_writes_a_model_reads_on_and_the_old_state_stays(name):
+    model = case(name)
+    ids = tokens(2, 12)
+    expected, _ = model(ids)
+    _, given = model(ids[:, :6])
+    own = given.writing(True)
+    assert own.lengths.tolist() == given.lengths.tolist() == [6, 6]
+    logits, end = model(ids[:, 6:], own)
+    assert end.lengths.tolist() == [12, 12] and torch.isfinite(logits).all()
+    close(model(ids[:, 6:], given)[0], expected[:, 6:])
+    close(model(ids[:, 6:], own.writing(False))[0], expected[:, 6:])
+
+
+@every
 def test_an_empty_prompt_begins_with_eos(name):
     model = case(name)
     logits, state = model(torch.zeros(1, 1, dtype=torch.int64), model.initial_state(1))

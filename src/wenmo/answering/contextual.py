@@ -98,7 +98,8 @@ def reading_seconds(vectors: LanguageVectors, texts: Collection[str]) -> float:
         Seconds for all of them.
     """
     by_length = sorted(texts, key=len)
-    chosen = by_length[:: max(1, len(by_length) // TIMED_TEXTS)][: TIMED_TEXTS + 1]
+    places = np.linspace(0, max(len(by_length) - 1, 0), TIMED_TEXTS + 1).astype(int).tolist()
+    chosen = [by_length[place] for place in sorted(set(places))] if by_length else []
     spent, characters = 0.0, 0
     for number, text in enumerate(chosen):
         units = cut_units(text)

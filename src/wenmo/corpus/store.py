@@ -103,18 +103,17 @@ class Manifest(_Record):
             lines.append(f"not read, by their names: {total:,} file{'s' * (total != 1)} ({named}{more})")
         return lines
 
-
-def unheeded(manifest: Manifest, settings: CorpusSettings) -> str | None:
-    """Says which given settings have no effect on a corpus that was prepared with others; None when there are none."""
-    kept = {
-        name: getattr(manifest.settings, name)
-        for name in sorted(settings.model_fields_set)
-        if getattr(settings, name) != getattr(manifest.settings, name)
-    }
-    if not kept:
-        return None
-    named = ", ".join(f"{name} {'none' if value is None else value}" for name, value in kept.items())
-    return f"note: the corpus is prepared already and keeps its {named}; name the files themselves to change that"
+    def unheeded(self, settings: CorpusSettings) -> str | None:
+        """Says which given settings have no effect, as the corpus was prepared with others; None without any."""
+        kept = {
+            name: getattr(self.settings, name)
+            for name in sorted(settings.model_fields_set)
+            if getattr(settings, name) != getattr(self.settings, name)
+        }
+        if not kept:
+            return None
+        named = ", ".join(f"{name} {'none' if value is None else value}" for name, value in kept.items())
+        return f"note: the corpus is prepared already and keeps its {named}; name the files themselves to change that"
 
 
 SHOWN_KINDS = 5

@@ -115,8 +115,8 @@ def read_steps(
     ends = vocabulary.end_ids
     banned = banned_tokens(reader, vocabulary, settings)
     sampler = build_sampler(settings, vocabulary, banned)
-    opening = build_sampler(settings, vocabulary, sorted({*banned, *ends})) if nonempty else sampler
-    samplers = [opening] * settings.n
+    opening = build_sampler(settings, vocabulary, sorted({*banned, *ends}))
+    silent = set(range(settings.n)) if nonempty else set()  # samples that have said nothing yet
     generators = random_generators(settings.seed, settings.n)
     streams = [TextStream(vocabulary.token_bytes, settings.stop) for _ in range(settings.n)]
     live = list(range(settings.n))
@@ -129,9 +129,10 @@ def read_steps(
         tokens: list[int] = []
         parents: list[int] = []
         for sample, row in zip(live, place, strict=True):
-            token = samplers[sample].draw(reader.logits[row], reader.history[row], generators[sample])
-            if vocabulary.token_bytes[token].decode("utf-8", "replace").strip():
-                samplers[sample] = sampler
+            chosen = opening if sample in silent else sampler
+            token = chosen.draw(reader.logits[row], reader.history[row], generators[sample])
+            if sample in silent and vocabulary.token_bytes[token].decode("utf-8", "replace").strip():
+                silent.remove(sample)
             stream = streams[sample]
             text = stream.feed(token)
             reason: FinishReason | None = None

@@ -22,6 +22,9 @@ _PREFILL_LOGITS = 1 << 24
 class Reader:
     """Rows of text that a model reads in step; holds its state and its prediction of the next token.
 
+    The state is told which tokens were given and which the model wrote itself (`State.writing`). A conversation that
+    has to be read from its beginning again is given as a whole.
+
     A model with an attribute `max_positions` knows positions, and is read no further than that or, when it is
     None, than the context it was trained with: at the end of this window its last half is read again, without
     the end-of-text token, as in a window of training. A model without the attribute reads on for ever.

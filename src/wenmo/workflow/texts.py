@@ -12,7 +12,6 @@ import numpy.typing as npt
 
 from wenmo.config import Recipe
 from wenmo.corpus import Corpus, prepare
-from wenmo.corpus.store import unheeded
 from wenmo.errors import InputError
 from wenmo.files import atomic_directory
 from wenmo.tokenization.stream import TokenStream
@@ -83,7 +82,7 @@ def load_texts(corpus: Corpus, recipe: Recipe, directory: Path, progress: bool) 
                 if split != "train"
                 else f"{corpus.path} has no training text"
             )
-    if progress and (note := unheeded(corpus.manifest, recipe.corpus)):
+    if progress and (note := corpus.manifest.unheeded(recipe.corpus)):
         print(note, file=sys.stderr)
     tokenizer_path = directory / "tokenizer"
     if (tokenizer_path / "tokenizer.json").is_file():
