@@ -6,7 +6,6 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from texts import documents
-from wenmo.models import ngram
 from wenmo.models.ngram import NgramConfig, NgramModel
 
 TEXTS = [text for pair in zip(documents("en", 6000), documents("zh", 6000), strict=False) for text in pair]
@@ -231,12 +230,6 @@ def test_mistakes_are_refused(fitted):
     for orders in ((1, 0), (-1, 2), (0, 99)):
         with pytest.raises(ValueError, match="orders"):
             NgramModel(NgramConfig(vocab_size=3, orders=orders))
-
-
-def test_the_table_is_bounded():
-    assert ngram.slot_bits(0) == 10
-    assert ngram.slot_bits(1e15) <= ngram.MAX_SLOT_BITS
-    assert ngram.slot_bits(2e6) > ngram.slot_bits(1e5)
 
 
 def test_a_long_repetition_costs_next_to_nothing(fitted):

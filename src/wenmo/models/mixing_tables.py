@@ -1,14 +1,21 @@
-"""What the n-gram model learns: the arrays that the kernels of `context_mixing` read and change."""
+"""What the n-gram model learns: the arrays that the kernels of `context_mixing` read and change, and their sizes."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import math
+import os
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from . import context_mixing as kernels
 
+MAX_SLOT_BITS = 28
+"""A table never exceeds 2**28 slots, 1 GB."""
+MAX_FOLLOWER_BITS = 25
+"""The match model never remembers more than 2**25 contexts, 128 MB."""
 HASHED = ("slots", "followers")
 """Tables that are mostly empty; their sizes follow from the text."""
 
@@ -30,6 +37,18 @@ class Tables(NamedTuple):
     """Probability that the match model is right (len(MATCHES) * RUNS * MATCH_DEPTHS,)."""
     refinement: npt.NDArray[np.float32]
     """Secondary estimation: curves by node, then by last character and node (2 * REFINEMENTS * REFINEMENT_BUCKETS,)."""
+
+
+def follower_bits(tokens: int) -> int:
+    """Size of the match model's table for a text: at least one place a token, up to a limit."""
+    return min(max(10, math.ceil(math.log2(max(tokens, 1) * 1.25))), MAX_FOLLOWER_BITS)
+
+
+def slot_bits(decisions: float) -> int:
+    """Size of the table for a text: about 3 slots a decision, 1 GB and an eighth of the memory at most."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    most = min(MAX_SLOT_BITS, int(math.log2(memory / 8 / 4)))
+    return min(max(10, math.ceil(math.log2(max(decisions, 1.0) * 3))), most)
 
 
 def new_tables(num_orders: int, slot_bits: int, follower_bits: int) -> Tables:
@@ -62,6 +81,39 @@ def new_tables(num_orders: int, slot_bits: int, follower_bits: int) -> Tables:
 def copy_tables(tables: Tables) -> Tables:
     """Returns tables that may change without changing the given ones."""
     return Tables(**{name: array.copy() for name, array in tables._asdict().items()})
+
+
+def packed(tables: Tables) -> dict[str, npt.NDArray[Any]]:
+    """Arrays to save, by name: of hash tables only what is in use, and a bit for each place (`NAME_used`, uint8)."""
+    arrays = tables._asdict()
+    for name in HASHED:
+        used = arrays[name] != 0
+        arrays |= {name: arrays[name][used], f"{name}_used": np.packbits(used)}
+    return arrays
+
+
+def unpacked(arrays: Mapping[str, npt.NDArray[Any]], like: Tables, vocab_size: int) -> Tables:
+    """Tables from what `packed` returned.
+
+    Args:
+        arrays: From a file; others may be among them.
+        like: See `check_tables`; so is `vocab_size`.
+        vocab_size: Number of tokens V.
+
+    Raises:
+        ValueError: When they are damaged.
+    """
+    learned = {name: arrays[name].copy() for name in Tables._fields}
+    for name in HASHED:
+        used = np.unpackbits(arrays[f"{name}_used"]).astype(bool)
+        if learned[name].shape != (used.sum(),):
+            raise ValueError(f"tensor {name} has a wrong length")
+        whole = np.zeros(len(used), learned[name].dtype)
+        whole[used] = learned[name]
+        learned[name] = whole
+    tables = Tables(**learned)
+    check_tables(tables, like, vocab_size)
+    return tables
 
 
 def check_tables(tables: Tables, like: Tables, vocab_size: int) -> None:

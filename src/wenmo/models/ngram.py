@@ -7,8 +7,6 @@ the model works alike for any tokenizer and for Chinese as for English.
 from __future__ import annotations
 
 import itertools
-import math
-import os
 from typing import Literal, Self
 
 import numpy as np
@@ -21,12 +19,8 @@ from wenmo.progress import Progress
 
 from . import context_mixing, mixing_tables, token_tree
 from .base import LanguageModel, ModelConfig, State
-from .mixing_tables import HASHED, Tables
+from .mixing_tables import MAX_SLOT_BITS, Tables, follower_bits, slot_bits
 
-MAX_SLOT_BITS = 28
-"""A table never exceeds 2**28 slots, 1 GB."""
-MAX_FOLLOWER_BITS = 25
-"""The match model never remembers more than 2**25 contexts, 128 MB."""
 KERNELS = 2
 """Raised whenever the meaning of a saved table changes, since hashes and sizes do not show it."""
 CHUNK = 1 << 14
@@ -322,11 +316,7 @@ class NgramModel(LanguageModel):
 
     def saved_tensors(self) -> dict[str, Tensor]:
         """See `LanguageModel.saved_tensors`: of hash tables only what is in use, and a bit for each place."""
-        arrays = self._tables._asdict()
-        for name in HASHED:
-            used = arrays[name] != 0
-            arrays |= {name: arrays[name][used], f"{name}_used": np.packbits(used)}
-        arrays |= {
+        arrays = mixing_tables.packed(self._tables) | {
             "kernels": np.array([KERNELS], np.int64),
             "children": self._tree.children,
             "token_bytes": self._tree.bytes,
@@ -356,16 +346,7 @@ class NgramModel(LanguageModel):
         joined = arrays["token_bytes"].tobytes()
         if len(bounds) != config.vocab_size + 1:
             raise ValueError("tensor byte_offsets has a wrong length")
-        learned = {name: arrays[name].copy() for name in Tables._fields}
-        for name in HASHED:
-            used = np.unpackbits(arrays[f"{name}_used"]).astype(bool)
-            if learned[name].shape != (used.sum(),):
-                raise ValueError(f"tensor {name} has a wrong length")
-            whole = np.zeros(len(used), learned[name].dtype)
-            whole[used] = learned[name]
-            learned[name] = whole
-        tables = Tables(**learned)
-        mixing_tables.check_tables(tables, model._tables, config.vocab_size)
+        tables = mixing_tables.unpacked(arrays, model._tables, config.vocab_size)
         token_tree.check_children(arrays["children"], config.vocab_size)
         token_bytes = [joined[a:b] for a, b in itertools.pairwise(bounds)]
         model._place(token_bytes, arrays["children"].copy())
@@ -417,15 +398,3 @@ class NgramModel(LanguageModel):
 def _rate(seen: int) -> float:
     """Learning rate of the mixers after so many tokens."""
     return RATE + EXTRA_RATE / (1 + seen / RATE_TOKENS)
-
-
-def follower_bits(tokens: int) -> int:
-    """Size of the match model's table for a text: at least one place a token, up to a limit."""
-    return min(max(10, math.ceil(math.log2(max(tokens, 1) * 1.25))), MAX_FOLLOWER_BITS)
-
-
-def slot_bits(decisions: float) -> int:
-    """Size of the table for a text: about 3 slots a decision, 1 GB and an eighth of the memory at most."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    most = min(MAX_SLOT_BITS, int(math.log2(memory / 8 / 4)))
-    return min(max(10, math.ceil(math.log2(max(decisions, 1.0) * 3))), most)
