@@ -39,6 +39,10 @@ class CorpusSettings(Settings):
     """Share of the text held out to steer training."""
     test_fraction: Fraction = 0.05
     """Share of the text held out for the final score."""
+    valid: tuple[str, ...] = ()
+    """Files, folders or patterns whose text steers training, instead of a share of the rest."""
+    test: tuple[str, ...] = ()
+    """Files, folders or patterns whose text gives the final score, instead of a share of the rest."""
     deduplicate: bool = True
     """Drop documents whose text was already seen."""
     min_chars: Annotated[int, Field(ge=1)] = 1

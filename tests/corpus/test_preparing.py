@@ -363,3 +363,62 @@ def test_report_is_self_contained_and_escapes(tmp_path):
     assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; 中文" in page
     assert "<script" not in page and "http" not in page and "src=" not in page
     assert corpus.fingerprint[:16] in page
+
+
+@pytest.mark.parametrize("texts", [ENGLISH, CHINESE])
+def test_named_files_are_held_out_whole(tmp_path, texts):
+    held = tmp_path / "held"
+    held.mkdir()
+    (held / "valid.jsonl").write_text(jsonl(texts[:5]), "utf-8")
+    (held / "test.jsonl").write_text(jsonl(texts[5:9]), "utf-8")
+    settings = CorpusSettings(valid=(str(held / "valid.jsonl"),), test=(str(held / "test.jsonl"),))
+    corpus = make(tmp_path, {"a.jsonl": jsonl(texts[9:]), "novel.txt": "\n".join(texts[9:] * 40)}, settings)
+    assert list(corpus.texts("valid")) == texts[:5]
+    assert list(corpus.texts("test")) == texts[5:9]
+    assert corpus.count("train") == len(texts) - 9 + 1
+    assert make(tmp_path, {}, settings).fingerprint == corpus.fingerprint
+
+
+def test_one_named_split_leaves_the_other_to_be_drawn(tmp_path):
+    test = tmp_path / "test.txt"
+    test.write_text("Nothing of this was read before.\n" * 9, "utf-8")
+    corpus = make(tmp_path, {"novel.txt": "\n".join(ENGLISH)}, CorpusSettings(test=(str(test),)))
+    assert list(corpus.texts("test")) == [("Nothing of this was read before.\n" * 9).strip()]
+    (train,), (valid,) = corpus.texts("train"), corpus.texts("valid")
+    assert (train + valid).replace("\n", "") == "".join(ENGLISH).replace("\n", "")
+    assert 0.03 < corpus.bytes("valid") / (corpus.bytes("train") + corpus.bytes("valid")) < 0.07
+
+
+def test_a_held_out_text_is_not_trained_on_though_it_lies_among_the_rest(tmp_path):
+    copy = {"b.jsonl": jsonl(ENGLISH[:30]), "a.jsonl": jsonl(ENGLISH)}
+    settings = CorpusSettings(test=(str(tmp_path / "in" / "b.jsonl"),), valid_fraction=0)
+    corpus = make(tmp_path, copy, settings)
+    assert list(corpus.texts("test")) == ENGLISH[:30]
+    assert list(corpus.texts("train")) == ENGLISH[30:]
+    assert corpus.manifest.dropped == {"duplicate": 30}
+
+
+def test_a_changed_held_out_file_makes_another_corpus(tmp_path):
+    test = tmp_path / "test.txt"
+    test.write_text("Before. " * 30, "utf-8")
+    settings = CorpusSettings(test=(str(test),))
+    before = make(tmp_path, {"a.jsonl": jsonl(ENGLISH)}, settings).fingerprint
+    test.write_text("After. " * 30, "utf-8")
+    assert make(tmp_path, {}, settings).fingerprint != before
+
+
+def test_held_out_files_that_cannot_be_used(tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "blank.txt").write_text(" \n", "utf-8")
+    files = {"a.jsonl": jsonl(ENGLISH)}
+    for split in ("valid", "test"):
+        for name, reason in (
+            ("-", "standard input"), ("gone.txt", "does not exist"), ("empty", "no text files under"),
+            ("blank.txt", "no text is left"),
+        ):  # fmt: skip
+            path = name if name == "-" else str(tmp_path / name)
+            with pytest.raises(InputError, match=reason):
+                make(tmp_path, files, CorpusSettings(**{split: (path,)}))
+    test = tmp_path / "in" / "a.jsonl"
+    with pytest.raises(InputError, match="nothing to train on"):
+        prepare([test], tmp_path / "c", CorpusSettings(test=(str(test),)), progress=False)

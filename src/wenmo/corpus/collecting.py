@@ -86,6 +86,7 @@ class Collector:
     Attributes:
         sizes: UTF-8 bytes of each kept document.
         digests: Hash of each kept document's text.
+        files: Position of the file that each kept document is from.
         chars: Characters of all kept documents.
         duplicates: Numbers of staged documents of several parts that turned out to be duplicates.
         lengths: Documents by length, see `store.Manifest.lengths`.
@@ -94,6 +95,7 @@ class Collector:
     def __init__(self, plans: Sequence[Plan], settings: CorpusSettings, tally: Tally) -> None:
         self.sizes = array("q")
         self.digests = array("Q")
+        self.files = array("i")
         self.chars = 0
         self.duplicates: set[int] = set()
         self.lengths = np.zeros(40, np.int64)
@@ -183,6 +185,7 @@ class Collector:
         sizes = pc.binary_length(table["text"]).to_numpy().astype(np.int64)
         self.sizes.frombytes(sizes.tobytes())
         self.digests.frombytes(digests[kept].tobytes())
+        self.files.frombytes(files[kept].astype(np.int32).tobytes())
         self._count_lengths(chars[kept])
         columns = self._columns(table)
         columns["document"] = np.arange(start, start + number, dtype=np.int64)
@@ -215,6 +218,7 @@ class Collector:
             reason = "duplicate"
         self.sizes.append(size if not reason else 0)
         self.digests.append(int(digest[0]))
+        self.files.append(file)
         if reason:
             self.duplicates.add(number)
             self._tally.drop(file, reason, self._place(file, line))

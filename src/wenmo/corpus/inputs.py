@@ -9,8 +9,8 @@ import shutil
 import sys
 import zipfile
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -92,6 +92,7 @@ class Source:
         label: Name shown to the user.
         compression: "", "gzip" or "zstd".
         member: Name inside a zip archive, or "".
+        split: The split that all of it belongs to, or "" where the split is drawn.
     """
 
     path: Path | RemoteFile
@@ -99,6 +100,7 @@ class Source:
     label: str
     compression: str = ""
     member: str = ""
+    split: str = ""
 
     def open(self) -> BinaryIO:
         """Opens the file's bytes, decompressed.
@@ -241,7 +243,52 @@ def find_inputs(paths: Sequence[str | Path], stdin_copy: Path) -> Inputs:
             raise InputError(f"{name} is neither a file nor a folder; name a file, a folder, or - for stdin")
         else:
             raise InputError(f"{name} does not exist; check the path")
-    unique = {(str(source.path.resolve()), source.member): source for source in reversed(found.sources)}
-    kept = {id(source) for source in unique.values()}
-    found.sources = [source for source in found.sources if id(source) in kept]
+    found.sources = _once(found.sources)
     return found
+
+
+def _once(sources: Sequence[Source]) -> list[Source]:
+    """Each file once, where it comes first."""
+    unique = {(str(source.path.resolve()), source.member): source for source in reversed(sources)}
+    kept = {id(source) for source in unique.values()}
+    return [source for source in sources if id(source) in kept]
+
+
+def find_split_inputs(
+    paths: Sequence[str | Path], held_out: Mapping[str, Sequence[str]], stdin_copy: Path
+) -> Inputs:
+    """Lists the files under paths and the files of splits that the user names.
+
+    Files held out come first, so that of a text in both the held-out copy is kept and the other one is the duplicate; a
+    file that is named as held out, too, belongs there.
+
+    Args:
+        paths: What the user named.
+        held_out: Split -> paths of its files; the splits in the order in which they keep a text.
+        stdin_copy: Where standard input is copied to if it is among the paths.
+
+    Raises:
+        InputError: See `find_inputs`; or when held-out text is to come from standard input, or nothing is read from it.
+    """
+    whole = Inputs()
+    for split, named in held_out.items():
+        if not named:
+            continue
+        if "-" in named:
+            raise InputError(
+                f"--corpus.{split} -: held-out text cannot come from standard input; name a file"
+            )
+        found = find_inputs(named, stdin_copy)
+        if not found.sources and not found.unreadable:
+            raise InputError(
+                f"--corpus.{split}: no text files under {', '.join(named)}; name some, or leave it out"
+            )
+        whole.sources += [replace(source, split=split) for source in found.sources]
+        whole.skipped += found.skipped
+        whole.unreadable += found.unreadable
+    rest = find_inputs(paths, stdin_copy)
+    return Inputs(
+        _once([*whole.sources, *rest.sources]),
+        whole.skipped + rest.skipped,
+        whole.unreadable + rest.unreadable,
+    )

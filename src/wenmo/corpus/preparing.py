@@ -8,11 +8,11 @@ from pathlib import Path
 
 import wenmo
 from wenmo.config import CorpusSettings
-from wenmo.corpus.inputs import Inputs, Source, find_inputs
+from wenmo.corpus.inputs import Inputs, Source, find_split_inputs
 from wenmo.corpus.planning import hash_file, plan_source
 from wenmo.corpus.reading import Plan
 from wenmo.corpus.remote import RemoteFile
-from wenmo.corpus.splitting import assign, check_settings
+from wenmo.corpus.splitting import SPLITS, assign_around, check_settings, drawn
 from wenmo.corpus.store import FORMAT, MANIFEST, REPORT, Corpus, FileRecord, Manifest
 from wenmo.errors import InputError, OptionError, WenmoError
 from wenmo.files import atomic_directory, disk_errors, working_directory
@@ -51,9 +51,14 @@ def prepare(
         if taken and (not output.is_dir() or any(output.iterdir())):
             raise InputError(f"{output} exists and is no corpus; name another directory")
     with working_directory(output) as work:
-        inputs = find_inputs(paths, work / "stdin")
+        held_out = {"test": settings.test, "valid": settings.valid}
+        inputs = find_split_inputs(paths, held_out, work / "stdin")
         inputs.sources = [source for source in inputs.sources if not _inside(source.path, output)]
-        if not inputs.sources:
+        if all(source.split for source in inputs.sources):
+            if inputs.sources:
+                raise InputError(
+                    "nothing to train on: all text is held out by --corpus.valid or --corpus.test; name more"
+                )
             raise InputError(_nothing_found(inputs, paths))
         if not force:
             existing = _unchanged(output, inputs, settings, paths)
@@ -188,10 +193,20 @@ def _build(
         if plan.encoding is not None and _stamp(plan.source) != stamp:
             raise InputError(f"{plan.source.label} was changed while it was read; run again")
     sizes = np.array(collector.sizes, np.int64)
-    assignment = assign(sizes, np.array(collector.digests, np.uint64), collector.chars, settings)
+    splits_of_files = np.array(
+        [SPLITS.index(plan.source.split) if plan.source.split else -1 for plan in plans], np.int8
+    )
+    assignment = assign_around(
+        splits_of_files[np.array(collector.files, np.int32)],
+        sizes,
+        np.array(collector.digests, np.uint64),
+        collector.chars,
+        settings,
+    )
+    shares = drawn(settings)
     labels = [(plan.source.label, plan.source.kind not in ("text", "html")) for plan in plans]
     with atomic_directory(output) as directory:
-        writer = CorpusWriter(directory, assignment, sizes, collector.duplicates, labels, settings)
+        writer = CorpusWriter(directory, assignment, sizes, collector.duplicates, labels, shares)
         with (
             track("writing the corpus", int(sizes.sum()), "B", progress) as bar,
             pa.OSFile(str(staging), "rb") as file,
@@ -203,9 +218,13 @@ def _build(
         splits = writer.close()
         for name, share in (
             ("train", 1.0),
-            ("valid", settings.valid_fraction),
-            ("test", settings.test_fraction),
+            ("valid", shares.valid_fraction),
+            ("test", shares.test_fraction),
         ):
+            if name != "train" and getattr(settings, name) and not splits[name].documents:
+                raise InputError(
+                    f"no text is left of --corpus.{name} after cleaning; name files with text in it"
+                )
             if share and not splits[name].documents:
                 raise InputError(
                     f"too little text to fill the {name} part: {collector.chars} characters in "

@@ -56,6 +56,34 @@ def check_settings(settings: CorpusSettings) -> None:
         )
 
 
+def drawn(settings: CorpusSettings) -> CorpusSettings:
+    """The settings with no share for a split that the user gives files for."""
+    given = {f"{split}_fraction": 0.0 for split in ("valid", "test") if getattr(settings, split)}
+    return settings.model_copy(update=given)
+
+
+def assign_around(
+    given: npt.NDArray[np.int8],
+    sizes: npt.NDArray[np.int64],
+    digests: npt.NDArray[np.uint64],
+    chars: int,
+    settings: CorpusSettings,
+) -> npt.NDArray[np.int8]:
+    """Assigns every document to a split, of which some are given: see `assign`.
+
+    Args:
+        given: int8 (D,): positions in `SPLITS`, or -1 where the split is to be drawn.
+        sizes: See `assign`.
+        digests: See `assign`.
+        chars: See `assign`.
+        settings: Shares and seed; a split of which documents are given takes none of the others.
+    """
+    result = given.copy()
+    free = given < 0
+    result[free] = assign(sizes[free], digests[free], chars, drawn(settings))
+    return result
+
+
 def assign(
     sizes: npt.NDArray[np.int64], digests: npt.NDArray[np.uint64], chars: int, settings: CorpusSettings
 ) -> npt.NDArray[np.int8]:

@@ -52,7 +52,7 @@ def check_recipe(recipe: Recipe) -> Recipe:
             raise OptionError(
                 "--target has no effect on an n-gram model, which reads its text once; leave it out"
             )
-    if not recipe.corpus.valid_fraction:
+    if not (recipe.corpus.valid_fraction or recipe.corpus.valid):
         raise OptionError("--corpus.valid-fraction must be above 0: the text held out steers the training")
     if sum(name.startswith("ngram") for name in names) > 1:
         raise OptionError("--members: one ngram is enough; a second would be the same")
