@@ -29,17 +29,30 @@ def rows_of(text: Path, folder: Path, options: argparse.Namespace) -> list[dict[
     length = ["--training.steps", str(options.steps)] if options.steps else ["--budget", options.budget]
     rows = []
     for seed in range(options.seeds):
-        shared = ["--size", options.size, *length, *threads, "--training.seed", str(seed)]
-        student = wenmo("distil", teacher, "-o", str(folder / f"{text.stem}-{seed}-student"), *shared)
+        shared = [
+            *(["--size", options.size] if options.size else []),
+            *length,
+            *threads,
+            "--training.seed",
+            str(seed),
+        ]
+        student = wenmo(
+            "distil", teacher, "-o", str(folder / f"{text.stem}-{seed}-student"), "--arch", options.arch, *shared,
+            *(["--cache"] if options.cache else []),
+        )  # fmt: skip
         plain = wenmo(
-            "train", corpus, "-o", str(folder / f"{text.stem}-{seed}-plain"), "--arch", "transformer", *shared
+            "train", corpus, "-o", str(folder / f"{text.stem}-{seed}-plain"), "--arch", options.arch, *shared
         )
-        one, other = student["static_bits_per_byte"], plain["static_bits_per_byte"]
+        (one,), other = student["members"].values(), plain["static_bits_per_byte"]
         row = {
             "text": text.name,
             "seed": seed,
-            "size": options.size,
+            "parameters": sum(student["parameters"].values()),
+            "arch": options.arch,
             "student": round(one, 4),
+            **(
+                {"student with its cache": round(student["static_bits_per_byte"], 4)} if options.cache else {}
+            ),
             "plain": round(other, 4),
             "below plain, %": round(100 * (1 - one / other), 2),
             "teacher, frozen": round(student["teacher"]["static_bits_per_byte"], 4),
@@ -62,7 +75,9 @@ def main() -> None:
     parser.add_argument("--teacher-budget", default="10m")
     parser.add_argument("--budget", default="10m", help="of the student, and of the plain model")
     parser.add_argument("--steps", type=int, help="replaces --budget: as many for both")
-    parser.add_argument("--size", default="2M")
+    parser.add_argument("--size", help="of the student and the plain model; derived when not given")
+    parser.add_argument("--arch", default="transformer", help="of the student and the plain model")
+    parser.add_argument("--cache", action="store_true", help="give the student a cache, too")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--threads", type=int)
     options = parser.parse_args()

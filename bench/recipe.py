@@ -7,8 +7,8 @@ half of the deciding text, all scored on the second half), mean and standard dev
 
     python bench/recipe.py novel.txt --seconds 60 --seeds 2 --vary model.dropout=0,0.1,0.2 training.decay=0.4,0.8
 
-`--vary` takes any field of `model`, `training` and `tokenizer`, `size`, and `dropped_tokens` (a share of the input
-tokens replaced by others drawn from the text). Each result is added to bench/results/recipe.json.
+`--vary` takes any field of `model`, `training` and `tokenizer`, `size`, and the knobs of `_noise.Knobs`; `--cell` takes
+several that are changed together. Each result is added to bench/results/recipe.json.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import math
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean, stdev
 from types import SimpleNamespace
@@ -28,8 +28,10 @@ from typing import Any
 import numpy as np
 import torch
 
-import wenmo.training.trainer as trainer_module
+import _noise
+import wenmo.training.loop as loop_module
 from _data import read_text
+from _noise import Knobs
 from _record import RESULTS, record
 from wenmo.config import Recipe, TokenizerSettings
 from wenmo.models.likelihood import bits_per_byte, score_stream
@@ -39,7 +41,8 @@ from wenmo.models.registry import parse_config
 from wenmo.tokenization.tokenizer import Tokenizer
 from wenmo.tokenization.training import train_tokenizer
 from wenmo.training import hardware
-from wenmo.training.batches import Batch
+from wenmo.training.optimisation import lr_factor
+from wenmo.training.trainer import Trainer
 from wenmo.workflow.decision import build, decide
 
 
@@ -48,6 +51,7 @@ class Prepared:
     """A text under one tokenizer, with an n-gram model of it."""
 
     tokenizer: Tokenizer
+    text: str
     train: SimpleNamespace
     dev: np.ndarray
     bytes_per_token: float
@@ -73,36 +77,11 @@ def prepare(text: str, settings: TokenizerSettings) -> Prepared:
     ngram = NgramModel(NgramConfig(vocab_size=tokenizer.vocab_size, context_length=16))
     ngram.fit(ids, tokenizer.token_bytes)
     train = SimpleNamespace(ids=ids, offsets=np.array([0, len(ids)], np.int64), num_documents=1)
-    return Prepared(tokenizer, train, tokens(dev), len(first.encode()) / len(ids), ngram)
-
-
-class Noisy:
-    """Batches some of whose input tokens are replaced by others of the text (unigram noising, Xie et al. 2017)."""
-
-    def __init__(self, batches: Any, share: float, ids: np.ndarray, seed: int) -> None:
-        self._batches, self._share, self._ids = batches, share, torch.from_numpy(ids)
-        self._generator = torch.Generator().manual_seed(seed)
-
-    @property
-    def epochs_done(self) -> float:
-        """See `BatchSource`."""
-        return float(self._batches.epochs_done)
-
-    def next(self) -> Batch:
-        """See `BatchSource`."""
-        batch = self._batches.next()
-        shape = batch.inputs.shape
-        drawn = self._ids[torch.randint(len(self._ids), shape, generator=self._generator)]
-        hit = torch.rand(shape, generator=self._generator) < self._share
-        return Batch(torch.where(hit, drawn, batch.inputs), batch.targets, batch.weights)
-
-    def state(self) -> dict[str, int]:
-        """See `BatchSource`."""
-        return dict(self._batches.state())
+    return Prepared(tokenizer, first, train, tokens(dev), len(first.encode()) / len(ids), ngram)
 
 
 def run(
-    prepared: Prepared, architecture: str, recipe: Recipe, noise: float, seconds: float, seed: int
+    prepared: Prepared, architecture: str, recipe: Recipe, knobs: Knobs, seconds: float, seed: int
 ) -> dict[str, Any]:
     """Trains once; returns the scores."""
     machine = hardware.measure_machine("cpu")
@@ -110,17 +89,43 @@ def run(
     model = build(parse_config(shape.config), seed)
     tokenizer = prepared.tokenizer
     with tempfile.TemporaryDirectory() as folder:
-        trainer = trainer_module.Trainer(
+        snapshots: dict[str, Any] = {}
+        due = [float(share) for share in knobs.snapshots.split("/") if share]
+
+        def watch(row: Any, done: float) -> bool:
+            changed.done = done
+            if due and done >= due[0] - 1e-6 and done < 1.0:
+                due.pop(0)
+                assert trainer._average is not None
+                snapshots[f"snapshot-{len(snapshots) + 1}"] = [w.clone() for w in trainer._average.weights]
+            return False
+
+        loop_module.lr_factor = _noise.cyclic(knobs.cycles) if knobs.cycles > 1 else lr_factor
+        trainer = Trainer(
             model, prepared.train, prepared.valid, shape.plan, byte_lengths=tokenizer.byte_lengths,
-            eos_id=tokenizer.eos_id, directory=Path(folder), show_progress=False,
+            eos_id=tokenizer.eos_id, directory=Path(folder), show_progress=False, watch=watch,
         )  # fmt: skip
-        if noise:
-            trainer._batches = Noisy(trainer._batches, noise, prepared.train.ids, seed)
+        batches: Any = trainer._batches
+        if knobs.bpe_dropout:
+            batches = _noise.Recut(
+                prepared.text, tokenizer, knobs.bpe_dropout, shape.plan.context, shape.plan.rows, seed
+            )
+        changed = _noise.Changed(batches, knobs, prepared.train.ids, tokenizer.eos_id, seed)
+        trainer._batches = changed  # type: ignore[assignment]
+        if knobs.layer_drop:
+            _noise.skip_layers(model, knobs.layer_drop)
         outcome = trainer.run()
     half = len(prepared.dev) // 2
     fit, score = prepared.dev[:half], prepared.dev[half:]
     size = int(tokenizer.byte_lengths[score].sum())
-    mixture = MixtureModel.of({"neural": model, "ngram": prepared.ngram})
+    members: dict[str, Any] = {"neural": model}
+    for name, weights in snapshots.items():
+        members[name] = build(parse_config(shape.config), seed)
+        with torch.no_grad():
+            for parameter, kept in zip(members[name].parameters(), weights, strict=True):
+                parameter.copy_(kept)
+        members[name].eval()
+    mixture = MixtureModel.of({**members, "ngram": prepared.ngram})
     mixture.fit_weights(fit, eos_id=tokenizer.eos_id)
     frozen = mixture.evidence(score, mixture.context_length, False, tokenizer.eos_id)
     learning = mixture.evidence(score, mixture.context_length, True, tokenizer.eos_id, neural=frozen)
@@ -138,17 +143,18 @@ def run(
     }
 
 
-def changed(recipe: Recipe, setting: str, value: str) -> tuple[Recipe, float]:
-    """The recipe with one field set, and the share of replaced tokens."""
-    if setting == "dropped_tokens":
-        return recipe, float(value)
+def changed(recipe: Recipe, knobs: Knobs, setting: str, value: str) -> tuple[Recipe, Knobs]:
+    """The recipe and the knobs with one of them set."""
+    if hasattr(knobs, setting):
+        kind = type(getattr(knobs, setting))
+        return recipe, replace(knobs, **{setting: kind(value)})
     fields = recipe.model_dump(mode="json")
     *groups, name = setting.split(".")
     place = fields
     for group in groups:
         place = place[group]
     place[name] = value if setting == "size" or not value[0].isdigit() else json.loads(value)
-    return Recipe.model_validate(fields), 0.0
+    return Recipe.model_validate(fields), knobs
 
 
 def main() -> None:
@@ -160,29 +166,45 @@ def main() -> None:
     parser.add_argument(
         "--vary", nargs="*", default=[], help="FIELD=VALUE,VALUE...; the dial's choice always runs too"
     )
+    parser.add_argument(
+        "--cell",
+        nargs="+",
+        action="append",
+        default=[],
+        help="FIELD=VALUE... that are set together; may be repeated",
+    )
     parser.add_argument("--base", nargs="*", default=[], help="FIELD=VALUE in every run")
     parser.add_argument("--arch", default="transformer")
     parser.add_argument("--seconds", type=float, default=60.0, help="of the processor, for each training")
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--bytes", type=int, default=10**9, help="of the text, at most")
     options = parser.parse_args()
-    trainer_module.time = SimpleNamespace(monotonic=time.process_time)  # type: ignore[assignment]
+    loop_module.time = SimpleNamespace(monotonic=time.process_time)  # type: ignore[assignment]
     text = read_text(options.text).encode("utf-8")[: options.bytes].decode("utf-8", "ignore")
     base = Recipe(architecture=options.arch)
+    knobs = Knobs()
     for words in options.base:
-        base, _ = changed(base, *words.split("=", 1))
-    cells = [("as the dial chooses", base, 0.0)]
+        base, knobs = changed(base, knobs, *words.split("=", 1))
+    cells = [("as the dial chooses", base, knobs)]
     for words in options.vary:
         setting, values = words.split("=", 1)
-        cells += [(f"{setting} {value}", *changed(base, setting, value)) for value in values.split(",")]
+        cells += [
+            (f"{setting} {value}", *changed(base, knobs, setting, value)) for value in values.split(",")
+        ]
+    for together in options.cell:
+        recipe, turned = base, knobs
+        for words in together:
+            recipe, turned = changed(recipe, turned, *words.split("=", 1))
+        cells.append((", ".join(together).replace("=", " "), recipe, turned))
     kept: dict[TokenizerSettings, Prepared] = {}
     rows = []
-    for name, recipe, noise in cells:
+    for name, recipe, turned in cells:
         if recipe.tokenizer not in kept:
             kept[recipe.tokenizer] = prepare(text, recipe.tokenizer)
         prepared = kept[recipe.tokenizer]
         runs = [
-            run(prepared, options.arch, recipe, noise, options.seconds, seed) for seed in range(options.seeds)
+            run(prepared, options.arch, recipe, turned, options.seconds, seed)
+            for seed in range(options.seeds)
         ]
         row = {"setting": name, **summary(runs)}
         rows.append(row)

@@ -273,6 +273,9 @@ class DistilRecipe(Settings):
     """Share of the true next token in the loss; the rest is what the teacher says of it."""
     folds: Annotated[int, Field(ge=2, le=64)] = 4
     """Parts of the text, each predicted by an n-gram model that has counted the others."""
+    cache: bool = False
+    """Give the student a cache over its own hidden vectors, with weights fitted on held-out text: a better score, and
+    a model that only wenmo reads."""
     corpus: CorpusSettings = CorpusSettings()
     model: ModelSettings = ModelSettings()
     training: TrainingSettings = TrainingSettings()

@@ -98,9 +98,10 @@ COUNTED: dict[str, Callable[[], LanguageModel]] = {
     "ngram": ngram,
     "mixture": lambda: mixture("transformer-qwen3", "ngram", "lstm", mixing="logistic"),
     "mixture-linear": lambda: mixture("transformer-qwen3", "ngram", "lstm", mixing="linear"),
+    "mixture-alone": lambda: mixture("minlstm-relu2", mixing="logistic"),
     "mixture-neural": lambda: mixture("transformer-gpt2", "gru", mixing="logistic"),
 }
-BEYOND_WINDOWS = ("ngram", "mixture", "mixture-linear", "mixture-neural")
+BEYOND_WINDOWS = ("ngram", "mixture", "mixture-linear", "mixture-alone", "mixture-neural")
 """An n-gram model looks back a few characters and words, and a cache further, whatever the window."""
 ALL = {**NEURAL, **COUNTED}
 

@@ -164,6 +164,26 @@ def test_a_single_model_can_teach(member: str, teacher: Path, tmp_path: Path) ->
     assert ("ngram" in result.baselines) == (member == "ngram")
 
 
+def test_a_student_can_keep_a_cache(teacher: Path, tmp_path: Path) -> None:
+    plain = distil(teacher, (), tmp_path / "plain", small(), progress=False)
+    result = distil(teacher, (), tmp_path / "cached", small(cache=True), progress=False)
+    assert result.members == plain.members and set(result.weights) == {"transformer", "cache"}
+    assert result.bits_per_byte < plain.bits_per_byte
+    assert set(result.gains) == {"cache"} and result.gains["cache"] > 0.0
+    loaded = load_model(tmp_path / "cached")
+    assert loaded.model.architecture == "mixture" and list(loaded.model.saved_members()) == ["transformer"]
+    assert f"({plain.bits_per_byte:.3f} without)" in (tmp_path / "cached" / "README.md").read_text("utf-8")
+
+
+def test_a_cache_that_does_not_pay_is_left_out(
+    teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wenmo.models.mixture.mixer_pays", lambda *_: False)
+    result = distil(teacher, (), tmp_path / "cached", small(cache=True), progress=False)
+    assert result.weights == {} and load_model(tmp_path / "cached").model.architecture == "transformer"
+    assert "the cache does not pay" in (tmp_path / "cached" / "README.md").read_text("utf-8")
+
+
 def test_a_budget_is_divided(teacher: Path, tmp_path: Path) -> None:
     recipe = small(training=TrainingSettings(), budget="20s")
     result = distil(teacher, (), tmp_path / "student", recipe, progress=False)

@@ -102,15 +102,17 @@ def _estimate(paths: list[str], recipe: Recipe, output: Path | None, common: Com
 
 def _print(result: TrainResult) -> None:
     from wenmo.cli.output import from_here, print_scores
+    from wenmo.evaluation.report import mixture_name
     from wenmo.progress import duration, quantity
 
     print()
     baselines = {f"baseline {name}": score for name, score in result.baselines.items()}
-    name = "mixture" if len(result.members) > 1 else next(iter(result.members), "this model")
+    mixed = len(result.weights) > 0
+    name = mixture_name(result.weights) if mixed else next(iter(result.members), "this model")
     scores = {name: result.bits_per_byte}
     if result.static_bits_per_byte != result.bits_per_byte:
         scores[f"{name}, frozen"] = result.static_bits_per_byte
-    if len(result.members) > 1:
+    if mixed:
         scores |= {f"{member}, frozen": score for member, score in result.members.items()}
     print_scores({**scores, **baselines})
     print(f"on {quantity(result.bytes, 'B')} of test text, {result.protocol}")

@@ -6,7 +6,7 @@ import math
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,8 @@ from wenmo.distillation.teacher import Teacher
 from wenmo.distillation.teaching import TEACHING_SHARE, TeachingPlan, plan_teaching, teach
 from wenmo.errors import Interrupted, ModelError, OptionError, ResourceError, WenmoError
 from wenmo.files import atomic_directory, write_text
+from wenmo.models.base import LanguageModel
+from wenmo.models.mixture import MixtureModel
 from wenmo.models.registry import parse_config
 from wenmo.progress import quantity
 from wenmo.tokenization.stream import spread
@@ -33,9 +35,11 @@ from wenmo.workflow import reporting
 from wenmo.workflow.checks import check_recipe
 from wenmo.workflow.clock import Clock
 from wenmo.workflow.decision import Shape, build, decide
+from wenmo.workflow.finish import rehearse
 from wenmo.workflow.members import Member
 from wenmo.workflow.pipeline import Told, clear
 from wenmo.workflow.run import Run
+from wenmo.workflow.scoring import mix
 from wenmo.workflow.texts import Texts, load_texts
 from wenmo.workflow.unfinished import begin, content_of, damaged, free_output, resumed
 
@@ -56,7 +60,8 @@ class _Order:
     def recipe_of_student(self, teacher: Model | None = None) -> Recipe:
         """The same as a recipe of `wenmo train`."""
         fields = {
-            name: getattr(self.recipe, name) for name in self.recipe.model_fields_set - {"hard", "folds"}
+            name: getattr(self.recipe, name)
+            for name in self.recipe.model_fields_set - {"hard", "folds", "cache"}
         }
         fields["architecture"] = self.recipe.architecture
         if teacher is not None:
@@ -181,7 +186,13 @@ def _distil(order: _Order, run: Run, progress: bool, started: float) -> DistilRe
     targets, plan, shape, weights = _taught(order, run, teacher, texts, clock, told)
     member = _student(order, run, texts, targets, shape, told.show)
     seconds = math.inf if clock.budget is None else clock.scoring
-    scores, static, learning = score(member.model, teacher.model, texts, seconds)
+    student: LanguageModel = member.model
+    if order.recipe.cache:
+        named = replace(member, name=member.model.architecture)
+        student = mix("mixture", [named], texts, seconds / 2)
+    if order.recipe.cache and student is member.model:
+        told("the cache does not pay on this text; the student goes without")
+    scores, static, learning = score(student, teacher.model, texts, seconds)
     facts = TeacherFacts(
         models=[str(Path(name).absolute()) for name in order.teachers],
         parameters=teacher.model.num_parameters(),
@@ -193,12 +204,17 @@ def _distil(order: _Order, run: Run, progress: bool, started: float) -> DistilRe
     )
     told(
         f"the student needs {scores.static:.3f} bits per byte with {quantity(member.model.num_parameters(), '')} "
-        f"parameters, its teacher {static:.3f} frozen"
+        + (
+            f"parameters and its cache ({next(iter(scores.members.values())):.3f} without), "
+            if scores.weights
+            else "parameters, "
+        )
+        + f"its teacher {static:.3f} frozen"
         + (f" and {learning:.3f} learning on" if learning != static else "")
         + f" with {quantity(facts.parameters, '')}"
     )
     outcome = reporting.Outcome(
-        run, clock, texts, member.model, [member], scores, told.lines, teacher=facts.model_dump(mode="json")
+        run, clock, texts, student, [member], scores, told.lines, teacher=facts.model_dump(mode="json")
     )
     result = reporting.save(outcome)
     clear(run, texts)
@@ -274,11 +290,19 @@ def _taught(
         shape = decide(order.recipe.architecture, run.recipe, texts, machine, left, seed)
     told(shape.summary(STUDENT, left if clock.budget else None))
     clock.scoring_speeds[STUDENT] = 1.5 * shape.tokens_per_second * texts.bytes_per_token
+    if order.recipe.cache:
+        clock.scoring_speeds[STUDENT] = _cached_speed(shape, texts, machine.device)
     targets = teach(made, texts, plan, directory, told.show)
     if not decided:
         shape = shape.lasting(max(clock.training(1), 1.0))
         shape.write(shape_path)
     return targets, plan, shape, made.mean_weights(known)
+
+
+def _cached_speed(shape: Shape, texts: Texts, device: str) -> float:
+    """Bytes in a second that a student with its cache scores, or fits its weights on, timed on an untrained one."""
+    mixture = MixtureModel.of({STUDENT: build(parse_config(shape.config), shape.plan.seed).eval()})
+    return texts.bytes_per_token / max(*rehearse(mixture, texts, device), 1e-9)
 
 
 def _student(order: _Order, run: Run, texts: Texts, targets: Targets, shape: Shape, progress: bool) -> Member:

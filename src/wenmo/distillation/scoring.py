@@ -12,8 +12,10 @@ from wenmo.evaluation import baselines
 from wenmo.evaluation.evaluate import protocol
 from wenmo.models.base import LanguageModel
 from wenmo.models.likelihood import bits_per_byte, score_stream
+from wenmo.models.mixture import MixtureModel
 from wenmo.models.ngram import NgramModel
 from wenmo.tokenization.stream import spread
+from wenmo.workflow.mixing import score_mixture
 from wenmo.workflow.rivals import LEAST_SCORED_TOKENS, XZ_BYTES_PER_SECOND
 from wenmo.workflow.scoring import Scores
 from wenmo.workflow.texts import Texts
@@ -32,7 +34,7 @@ def score(
     """Scores both on the test text, as much of it as the time allows.
 
     Args:
-        student: The student.
+        student: The student, alone or in a mixture with its cache.
         teacher: The model it was made from.
         texts: The texts.
         seconds: Time for it; infinite scores everything.
@@ -48,13 +50,14 @@ def score(
     if ngram is not None:
         wanted["ngram"] = (ngram, True)
 
+    eos_id = texts.tokenizer.eos_id
+
     def scored(ids: npt.NDArray[np.int64]) -> dict[str, float]:
         return {
-            name: bits_per_byte(
-                score_stream(model, ids, eos_id=texts.tokenizer.eos_id, adaptive=adaptive),
-                texts.num_bytes(ids),
+            each: bits_per_byte(
+                score_stream(model, ids, eos_id=eos_id, adaptive=adaptive), texts.num_bytes(ids)
             )
-            for name, (model, adaptive) in wanted.items()
+            for each, (model, adaptive) in wanted.items()
         }
 
     probe = np.asarray(texts.test.ids[:PROBE_TOKENS], np.int64)
@@ -73,14 +76,21 @@ def score(
     rivals = {"ppmd": baselines.ppmd(prior, held) * scale, "xz": baselines.xz(prior[-read:], held) * scale}
     if ngram is not None:
         rivals["ngram"] = found["ngram"]
+    name, alone, weights, gains, cached = student.architecture, static, {}, {}, 0
+    if isinstance(student, MixtureModel):
+        mixed = score_mixture(student, ids, eos_id, False)
+        (name,) = student.members
+        alone, weights, cached = bits_per_byte(mixed.members[0], num_bytes), mixed.shares, student.cached
+        gains = {each: bits_per_byte(np.array([nats]), num_bytes) for each, nats in mixed.gains.items()}
+        student.held_out = None
     scores = Scores(
         static=static,
         prequential=static,
-        members={student.architecture: static},
-        weights={},
-        gains={},
+        members={name: alone},
+        weights=weights,
+        gains=gains,
         baselines=rivals,
         bytes=num_bytes,
-        protocol=protocol(student.context_length, adaptive=False),
+        protocol=protocol(student.context_length, adaptive=False, cached=cached),
     )
     return scores, teaching, found.get("learning", teaching)

@@ -103,6 +103,12 @@ class ReportData(BaseModel):
     """When the run ended."""
 
 
+def mixture_name(weights: Mapping[str, float]) -> str:
+    """What a mixture is called by the weights of its members, its cache among them."""
+    members = [name for name in weights if name != "cache"]
+    return "mixture" if len(members) > 1 else f"{members[0]} with its cache"
+
+
 def headline(data: ReportData) -> str:
     """Says in plain words how good the model is, beside the best of the compressors and counters."""
     score = f"It needs {data.bits_per_byte:.3f} bits for each byte of text it has never seen."
@@ -178,8 +184,8 @@ def _language(text: str) -> str:
 def _scores(data: ReportData) -> list[dict[str, Any]]:
     """Bars, best first: name, value, share of the longest bar, and what kind of thing it is."""
     rows = [(data.title, data.bits_per_byte, "model")]
-    if len(data.members) > 1:
-        rows = [("mixture", data.bits_per_byte, "model")]
+    if data.weights:
+        rows = [(mixture_name(data.weights), data.bits_per_byte, "model")]
         rows += [(name, value, "member") for name, value in data.members.items()]
     if data.teacher is not None:
         rows.append(("its teacher", data.teacher, "member"))

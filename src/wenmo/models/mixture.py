@@ -7,6 +7,8 @@ Two ways to mix, both fitted on held-out text; there the better one is chosen:
 - **logistic**: log-odds are added at every decision of the tree that leads to a token (`tree_mixing`), and a cache over
   the first neural member's hidden vectors (`recollection`) takes part. It needs members that show their distributions:
   neural and n-gram models.
+
+A single neural model can be mixed with its own cache, and is then also calibrated on the held-out text.
 """
 
 from __future__ import annotations
@@ -91,7 +93,7 @@ class MixtureModel(LanguageModel):
         neural = [name for name, member in members.items() if isinstance(member, NeuralLanguageModel)]
         self._gate = grams[0] if grams else None
         self._recalled = neural[0] if neural else None
-        self._open = len(grams) + len(neural) == len(members) > 1 and len(grams) < 2
+        self._open = len(grams) + len(neural) == len(members) and len(grams) < 2 and bool(neural)
         buckets = members[grams[0]].num_contexts + 1 if grams else 1  # type: ignore[operator]
         equal = torch.full((int(buckets), len(members)), 1.0 / len(members), dtype=torch.float64)
         self.register_buffer("weights", equal)
@@ -233,7 +235,7 @@ class MixtureModel(LanguageModel):
         """
         if mixing == "logistic" and not self._open:
             raise ValueError(
-                "the logistic way mixes two or more models, neural ones and at most one n-gram model"
+                "the logistic way mixes neural models, at least one, and at most one n-gram model"
             )
         width = context or self.context_length
         frozen = self.evidence(ids, width, False, eos_id, decisions=mixing != "linear")
@@ -344,7 +346,7 @@ class MixtureModel(LanguageModel):
         Returns:
             Name -> nats; empty when there is nothing to leave out or the weights were not fitted in this process.
         """
-        if self.held_out is None or len(self.members) < 2:
+        if self.held_out is None or (len(self.members) < 2 and not self.logistic):
             return {}
         if self.logistic:
             return mixer_gains(self.held_out[int(adaptive)], scored, adaptive)

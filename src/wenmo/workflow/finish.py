@@ -42,7 +42,7 @@ def measured_scoring(model: LanguageModel, texts: Texts) -> float:
 
     def score(ids: npt.NDArray[np.int64]) -> None:
         for adaptive in ways:
-            alone.evidence(ids, alone.context_length, adaptive, texts.tokenizer.eos_id, decisions=True)
+            alone.evidence(ids, alone.context_length, adaptive, texts.tokenizer.eos_id, decisions=False)
 
     score(probe[:WARMING_TOKENS])  # loads kernels
     started = time.monotonic()
@@ -57,6 +57,7 @@ def plan_finish(
     rivals: Rivals,
     settings: GenerationSettings,
     *,
+    mixed: bool,
     device: str,
     saving: float,
     starting: float,
@@ -67,6 +68,7 @@ def plan_finish(
         clock: The clock of the run; it knows how fast every member scores.
         texts: The texts.
         models: Members of the model, in evaluation mode on the CPU; their weights need not be trained.
+        mixed: Whether they become a mixture; see `scoring.mixes`.
         rivals: The test text.
         settings: How the model writes.
         device: Where the members are scored, `cpu` or `cuda`.
@@ -75,7 +77,7 @@ def plan_finish(
     """
     fitting, scoring = 0.0, clock.scoring_seconds(rivals.num_bytes)
     model = next(iter(models.values()))
-    if len(models) > 1:
+    if mixed:
         mixture = MixtureModel.of(models)
         fitting, scoring = rehearse(mixture, texts, device)
         fitting *= min(len(texts.valid.ids), MOST_FITTED_TOKENS)

@@ -35,7 +35,7 @@ from wenmo.workflow.reporting import kept_corpus
 from wenmo.workflow.result import TrainResult
 from wenmo.workflow.rivals import Rivals, measure_rivals
 from wenmo.workflow.run import Run, new_run, open_run
-from wenmo.workflow.scoring import mix, placed, score
+from wenmo.workflow.scoring import mix, mixes, placed, score
 from wenmo.workflow.texts import Texts, load_texts, open_corpus
 
 NOTABLE = 0.05
@@ -135,7 +135,7 @@ def _train(run: Run, progress: bool, started: float | None) -> TrainResult:
     members, rivals, halves = _members(run, texts, machine, clock, told, starting)
     with placed(members, machine.device):
         with clock.stage("weights") as seconds:
-            model = mix(members, texts, min(seconds, clock.scoring))
+            model = mix(recipe.architecture, members, texts, min(seconds, clock.scoring))
         with clock.stage("scores"):
             scores = score(model, members, texts, rivals)
     unused(clock, members, told)
@@ -216,6 +216,7 @@ def _members(
                 models,
                 rivals[0],
                 settings,
+                mixed=mixes(run.recipe.architecture, models.values()),
                 device=machine.device,
                 saving=saving,
                 starting=starting,

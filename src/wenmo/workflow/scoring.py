@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -73,21 +73,35 @@ def placed(members: list[Member], device: str) -> Iterator[None]:
             model.to("cpu")
 
 
-def mix(members: list[Member], texts: Texts, seconds: float) -> LanguageModel:
+def mixes(architecture: str, models: Iterable[LanguageModel]) -> bool:
+    """Whether models become a mixture: several, or a single neural one where a mixture is wanted, with its cache.
+
+    Args:
+        architecture: What the recipe asks for.
+        models: The models.
+    """
+    neural = [model.trainable for model in models]
+    return len(neural) > 1 or (architecture in ("auto", "mixture") and any(neural))
+
+
+def mix(architecture: str, members: list[Member], texts: Texts, seconds: float) -> LanguageModel:
     """Makes one model of all members: the only one, or a mixture whose weights are fitted on the held-out text.
 
     Args:
+        architecture: What the recipe asks for.
         members: The members.
         texts: The texts.
         seconds: Time for it; fewer tokens are scored where it is short.
     """
-    if len(members) == 1:
+    if not mixes(architecture, (member.model for member in members)):
         return members[0].model
     eos_id = texts.tokenizer.eos_id
     count = affordable(members, texts.valid.ids, eos_id, seconds)
     ids = spread(texts.valid.ids, min(count, MOST_FITTED_TOKENS)).astype(np.int64)
     mixture = MixtureModel.of({member.name: member.model for member in members})
     mixture.fit_weights(ids, eos_id=eos_id)
+    if len(members) == 1 and not mixture.logistic:
+        return members[0].model  # neither cache nor calibration pay on this text
     return mixture
 
 
