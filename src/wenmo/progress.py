@@ -24,6 +24,11 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
+def counted(number: int, thing: str) -> str:
+    """Formats a number of things: `counted(1, "document")` is `1 document`."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
 def quantity(value: float, unit: str) -> str:
     """Formats a count with a decimal prefix: `quantity(1_830_000, "B")` is `1.83 MB`."""
     for factor, prefix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):

@@ -27,7 +27,7 @@ from wenmo.files import atomic_directory, write_text
 from wenmo.models.base import LanguageModel
 from wenmo.models.mixture import MixtureModel
 from wenmo.models.registry import parse_config
-from wenmo.progress import quantity
+from wenmo.progress import counted, quantity
 from wenmo.tokenization.stream import spread
 from wenmo.training import budget as dial
 from wenmo.training import hardware
@@ -235,7 +235,7 @@ def _texts(order: _Order, teacher: Model, run: Run, told: Told) -> Texts:
     names = ", ".join(Path(name).resolve().name for name in order.teachers)
     told(
         f"distilled from {names} ({quantity(teacher.model.num_parameters(), '')} parameters); "
-        f"text: {quantity(corpus.bytes('train'), 'B')} to learn from in {corpus.count('train'):,} documents, "
+        f"text: {quantity(corpus.bytes('train'), 'B')} to learn from in {counted(corpus.count('train'), 'document')}, "
         f"{quantity(corpus.bytes('valid') + corpus.bytes('test'), 'B')} held out"
     )
     if not own:

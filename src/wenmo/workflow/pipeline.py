@@ -12,7 +12,7 @@ from wenmo.config import Recipe
 from wenmo.errors import Interrupted, LostProcessError, OptionError, ResourceError, WenmoError
 from wenmo.models.base import LanguageModel
 from wenmo.models.ngram import NgramModel
-from wenmo.progress import duration, quantity
+from wenmo.progress import counted, duration, quantity
 from wenmo.training import budget as dial
 from wenmo.training import hardware
 from wenmo.training.world import join, restartable, watched
@@ -111,8 +111,8 @@ def train(
 
 def _train(run: Run, progress: bool, started: float | None) -> TrainResult:
     recipe = run.recipe
-    counted = recipe.training.steps is None and recipe.training.epochs is None
-    budget = dial.parse_duration(recipe.budget) if recipe.budget and counted else None
+    timed = recipe.training.steps is None and recipe.training.epochs is None
+    budget = dial.parse_duration(recipe.budget) if recipe.budget and timed else None
     clock = Clock(budget, time.monotonic() if started is None else started)
     starting = clock.elapsed if started is not None else 0.0
     if recipe.training.threads:
@@ -127,7 +127,7 @@ def _train(run: Run, progress: bool, started: float | None) -> TrainResult:
     told = Told(progress)
     told.lines.extend(corpus.manifest.losses())
     told(
-        f"text: {quantity(corpus.bytes('train'), 'B')} to learn from in {corpus.count('train'):,} documents, "
+        f"text: {quantity(corpus.bytes('train'), 'B')} to learn from in {counted(corpus.count('train'), 'document')}, "
         f"{quantity(corpus.bytes('valid') + corpus.bytes('test'), 'B')} held out; "
         f"{texts.tokenizer.kind} tokenizer, {texts.tokenizer.vocab_size:,} tokens of "
         f"{texts.bytes_per_token:.2f} bytes; time: {duration(clock.budget) if clock.budget else 'as steps need'}"
