@@ -18,7 +18,7 @@ from wenmo.models.storage import load_model
 
 SMALL = {
     "model": ModelSettings(layers=1, width=32, context=32),
-    "training": TrainingSettings(steps=12, batch_tokens=128, evaluations=3, precision="fp32"),
+    "training": TrainingSettings(steps=12, batch_tokens=128, evaluations=3, precision="fp32", workers=1),
 }
 
 

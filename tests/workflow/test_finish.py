@@ -15,7 +15,7 @@ from wenmo.workflow import finish
 from wenmo.workflow.finish import rehearse
 from wenmo.workflow.members import Member
 from wenmo.workflow.mixing import score_mixture
-from wenmo.workflow.scoring import mix
+from wenmo.workflow.scoring import mix, mixes
 
 TEXT = "the cat sat on the mat. the dog sat on the log. 猫坐在垫子上。狗坐在木头上。" * 40
 CHARS = sorted(set(TEXT))
@@ -102,3 +102,12 @@ def test_weights_are_fitted_on_less_text_where_time_is_short(
     mix("mixture", members, cast(Any, long), seconds)
     assert read[0] == 2000
     assert read[1] == (2000 if seconds == 0.0 else len(long.valid.ids))
+
+
+def test_what_becomes_a_mixture(mixture: MixtureModel) -> None:
+    network, ngram = mixture.members.values()
+    several, alone, counted = cast(Any, ([network, ngram], [network], [ngram]))
+    assert mixes("lstm", several) and mixes("auto", several)
+    assert mixes("auto", alone) and mixes("mixture", alone)  # with its cache
+    assert not mixes("lstm", alone)
+    assert not mixes("auto", counted) and not mixes("mixture", counted)
