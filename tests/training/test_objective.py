@@ -3,16 +3,16 @@ import torch
 import torch.nn.functional as F
 
 from wenmo.training import objective
-from wenmo.training.objective import linear_cross_entropy
+from wenmo.training.objective import chunk_rows, linear_cross_entropy
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("chunk", [64, 1 << 20])
+@pytest.mark.parametrize("chunk", [5, 1000])
 def test_equals_torch_cross_entropy_and_its_gradients(
     smoothing: float, weighted: bool, chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(objective.CHUNK_ELEMENTS, "cpu", chunk)
+    monkeypatch.setattr(objective, "chunk_rows", lambda device, vocab: chunk)
     torch.manual_seed(0)
     hidden = torch.randn(3, 7, 5, requires_grad=True)
     weight = torch.randn(11, 5, requires_grad=True)
@@ -46,3 +46,11 @@ def test_frozen_weight_and_no_grad() -> None:
     assert hidden.grad is not None and weight.grad is None
     with torch.no_grad():
         assert linear_cross_entropy(hidden, weight, torch.tensor([1, 2, 3, 4])).ndim == 0
+
+
+def test_chunks_have_rows_enough_for_their_products_and_fit_into_memory() -> None:
+    assert chunk_rows("cpu", 512) == 1024  # as many as stay in cache
+    assert chunk_rows("cpu", 4096) == chunk_rows("cpu", 50_257) == 256
+    for vocab in (262_144, 1_000_000, 100_000_000):
+        assert chunk_rows("cpu", vocab) == max(1, (1 << 24) // vocab)
+    assert chunk_rows("cuda", 50_257) == (1 << 25) // 50_257

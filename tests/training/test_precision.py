@@ -16,7 +16,7 @@ from wenmo.models.storage import load_model, save_model
 from wenmo.training import budget as dial
 from wenmo.training import distributed, hardware
 from wenmo.training.hardware import Machine
-from wenmo.training.low_precision import LowPrecisionProducts
+from wenmo.training.low_precision import LowPrecisionProducts, lstm_runs_low
 from wenmo.training.objective import linear_cross_entropy
 from wenmo.training.optimisation import orthogonalise
 
@@ -156,6 +156,7 @@ def test_products_alone_are_made_in_bfloat16(bias: bool) -> None:
         assert (ours - theirs).norm() < 0.01 * theirs.norm()
 
 
+@pytest.mark.skipif(not lstm_runs_low(), reason="this processor has no LSTM in bfloat16")
 def test_an_lstm_layer_runs_in_bfloat16_as_a_whole() -> None:
     model = make_trainer(Path("unused"), "lstm").model.eval()
     ids = torch.randint(VOCAB, (2, 9))
@@ -163,6 +164,24 @@ def test_an_lstm_layer_runs_in_bfloat16_as_a_whole() -> None:
         low, _ = model.hidden(ids)
     exact, _ = model.hidden(ids)
     assert not torch.equal(low.float(), exact) and torch.allclose(low.float(), exact, atol=0.02)
+
+
+def test_an_lstm_layer_stays_in_float32_where_the_processor_cannot_run_it_lower(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def missing(*_: object, **__: object) -> None:
+        raise RuntimeError(
+            "could not create a primitive descriptor for the LSTM forward propagation primitive"
+        )
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "lstm", missing)
+        assert not lstm_runs_low.__wrapped__()
+    monkeypatch.setattr("wenmo.training.low_precision.lstm_runs_low", lambda: False)
+    layer, x = nn.LSTM(24, 24, batch_first=True), torch.randn(2, 9, 24)
+    with LowPrecisionProducts():
+        out, _ = layer(x)
+    assert torch.equal(out, layer(x)[0])
 
 
 def test_orthogonalising_in_bfloat16_is_near_enough() -> None:

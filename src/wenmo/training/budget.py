@@ -13,7 +13,7 @@ from wenmo.errors import OptionError
 from wenmo.models.base import NeuralLanguageModel
 from wenmo.models.registry import kind
 from wenmo.training.hardware import Machine, compiler
-from wenmo.training.objective import CHUNK_ELEMENTS
+from wenmo.training.objective import chunk_rows
 from wenmo.training.optimisation import prefers_muon
 from wenmo.training.plan import TrainingPlan
 
@@ -133,7 +133,7 @@ def training_memory(model: NeuralLanguageModel, plan: TrainingPlan) -> float:
     rows = min(plan.micro_rows, -(-plan.rows // plan.processes))
     vectors = layers + 24.0 if plan.checkpoint_activations else 24.0 * layers
     activations = 4.0 * vectors * model.output_weight.shape[1] * rows * plan.context
-    logits = 3.0 * 4.0 * CHUNK_ELEMENTS.get(model.device.type, CHUNK_ELEMENTS["cpu"])
+    logits = 3.0 * 4.0 * chunk_rows(model.device.type, model.vocab_size) * model.vocab_size
     return states + activations + logits + 64e6
 
 

@@ -6,6 +6,7 @@ forth. Products alone gain from the matrix units (AMX, AVX512-BF16); casting the
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -42,8 +43,25 @@ class _LowLinear(torch.autograd.Function):
         )
 
 
+@functools.cache
+def lstm_runs_low() -> bool:
+    """Whether this processor runs an LSTM layer in bfloat16, by trying it: oneDNN has it for some instruction sets."""
+    x = torch.zeros(1, 2, 16, requires_grad=True)
+    weights = [torch.zeros(64, 16, requires_grad=True) for _ in range(2)]
+    state = (torch.zeros(1, 1, 16), torch.zeros(1, 1, 16))
+    try:
+        with torch.enable_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+            torch.lstm(x, state, weights, False, 1, 0.0, True, False, True)[0].sum().backward()  # type: ignore[no-untyped-call]
+    except RuntimeError:
+        return False
+    return True
+
+
 class LowPrecisionProducts(TorchFunctionMode):
-    """Inside it, linear layers multiply in bfloat16 and whole LSTM layers run in it; all else stays as it is."""
+    """Inside it, linear layers multiply in bfloat16 and whole LSTM layers run in it; all else stays as it is.
+
+    Where a processor has no instructions for an LSTM in bfloat16, its layers stay in float32.
+    """
 
     def __torch_function__(
         self,
@@ -56,7 +74,7 @@ class LowPrecisionProducts(TorchFunctionMode):
         options = dict(kwargs or {})
         if func is F.linear:
             return _linear(*args, **options)
-        if func is torch.lstm:
+        if func is torch.lstm and lstm_runs_low():
             with torch.autocast("cpu", dtype=torch.bfloat16):
                 return func(*args, **options)
         return func(*args, **options)
