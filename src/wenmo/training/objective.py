@@ -54,21 +54,23 @@ class _LinearLoss(torch.autograd.Function):
         low = weight.to(hidden.dtype)
         need_hidden, need_weight = ctx.needs_input_grad[:2]
         grad_hidden = torch.empty_like(hidden) if need_hidden else None
-        grad_weight = torch.zeros_like(weight) if need_weight else None
+        grad_weight: Tensor | None = None
         loss = torch.zeros((), dtype=torch.float32, device=hidden.device)
         for start in range(0, rows, chunk):
             place = slice(start, start + chunk)
             part = hidden[place]
             found, derivative = of_chunk(torch.log_softmax(torch.mm(part, low.T).float(), dim=-1), place)
             loss += found
-            if grad_hidden is None and grad_weight is None:
+            if not (need_hidden or need_weight):
                 continue
             grad = derivative().to(part.dtype)
             if grad_hidden is not None:
                 torch.mm(grad, low, out=grad_hidden[place])
-            if grad_weight is None:
+            if not need_weight:
                 continue
-            if grad.dtype == grad_weight.dtype:
+            if grad_weight is None:
+                grad_weight = torch.mm(grad.T, part).to(weight.dtype)
+            elif grad.dtype == grad_weight.dtype:
                 grad_weight.addmm_(grad.T, part)
             else:  # chunks of low precision add up in the precision of the weights
                 grad_weight += torch.mm(grad.T, part)
