@@ -112,12 +112,21 @@ class Manifest(_Record):
         }
         if not kept:
             return None
-        named = ", ".join(f"{name} {'none' if value is None else value}" for name, value in kept.items())
+        named = ", ".join(f"{name} {_told(value)}" for name, value in kept.items())
         return f"note: the corpus is prepared already and keeps its {named}; name the files themselves to change that"
 
 
 SHOWN_KINDS = 5
 """Kinds of skipped files that are named."""
+
+
+def _told(value: object) -> str:
+    """A setting in words."""
+    return (
+        " ".join(map(str, value if isinstance(value, tuple) else [value]))
+        if value not in (None, ())
+        else "none"
+    )
 
 
 class Corpus:
