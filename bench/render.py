@@ -1,4 +1,4 @@
-"""Writes docs/benchmarks.md from bench/results/*.json: what each script measured, nothing added."""
+"""Writes docs/benchmarks.md and its plots from bench/results/*.json: what each script measured, nothing added."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from _plots import draw
 from wenmo.files import write_text
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -47,6 +48,9 @@ def section(result: dict[str, Any], fallback_name: str) -> str:
     if isinstance(rows, dict):
         rows = [{"": key, **(row if isinstance(row, dict) else {"value": row})} for key, row in rows.items()]
     if isinstance(rows, list) and rows and all(isinstance(row, dict) for row in rows):
+        plot = draw(str(result.get("name", fallback_name)), rows, ROOT / "docs" / "plots")
+        if plot is not None:
+            parts.append(f"![{plot.stem}](plots/{plot.name})")
         parts.append(table(rows))
     others = {key: value for key, value in result.items() if key not in SHOWN_APART}
     if others:
