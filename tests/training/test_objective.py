@@ -54,3 +54,15 @@ def test_chunks_have_rows_enough_for_their_products_and_fit_into_memory() -> Non
     for vocab in (262_144, 1_000_000, 100_000_000):
         assert chunk_rows("cpu", vocab) == max(1, (1 << 24) // vocab)
     assert chunk_rows("cuda", 50_257) == (1 << 25) // 50_257
+
+
+@pytest.mark.parametrize("scale", [0.0, 1.0, 30.0, 1e4])
+def test_probabilities_made_in_place_are_those_of_softmax(scale: float) -> None:
+    torch.manual_seed(1)
+    logits, tokens = scale * torch.randn(6, 50), torch.randint(50, (6, 3))
+    logs = logits.log_softmax(-1)
+    picked, mean, probabilities = objective._distributions(logits.clone(), tokens, True)
+    torch.testing.assert_close(picked, logs.gather(1, tokens))
+    torch.testing.assert_close(mean, logs.mean(1))
+    torch.testing.assert_close(probabilities(), logs.exp())
+    assert objective._distributions(logits.clone(), tokens, False)[1] is None

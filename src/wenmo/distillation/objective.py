@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from wenmo.training.objective import linear_loss, shares_of_rows
+from wenmo.training.objective import Rows, linear_loss, shares_of_rows
 
 LEAST = 1e-6
 """Least probability that the student is taken to leave to the tokens that the teacher does not name."""
@@ -48,10 +48,26 @@ def linear_soft_cross_entropy(
     names, wishes = top.reshape(-1, top.shape[-1]), probabilities.reshape(-1, top.shape[-1])
     shares = shares_of_rows(len(flat), weights, flat.device)
 
-    def of_chunk(log_probs: Tensor, rows: slice) -> tuple[Tensor, Callable[[], Tensor]]:
-        named, wanted = names[rows], wishes[rows].float()
-        true = log_probs.gather(1, index[rows]).squeeze(1)
-        log_named = log_probs.gather(1, named)
+    return linear_loss(flat, weight, _SoftCrossEntropy(index, names, wishes, shares, hard))
+
+
+class _SoftCrossEntropy:
+    """The loss of `linear_soft_cross_entropy` for rows of true tokens (N, 1) and named ones (N, K)."""
+
+    needs_mean = False
+
+    def __init__(self, true: Tensor, named: Tensor, wanted: Tensor, shares: Tensor, hard: float) -> None:
+        self._true, self._named, self._wanted, self._shares, self._hard = true, named, wanted, shares, hard
+
+    def tokens(self, place: slice) -> Tensor:
+        """See `RowLoss.tokens`."""
+        return torch.cat([self._true[place], self._named[place]], 1)
+
+    def loss(self, rows: Rows) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        """See `RowLoss.loss`."""
+        named, shares = self._named[rows.place], self._shares[rows.place]
+        wanted = self._wanted[rows.place].float()
+        true, log_named = rows.picked[:, 0], rows.picked[:, 1:]
         # A place without a probability names nothing.
         given = log_named.exp() * (wanted > 0)
         told = wanted.sum(1)
@@ -59,19 +75,16 @@ def linear_soft_cross_entropy(
         left = (1.0 - given.sum(1)).clamp_min(LEAST)
         taught = -(wanted * log_named).sum(1) - rest * left.log()
         # Where the teacher says nothing, the true token is all there is.
-        sure = torch.where(told > 0, hard, 1.0)
+        sure = torch.where(told > 0, self._hard, 1.0)
         soft = 1.0 - sure
 
-        def derivative() -> Tensor:
+        def derivative(probabilities: Tensor) -> Tensor:
             # With q the student's probabilities and r = rest / left, the derivative by a logit is q - soft p for a
             # named token and q (1 - soft r) for another, less `sure` at the true one.
             ratio = (soft * rest / left)[:, None]
-            grad = log_probs.exp_()
-            grad *= 1.0 - ratio
-            grad.scatter_add_(1, named, ratio * given - soft[:, None] * wanted)
-            grad.scatter_add_(1, index[rows], -sure[:, None])
-            return grad.mul_(shares[rows, None])
+            probabilities *= 1.0 - ratio
+            probabilities.scatter_add_(1, named, ratio * given - soft[:, None] * wanted)
+            probabilities.scatter_add_(1, self._true[rows.place], -sure[:, None])
+            return probabilities.mul_(shares[:, None])
 
-        return torch.dot(soft * taught - sure * true, shares[rows]), derivative
-
-    return linear_loss(flat, weight, of_chunk)
+        return torch.dot(soft * taught - sure * true, shares), derivative

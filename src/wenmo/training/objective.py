@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -39,16 +40,60 @@ def computing(device: str, precision: str, compiled: bool = False) -> AbstractCo
     return torch.autocast(device, dtype=torch.bfloat16)
 
 
-ChunkLoss = Callable[[Tensor, slice], tuple[Tensor, Callable[[], Tensor]]]
-"""From the log-probabilities of some rows, float32 (n, V), and which rows they are: their loss, a float32 scalar, and a
-function that makes its derivative by the logits, float32 (n, V), in the place of the log-probabilities if it likes."""
+@dataclass(frozen=True)
+class Rows:
+    """What a loss is told of some rows of logits.
+
+    Attributes:
+        place: Which rows they are.
+        picked: Log-probabilities of the tokens that the loss asked for, float32 (n, K).
+        mean: Mean log-probability over the vocabulary, float32 (n,); None where it was not asked for.
+    """
+
+    place: slice
+    picked: Tensor
+    mean: Tensor | None
+
+
+class RowLoss(Protocol):
+    """A loss of softmax distributions that needs the log-probabilities of a few tokens of each row."""
+
+    needs_mean: bool
+    """Whether it needs the mean log-probability as well."""
+
+    def tokens(self, place: slice) -> Tensor:
+        """Returns the tokens whose log-probabilities are needed, int64 (n, K)."""
+
+    def loss(self, rows: Rows) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        """Returns the loss of some rows, a float32 scalar, and its derivative by their logits.
+
+        The derivative is a function of the probabilities, float32 (n, V), and may be made in their place.
+        """
+
+
+def _distributions(
+    logits: Tensor, tokens: Tensor, needs_mean: bool
+) -> tuple[Tensor, Tensor | None, Callable[[], Tensor]]:
+    """Log-probabilities of some tokens, their mean over the vocabulary, and a function that makes the probabilities.
+
+    On a CPU everything happens in the place of the logits, with half of the passes over memory that log_softmax and exp
+    take; on a GPU these are single kernels.
+    """
+    if logits.device.type != "cpu":
+        logs = torch.log_softmax(logits, dim=-1)
+        return logs.gather(1, tokens), logs.mean(1) if needs_mean else None, logs.exp_
+    chosen, top = logits.gather(1, tokens), logits.amax(1, keepdim=True)
+    mean = logits.mean(1) if needs_mean else None
+    total = logits.sub_(top).exp_().sum(1, keepdim=True)
+    norm = total.log() + top
+    return chosen - norm, None if mean is None else mean - norm[:, 0], lambda: logits.mul_(total.reciprocal())
 
 
 class _LinearLoss(torch.autograd.Function):
     """Loss of softmax(hidden @ weight.T) by chunks of rows; gradients are made in the forward pass."""
 
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, weight: Tensor, of_chunk: ChunkLoss) -> Tensor:
+    def forward(ctx: Any, hidden: Tensor, weight: Tensor, of_rows: RowLoss) -> Tensor:
         rows, vocab = hidden.shape[0], weight.shape[0]
         chunk = min(rows, chunk_rows(hidden.device.type, vocab))
         low = weight.to(hidden.dtype)
@@ -59,11 +104,13 @@ class _LinearLoss(torch.autograd.Function):
         for start in range(0, rows, chunk):
             place = slice(start, start + chunk)
             part = hidden[place]
-            found, derivative = of_chunk(torch.log_softmax(torch.mm(part, low.T).float(), dim=-1), place)
+            logits = torch.mm(part, low.T).float()
+            picked, mean, probabilities = _distributions(logits, of_rows.tokens(place), of_rows.needs_mean)
+            found, derivative = of_rows.loss(Rows(place, picked, mean))
             loss += found
             if not (need_hidden or need_weight):
                 continue
-            grad = derivative().to(part.dtype)
+            grad = derivative(probabilities()).to(part.dtype)
             if grad_hidden is not None:
                 torch.mm(grad, low, out=grad_hidden[place])
             if not need_weight:
@@ -88,18 +135,18 @@ class _LinearLoss(torch.autograd.Function):
         )
 
 
-def linear_loss(hidden: Tensor, weight: Tensor, of_chunk: ChunkLoss) -> Tensor:
+def linear_loss(hidden: Tensor, weight: Tensor, of_rows: RowLoss) -> Tensor:
     """A loss of the distributions softmax(hidden @ weight.T), of which a few rows exist at a time.
 
     Args:
         hidden: Last hidden vectors (N, D); the matrix products are made in their dtype.
         weight: Output matrix (V, D); its gradient adds up in its own dtype.
-        of_chunk: The loss of some rows, already weighted, and its derivative.
+        of_rows: The loss of some rows, already weighted, and its derivative.
 
     Returns:
         The sum over the rows, a float32 scalar.
     """
-    loss: Tensor = _LinearLoss.apply(hidden, weight, of_chunk)  # type: ignore[no-untyped-call]
+    loss: Tensor = _LinearLoss.apply(hidden, weight, of_rows)  # type: ignore[no-untyped-call]
     return loss
 
 
@@ -131,23 +178,34 @@ def linear_cross_entropy(
         Scalar float32 loss in nats: the weighted sum divided by the sum of the weights.
     """
     flat = hidden.reshape(-1, hidden.shape[-1])
-    index = targets.reshape(-1, 1)
     shares = shares_of_rows(len(flat), weights, flat.device)
+    return linear_loss(flat, weight, _CrossEntropy(targets.reshape(-1, 1), shares, label_smoothing))
 
-    def of_chunk(log_probs: Tensor, rows: slice) -> tuple[Tensor, Callable[[], Tensor]]:
-        picked = log_probs.gather(1, index[rows])
-        nats = -picked.squeeze(1) * (1.0 - label_smoothing)
-        if label_smoothing:
-            nats = nats - log_probs.mean(dim=1) * label_smoothing
 
-        def derivative() -> Tensor:
+class _CrossEntropy:
+    """Weighted nats of the targets, int64 (N, 1), of which a share is spread over the vocabulary."""
+
+    def __init__(self, targets: Tensor, shares: Tensor, label_smoothing: float) -> None:
+        self._targets, self._shares, self._smoothing = targets, shares, label_smoothing
+        self.needs_mean = bool(label_smoothing)
+
+    def tokens(self, place: slice) -> Tensor:
+        """See `RowLoss.tokens`."""
+        return self._targets[place]
+
+    def loss(self, rows: Rows) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        """See `RowLoss.loss`."""
+        shares, smoothing = self._shares[rows.place], self._smoothing
+        nats = -rows.picked[:, 0] * (1.0 - smoothing)
+        if rows.mean is not None:
+            nats = nats - rows.mean * smoothing
+
+        def derivative(probabilities: Tensor) -> Tensor:
             # Probabilities less the smoothed target, scaled by the row's weight.
-            grad = log_probs.exp_()
-            grad.scatter_add_(1, index[rows], torch.full_like(picked, label_smoothing - 1.0))
-            if label_smoothing:
-                grad -= label_smoothing / grad.shape[1]
-            return grad.mul_(shares[rows, None])
+            spent = torch.full_like(rows.picked, smoothing - 1.0)
+            probabilities.scatter_add_(1, self._targets[rows.place], spent)
+            if smoothing:
+                probabilities -= smoothing / probabilities.shape[1]
+            return probabilities.mul_(shares[:, None])
 
-        return torch.dot(nats, shares[rows]), derivative
-
-    return linear_loss(flat, weight, of_chunk)
+        return torch.dot(nats, shares), derivative
