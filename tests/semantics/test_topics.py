@@ -77,3 +77,11 @@ def test_quality_prefers_the_right_number(words):
 def test_the_vocabulary_may_be_given(words):
     vocabulary = Vocabulary.of(words[:10], least=1)
     assert fit_topics(words, 2, vocabulary=vocabulary).vocabulary is vocabulary
+
+
+def test_a_weight_that_rounding_left_makes_no_topic_less_diverse(words):
+    topics = fit_topics(words, 3)
+    topics.components[topics.components == 0] = 1e-30
+    assert quality(topics, words)["diversity"] == 1
+    assert all(len(columns) < 30 for columns in topics.top(30, least=1e-9))
+    assert [len(columns) for columns in topics.top(30)] == [min(30, len(topics.vocabulary.words))] * 3

@@ -17,6 +17,9 @@ from wenmo.semantics.factors import Method
 from wenmo.semantics.vectors import Vocabulary
 
 TOP_WORDS = 10
+NEXT_TO_NOTHING = 1e-9
+"""Weight in a topic, as a share of its heaviest word's, that makes no word of it: rounding leaves 1e-30 on some
+processors where others have zero."""
 NULL_DOCUMENTS = 100
 NULL_LEVEL = 0.5
 """A document belongs to none of the topics unless it fits better than this share of random word bags."""
@@ -52,10 +55,16 @@ class Topics:
         vocabulary = self.vocabulary
         return vocabulary.tfidf(documents) if self.method == "nmf" else vocabulary.counts(documents)
 
-    def top(self, count: int = TOP_WORDS) -> list[list[int]]:
-        """Columns of the heaviest words of each topic, heaviest first; words of weight zero are left out."""
+    def top(self, count: int = TOP_WORDS, least: float = 0.0) -> list[list[int]]:
+        """Columns of the heaviest words of each topic, heaviest first.
+
+        Args:
+            count: Most words of a topic.
+            least: Words of this share of the heaviest one's weight, or less, are left out; at 0 those without any.
+        """
         order = np.argsort(-self.components, axis=1, kind="stable")[:, :count]
-        return [[int(c) for c in row if self.components[k, c] > 0] for k, row in enumerate(order)]
+        bounds = least * self.components.max(1, initial=0.0)
+        return [[int(c) for c in row if self.components[k, c] > bounds[k]] for k, row in enumerate(order)]
 
     def words(self, count: int = TOP_WORDS) -> list[list[str]]:
         """The heaviest words of each topic."""
@@ -204,6 +213,6 @@ def quality(topics: Topics, documents: Sequence[Sequence[str]], count: int = TOP
     values = [value for value in npmi(top, topics.vocabulary.counts(documents)) if value == value]
     return {
         "coherence": float(np.mean(values)) if values else 0.0,
-        "diversity": diversity(top),
+        "diversity": diversity(topics.top(count, NEXT_TO_NOTHING)),
         "unassigned": topics.assign(documents).unassigned,
     }
