@@ -422,3 +422,10 @@ def test_held_out_files_that_cannot_be_used(tmp_path):
     test = tmp_path / "in" / "a.jsonl"
     with pytest.raises(InputError, match="nothing to train on"):
         prepare([test], tmp_path / "c", CorpusSettings(test=(str(test),)), progress=False)
+
+
+@pytest.mark.parametrize("split", ["valid", "test"])
+def test_a_share_beside_named_files_is_refused(split, tmp_path):
+    settings = CorpusSettings(**{split: ("a.txt",), f"{split}_fraction": 0.2})
+    with pytest.raises(OptionError, match=f"--corpus.{split}-fraction has no effect"):
+        make(tmp_path, {"a.jsonl": jsonl(ENGLISH)}, settings)

@@ -22,6 +22,11 @@ def test_topics_without_pairs_have_none():
     assert npmi([[3, 3]], PRESENCE) == [0.0], "words of every document say nothing"
 
 
+def test_pairs_that_a_short_topic_lacks_count_as_nothing():
+    assert npmi([[0, 1], [0], [], [0, 1, 2]], PRESENCE, 3) == pytest.approx([1 / 3, 0, 0, -1 / 3])
+    assert npmi([[0, 1, 2]], PRESENCE, 2) == npmi([[0, 1, 2]], PRESENCE)
+
+
 def test_diversity_is_the_share_of_different_words():
     assert diversity([[1, 2], [3, 4]]) == 1 and diversity([[1, 2], [1, 2]]) == 0.5 and diversity([]) == 0
 

@@ -79,9 +79,12 @@ def test_the_vocabulary_may_be_given(words):
     assert fit_topics(words, 2, vocabulary=vocabulary).vocabulary is vocabulary
 
 
-def test_a_weight_that_rounding_left_makes_no_topic_less_diverse(words):
+def test_a_weight_that_rounding_left_is_none(words):
     topics = fit_topics(words, 3)
-    topics.components[topics.components == 0] = 1e-30
-    assert quality(topics, words)["diversity"] == 1
-    assert all(len(columns) < 30 for columns in topics.top(30, least=1e-9))
-    assert [len(columns) for columns in topics.top(30)] == [min(30, len(topics.vocabulary.words))] * 3
+    topics.components[topics.components < 1e-9] = 0.0
+    plain, before = topics.words(), quality(topics, words)
+    topics.components[topics.components == 0.0] = 1e-30
+    assert topics.words() == plain and quality(topics, words)["diversity"] == before["diversity"] == 1
+    assert quality(topics, words)["coherence"] == before["coherence"]
+    topics.components[0] = 0.0
+    assert topics.words()[0] == []

@@ -107,12 +107,11 @@ def _print(result: TrainResult) -> None:
 
     print()
     baselines = {f"baseline {name}": score for name, score in result.baselines.items()}
-    mixed = len(result.weights) > 0
-    name = mixture_name(result.weights) if mixed else next(iter(result.members), "this model")
+    name = mixture_name(result.weights) if result.weights else next(iter(result.members), "this model")
     scores = {name: result.bits_per_byte}
     if result.static_bits_per_byte != result.bits_per_byte:
         scores[f"{name}, frozen"] = result.static_bits_per_byte
-    if mixed:
+    if result.weights:
         scores |= {f"{member}, frozen": score for member, score in result.members.items()}
     print_scores({**scores, **baselines})
     print(f"on {quantity(result.bytes, 'B')} of test text, {result.protocol}")

@@ -12,7 +12,7 @@ from wenmo.corpus.inputs import Inputs, Source, find_split_inputs
 from wenmo.corpus.planning import hash_file, plan_source
 from wenmo.corpus.reading import Plan
 from wenmo.corpus.remote import RemoteFile
-from wenmo.corpus.splitting import SPLITS, assign_around, check_settings, drawn
+from wenmo.corpus.splitting import SPLITS, assign, check_settings, drawn
 from wenmo.corpus.store import FORMAT, MANIFEST, REPORT, Corpus, FileRecord, Manifest
 from wenmo.errors import InputError, OptionError, WenmoError
 from wenmo.files import atomic_directory, disk_errors, working_directory
@@ -193,17 +193,13 @@ def _build(
         if plan.encoding is not None and _stamp(plan.source) != stamp:
             raise InputError(f"{plan.source.label} was changed while it was read; run again")
     sizes = np.array(collector.sizes, np.int64)
+    shares = drawn(settings)
     splits_of_files = np.array(
         [SPLITS.index(plan.source.split) if plan.source.split else -1 for plan in plans], np.int8
     )
-    assignment = assign_around(
-        splits_of_files[np.array(collector.files, np.int32)],
-        sizes,
-        np.array(collector.digests, np.uint64),
-        collector.chars,
-        settings,
-    )
-    shares = drawn(settings)
+    assignment = splits_of_files[np.array(collector.files, np.int32)]
+    free, digests = assignment < 0, np.array(collector.digests, np.uint64)
+    assignment[free] = assign(sizes[free], digests[free], collector.chars, shares)
     labels = [(plan.source.label, plan.source.kind not in ("text", "html")) for plan in plans]
     with atomic_directory(output) as directory:
         writer = CorpusWriter(directory, assignment, sizes, collector.duplicates, labels, shares)

@@ -45,11 +45,18 @@ def _take(running: npt.NDArray[np.int64], target: float, least: int) -> int:
 
 
 def check_settings(settings: CorpusSettings) -> None:
-    """Refuses held-out shares that leave nothing to train on.
+    """Refuses held-out shares that leave nothing to train on, or have no effect.
 
     Raises:
-        OptionError: When they sum to more than 0.9.
+        OptionError: When they sum to more than 0.9, or there are files for a split whose share is given.
     """
+    for split in SPLITS[1:]:
+        usual = CorpusSettings.model_fields[f"{split}_fraction"].default
+        if getattr(settings, split) and getattr(settings, f"{split}_fraction") not in (usual, 0.0):
+            raise OptionError(
+                f"--corpus.{split}-fraction has no effect with --corpus.{split}, whose files are held out whole; "
+                "leave one of them out"
+            )
     if settings.valid_fraction + settings.test_fraction > 0.9:
         raise OptionError(
             "--corpus.valid-fraction and --corpus.test-fraction leave less than a tenth to train on; lower them"
@@ -60,28 +67,6 @@ def drawn(settings: CorpusSettings) -> CorpusSettings:
     """The settings with no share for a split that the user gives files for."""
     given = {f"{split}_fraction": 0.0 for split in ("valid", "test") if getattr(settings, split)}
     return settings.model_copy(update=given)
-
-
-def assign_around(
-    given: npt.NDArray[np.int8],
-    sizes: npt.NDArray[np.int64],
-    digests: npt.NDArray[np.uint64],
-    chars: int,
-    settings: CorpusSettings,
-) -> npt.NDArray[np.int8]:
-    """Assigns every document to a split, of which some are given: see `assign`.
-
-    Args:
-        given: int8 (D,): positions in `SPLITS`, or -1 where the split is to be drawn.
-        sizes: See `assign`.
-        digests: See `assign`.
-        chars: See `assign`.
-        settings: Shares and seed; a split of which documents are given takes none of the others.
-    """
-    result = given.copy()
-    free = given < 0
-    result[free] = assign(sizes[free], digests[free], chars, drawn(settings))
-    return result
 
 
 def assign(

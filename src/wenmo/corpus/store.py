@@ -122,11 +122,9 @@ SHOWN_KINDS = 5
 
 def _told(value: object) -> str:
     """A setting in words."""
-    return (
-        " ".join(map(str, value if isinstance(value, tuple) else [value]))
-        if value not in (None, ())
-        else "none"
-    )
+    if value is None or value == ():
+        return "none"
+    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 class Corpus:

@@ -186,12 +186,7 @@ def _distil(order: _Order, run: Run, progress: bool, started: float) -> DistilRe
     targets, plan, shape, weights = _taught(order, run, teacher, texts, clock, told)
     member = _student(order, run, texts, targets, shape, told.show)
     seconds = math.inf if clock.budget is None else clock.scoring
-    student: LanguageModel = member.model
-    if order.recipe.cache:
-        named = replace(member, name=member.model.architecture)
-        student = mix("mixture", [named], texts, seconds / 2)
-    if order.recipe.cache and student is member.model:
-        told("the cache does not pay on this text; the student goes without")
+    student = _with_cache(member, texts, seconds / 2, told) if order.recipe.cache else member.model
     scores, static, learning = score(student, teacher.model, texts, seconds)
     facts = TeacherFacts(
         models=[str(Path(name).absolute()) for name in order.teachers],
@@ -289,14 +284,24 @@ def _taught(
     else:
         shape = decide(order.recipe.architecture, run.recipe, texts, machine, left, seed)
     told(shape.summary(STUDENT, left if clock.budget else None))
-    clock.scoring_speeds[STUDENT] = 1.5 * shape.tokens_per_second * texts.bytes_per_token
-    if order.recipe.cache:
-        clock.scoring_speeds[STUDENT] = _cached_speed(shape, texts, machine.device)
+    clock.scoring_speeds[STUDENT] = (
+        _cached_speed(shape, texts, machine.device)
+        if order.recipe.cache
+        else 1.5 * shape.tokens_per_second * texts.bytes_per_token
+    )
     targets = teach(made, texts, plan, directory, told.show)
     if not decided:
         shape = shape.lasting(max(clock.training(1), 1.0))
         shape.write(shape_path)
     return targets, plan, shape, made.mean_weights(known)
+
+
+def _with_cache(member: Member, texts: Texts, seconds: float, told: Told) -> LanguageModel:
+    """The student with a cache of its own, or as it is where that does not pay."""
+    mixed = mix([replace(member, name=member.model.architecture)], texts, seconds)
+    if mixed is member.model:
+        told("the cache does not pay on this text; the student goes without")
+    return mixed
 
 
 def _cached_speed(shape: Shape, texts: Texts, device: str) -> float:

@@ -50,7 +50,7 @@ def score(
     if ngram is not None:
         wanted["ngram"] = (ngram, True)
 
-    eos_id = texts.tokenizer.eos_id
+    eos_id, name, weights, gains, cached = texts.tokenizer.eos_id, student.architecture, {}, {}, 0
 
     def scored(ids: npt.NDArray[np.int64]) -> dict[str, float]:
         return {
@@ -69,20 +69,23 @@ def score(
     num_bytes = texts.num_bytes(ids)
     held = texts.bytes_of(ids)
     prior = texts.bytes_of(np.asarray(texts.train.ids[-baselines.PRIMING_BYTES :]))
-    found = scored(ids)
-    static, teaching = found["student"], found["teacher"]
+    if isinstance(student, MixtureModel):
+        del wanted["student"]  # read once, for the scores with and without its cache
+        mixed = score_mixture(student, ids, eos_id, False)
+        student.held_out = None
+        (name,), weights, cached = student.members, mixed.shares, student.cached
+        static, alone = (bits_per_byte(nats, num_bytes) for nats in (mixed.static, mixed.members[0]))
+        gains = {each: bits_per_byte(np.array([nats]), num_bytes) for each, nats in mixed.gains.items()}
+        found = scored(ids)
+    else:
+        found = scored(ids)
+        static = alone = found["student"]
+    teaching = found["teacher"]
     scale = len(held) / num_bytes
     read = len(prior) if math.isinf(seconds) else max(int(XZ_BYTES_PER_SECOND * seconds), 1)
     rivals = {"ppmd": baselines.ppmd(prior, held) * scale, "xz": baselines.xz(prior[-read:], held) * scale}
     if ngram is not None:
         rivals["ngram"] = found["ngram"]
-    name, alone, weights, gains, cached = student.architecture, static, {}, {}, 0
-    if isinstance(student, MixtureModel):
-        mixed = score_mixture(student, ids, eos_id, False)
-        (name,) = student.members
-        alone, weights, cached = bits_per_byte(mixed.members[0], num_bytes), mixed.shares, student.cached
-        gains = {each: bits_per_byte(np.array([nats]), num_bytes) for each, nats in mixed.gains.items()}
-        student.held_out = None
     scores = Scores(
         static=static,
         prequential=static,

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from wenmo.files import write_text
+from wenmo.models.evidence import CACHE
 from wenmo.progress import duration, quantity
 from wenmo.text.scripts import han_share
 
@@ -105,7 +106,7 @@ class ReportData(BaseModel):
 
 def mixture_name(weights: Mapping[str, float]) -> str:
     """What a mixture is called by the weights of its members, its cache among them."""
-    members = [name for name in weights if name != "cache"]
+    members = [name for name in weights if name != CACHE]
     return "mixture" if len(members) > 1 else f"{members[0]} with its cache"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import combinations
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 
 
-def npmi(topics: Sequence[Sequence[int]], presence: Any) -> list[float]:
+def npmi(topics: Sequence[Sequence[int]], presence: Any, count: int = 0) -> list[float]:
     """Coherence of each topic: the mean normalised pointwise mutual information of all pairs of its words.
 
     NPMI(a, b) = log(p(a,b) / (p(a) p(b))) / -log p(a,b), where p counts documents (Bouma 2009; as a measure of
@@ -19,10 +20,12 @@ def npmi(topics: Sequence[Sequence[int]], presence: Any) -> list[float]:
     Args:
         topics: Columns of the words of each topic.
         presence: Sparse matrix (N, V); whatever is not zero counts as present.
+        count: Words that a topic should have. The pairs that one with fewer lacks count as 0, or else topics would hold
+            together best when they are cut into a few words each.
 
     Returns:
         A value in [-1, 1] for each topic; pairs with a word that stands in no document count as -1. NaN for a
-        topic with fewer than two words.
+        topic without a pair of words, where none is wanted.
     """
     total = presence.shape[0]
     used = sorted({column for topic in topics for column in topic})
@@ -33,11 +36,9 @@ def npmi(topics: Sequence[Sequence[int]], presence: Any) -> list[float]:
     results = []
     for topic in topics:
         pairs = [(place[a], place[b]) for a, b in combinations(topic, 2)]
-        results.append(
-            float(np.mean([_pair(together[a, b], alone[a], alone[b]) for a, b in pairs]))
-            if pairs
-            else float("nan")
-        )
+        total_npmi = sum(_pair(together[a, b], alone[a], alone[b]) for a, b in pairs)
+        wanted = max(len(pairs), math.comb(count, 2))
+        results.append(total_npmi / wanted if wanted else float("nan"))
     return results
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from wenmo.semantics.coherence import diversity, npmi
 from wenmo.semantics.factors import Method
-from wenmo.semantics.topics import Topics, fit_topics, quality
+from wenmo.semantics.topics import TOP_WORDS, Topics, fit_topics, quality
 
 CHANCE = "the same words at random"
 Scores = dict[str, float]
@@ -49,7 +49,7 @@ def score_chance(topics: Topics, documents: Sequence[Sequence[str]], seed: int) 
     random.Random(seed).shuffle(pool)
     size = max(-(-len(pool) // topics.number), 1)
     dealt = [pool[i : i + size] for i in range(0, len(pool), size)]
-    values = [value for value in npmi(dealt, topics.vocabulary.counts(documents)) if value == value]
+    values = npmi(dealt, topics.vocabulary.counts(documents), TOP_WORDS)
     return {
         "coherence": round(float(np.mean(values)) if values else 0.0, 4),
         "diversity": round(diversity(dealt), 4),

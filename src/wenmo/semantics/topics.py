@@ -55,16 +55,11 @@ class Topics:
         vocabulary = self.vocabulary
         return vocabulary.tfidf(documents) if self.method == "nmf" else vocabulary.counts(documents)
 
-    def top(self, count: int = TOP_WORDS, least: float = 0.0) -> list[list[int]]:
-        """Columns of the heaviest words of each topic, heaviest first.
-
-        Args:
-            count: Most words of a topic.
-            least: Words of this share of the heaviest one's weight, or less, are left out; at 0 those without any.
-        """
+    def top(self, count: int = TOP_WORDS) -> list[list[int]]:
+        """Columns of the heaviest words of each topic, heaviest first; words of next to no weight are left out."""
         order = np.argsort(-self.components, axis=1, kind="stable")[:, :count]
-        bounds = least * self.components.max(1, initial=0.0)
-        return [[int(c) for c in row if self.components[k, c] > bounds[k]] for k, row in enumerate(order)]
+        least = NEXT_TO_NOTHING * self.components.max(1, initial=0.0)
+        return [[int(c) for c in row if self.components[k, c] > least[k]] for k, row in enumerate(order)]
 
     def words(self, count: int = TOP_WORDS) -> list[list[str]]:
         """The heaviest words of each topic."""
@@ -210,9 +205,8 @@ def class_tfidf(
 def quality(topics: Topics, documents: Sequence[Sequence[str]], count: int = TOP_WORDS) -> dict[str, float]:
     """Scores topics on documents: mean coherence (see `coherence.npmi`), diversity, share of documents unassigned."""
     top = topics.top(count)
-    values = [value for value in npmi(top, topics.vocabulary.counts(documents)) if value == value]
     return {
-        "coherence": float(np.mean(values)) if values else 0.0,
-        "diversity": diversity(topics.top(count, NEXT_TO_NOTHING)),
+        "coherence": float(np.mean(npmi(top, topics.vocabulary.counts(documents), count))) if top else 0.0,
+        "diversity": diversity(top),
         "unassigned": topics.assign(documents).unassigned,
     }

@@ -135,7 +135,9 @@ def _train(run: Run, progress: bool, started: float | None) -> TrainResult:
     members, rivals, halves = _members(run, texts, machine, clock, told, starting)
     with placed(members, machine.device):
         with clock.stage("weights") as seconds:
-            model = mix(recipe.architecture, members, texts, min(seconds, clock.scoring))
+            models = [member.model for member in members]
+            mixed = mixes(recipe.architecture, models)
+            model = mix(members, texts, min(seconds, clock.scoring)) if mixed else models[0]
         with clock.stage("scores"):
             scores = score(model, members, texts, rivals)
     unused(clock, members, told)

@@ -84,24 +84,24 @@ def mixes(architecture: str, models: Iterable[LanguageModel]) -> bool:
     return len(neural) > 1 or (architecture in ("auto", "mixture") and any(neural))
 
 
-def mix(architecture: str, members: list[Member], texts: Texts, seconds: float) -> LanguageModel:
-    """Makes one model of all members: the only one, or a mixture whose weights are fitted on the held-out text.
+def mix(members: list[Member], texts: Texts, seconds: float) -> LanguageModel:
+    """Makes a mixture whose weights are fitted on the held-out text.
 
     Args:
-        architecture: What the recipe asks for.
-        members: The members.
+        members: The members; a single one, which is neural, gets a cache of its own and is calibrated.
         texts: The texts.
         seconds: Time for it; fewer tokens are scored where it is short.
+
+    Returns:
+        The mixture; a single member as it is, where neither cache nor calibration pay on this text.
     """
-    if not mixes(architecture, (member.model for member in members)):
-        return members[0].model
     eos_id = texts.tokenizer.eos_id
     count = affordable(members, texts.valid.ids, eos_id, seconds)
     ids = spread(texts.valid.ids, min(count, MOST_FITTED_TOKENS)).astype(np.int64)
     mixture = MixtureModel.of({member.name: member.model for member in members})
     mixture.fit_weights(ids, eos_id=eos_id)
     if len(members) == 1 and not mixture.logistic:
-        return members[0].model  # neither cache nor calibration pay on this text
+        return members[0].model
     return mixture
 
 
