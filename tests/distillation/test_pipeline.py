@@ -170,6 +170,7 @@ def test_a_student_can_keep_a_cache(teacher: Path, tmp_path: Path) -> None:
     assert result.members == plain.members and set(result.weights) == {"transformer", "cache"}
     assert result.bits_per_byte < plain.bits_per_byte
     assert set(result.gains) == {"cache"} and result.gains["cache"] > 0.0
+    assert "its member alone and its teacher, frozen" in Path(result.report).read_text("utf-8")
     loaded = load_model(tmp_path / "cached")
     assert loaded.model.architecture == "mixture" and list(loaded.model.saved_members()) == ["transformer"]
     assert f"({plain.bits_per_byte:.3f} without)" in (tmp_path / "cached" / "README.md").read_text("utf-8")

@@ -65,7 +65,8 @@ def test_one_network_in_a_mixture_has_a_cache(
     # Calibrated on held-out text and with what the recent text says, it is better than alone.
     assert result.static_bits_per_byte < result.members["minlstm"]
     assert result.static_bits_per_byte == result.bits_per_byte and "static" in result.protocol
-    assert "minlstm with its cache" in Path(result.report).read_text("utf-8")
+    report = Path(result.report).read_text("utf-8")
+    assert "minlstm with its cache" in report and "its member alone, frozen" in report
     model = wenmo.load(tmp_path / "model")
     assert model.model.architecture == "mixture" and model.generate("今天", max_tokens=5, seed=1)[0].text
     texts = wenmo.Corpus.open(f"{result.model}.corpus").texts("test")
