@@ -376,6 +376,7 @@ def test_named_files_are_held_out_whole(tmp_path, texts):
     assert list(corpus.texts("valid")) == texts[:5]
     assert list(corpus.texts("test")) == texts[5:9]
     assert corpus.count("train") == len(texts) - 9 + 1
+    assert f"named for it: {held / 'test.jsonl'}." in (corpus.path / "report.html").read_text("utf-8")
     assert make(tmp_path, {}, settings).fingerprint == corpus.fingerprint
 
 

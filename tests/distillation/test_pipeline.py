@@ -241,6 +241,10 @@ def test_the_command_line(teacher: Path, tmp_path: Path, capsys: pytest.CaptureF
     assert main(words) == 0
     printed = json.loads(capsys.readouterr().out)
     assert printed["teacher"]["hard"] == 0.5 and list(printed["members"]) == ["lstm"]
+    words[words.index("4")], words[3] = "12", str(tmp_path / "cached")
+    assert main([*words[:-1], "--cache"]) == 0
+    shown = capsys.readouterr().out
+    assert "student with its cache, " in shown and "student without its cache" in shown
     assert main(["distil", "--json"]) == 2
     assert "needs a model" in json.loads(capsys.readouterr().out)["error"]
     assert main(["distil", str(teacher), "--hard", "1.5"]) == 2

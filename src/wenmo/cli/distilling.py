@@ -81,8 +81,11 @@ def _print(result: DistilResult) -> None:
     from wenmo.progress import duration, quantity
 
     teacher = result.teacher
-    (parameters,) = result.parameters.values()
-    scores = {f"student, {quantity(parameters, '')} parameters": result.bits_per_byte}
+    (parameters,), (alone,) = result.parameters.values(), result.members.values()
+    size = f"{quantity(parameters, '')} parameters"
+    scores = {f"student{' with its cache' if result.weights else ''}, {size}": result.bits_per_byte}
+    if result.weights:
+        scores["student without its cache"] = alone
     scores[f"teacher, {quantity(teacher.parameters, '')} parameters, frozen"] = teacher.static_bits_per_byte
     if teacher.bits_per_byte != teacher.static_bits_per_byte:
         scores["teacher, learning on"] = teacher.bits_per_byte
