@@ -73,10 +73,10 @@ def _by_examples(rows: Rows) -> Figure:
     for number, system in enumerate(systems):
         mine = [row for row in rows if row["system"] == system]
         values = [[float(part) for part in str(row[metrics[0]]).split("±")] for row in mine]
-        colour = (OURS, SOFT, PEER, RIVAL)[number % 4]
+        colour = OURS if number == 0 else SOFT if system.startswith("wenmo") else RIVAL
         axes.errorbar(
             [row["examples"] for row in mine], [value[0] for value in values],
-            [value[1] if len(value) > 1 else 0.0 for value in values], fmt="o-" if number == 0 else "s--",
+            [value[1] if len(value) > 1 else 0.0 for value in values], fmt="os^D"[number % 4] + ("-" if number == 0 else "--"),
             ms=4, color=colour, capsize=2, label=system,
         )  # fmt: skip
     _minutes(axes, sorted({row["examples"] for row in rows}))

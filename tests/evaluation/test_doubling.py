@@ -25,4 +25,4 @@ def test_it_is_said_with_its_interval_and_its_method() -> None:
         "(1.5% to 7.5%): by this and that."
     )
     little = TwiceTheText(now=2.0, predicted=2.0, low=1.995, high=2.0, method="by this")
-    assert "next to nothing" in sentence(little)
+    assert "next to nothing in the same time (less than 0.5%)" in sentence(little)

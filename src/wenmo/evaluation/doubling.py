@@ -56,7 +56,7 @@ def sentence(found: TwiceTheText) -> str:
     gain = 1.0 - found.predicted / found.now
     low, high = 1.0 - found.high / found.now, 1.0 - found.low / found.now
     if high < 0.005:
-        return f"Twice the text would give next to nothing ({high:.1%} at most): {found.method}."
+        return f"Twice the text would give next to nothing in the same time (less than 0.5%): {found.method}."
     return (
         f"Twice the text of the same kind would give about {gain:.1%} fewer bits per byte in the same time "
         f"({max(low, 0.0):.1%} to {high:.1%}): {found.method}."
