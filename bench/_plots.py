@@ -76,8 +76,8 @@ def _by_examples(rows: Rows) -> Figure:
         colour = OURS if number == 0 else SOFT if system.startswith("wenmo") else RIVAL
         axes.errorbar(
             [row["examples"] for row in mine], [value[0] for value in values],
-            [value[1] if len(value) > 1 else 0.0 for value in values], fmt="os^D"[number % 4] + ("-" if number == 0 else "--"),
-            ms=4, color=colour, capsize=2, label=system,
+            [value[1] if len(value) > 1 else 0.0 for value in values],
+            fmt="os^D"[number % 4] + ("-" if number == 0 else "--"), ms=4, color=colour, capsize=2, label=system,
         )  # fmt: skip
     _minutes(axes, sorted({row["examples"] for row in rows}))
     axes.set_xlabel("examples", fontsize=8)
