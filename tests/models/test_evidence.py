@@ -33,8 +33,8 @@ def witnesses(tokens, seed=0, noises=(1.0, 1.0), names=("lstm", "ngram"), cache=
     for noise in noises:
         seen = logits + noise * random.standard_normal(logits.shape)
         logs = (seen - np.log(np.exp(seen).sum(1, keepdims=True))).astype(np.float32)
-        odds, bands = np.zeros(count, np.float32), np.zeros(tokens, np.int8)
-        tree_mixing.path_odds(logs, ids, tree.children, tree.path, tree.path_offsets, 0, odds, bands)
+        odds, bands = np.zeros(count, np.float32), tree_mixing.entropy_bands(logs, np.exp(logs))
+        tree_mixing.path_odds(np.exp(logs), ids, tree.children, tree.path, tree.path_offsets, 0, odds)
         nats.append(-logs[np.arange(tokens), ids].astype(np.float64))
         columns.append(odds)
     inputs = tuple(names)

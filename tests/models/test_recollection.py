@@ -52,6 +52,20 @@ def test_a_place_like_an_earlier_one_expects_what_followed_it():
     assert ((odds[-depth:, 1] > 1) == (bits == 1)).all() and (np.abs(odds[-depth:, 1]) > 1).all()
 
 
+@pytest.mark.parametrize(("tokens", "share"), [(0, 1.0), (4096, 0.5), (8192, 0.0), (10**6, 0.0)])
+def test_what_a_full_cache_takes_more_than_that_of_a_short_stream(monkeypatch, tokens, share):
+    now = iter([10.0, 10.0 + recollection.QUERIES])
+    monkeypatch.setattr(recollection.time, "monotonic", lambda: next(now))
+    read = []
+    real = tree_mixing.add_evidence
+    monkeypatch.setattr(
+        tree_mixing, "add_evidence", lambda kernels, *rest: (read.append(kernels), real(kernels, *rest))
+    )
+    tree = token_tree.plain(V)
+    assert recollection.filling_seconds(D, tree, torch.device("cpu"), tokens) == pytest.approx(share)
+    assert read[0].shape[1:] == (recollection.QUERIES, recollection.REACH + recollection.QUERIES)
+
+
 def test_likeness_is_one_for_the_same_and_less_for_others():
     vectors = torch.eye(3)
     found = likeness(vectors, vectors)

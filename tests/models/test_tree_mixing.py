@@ -13,10 +13,9 @@ def distributions(rows, size, seed=0):
 
 def path_odds(logs, ids, tree):
     odds = np.zeros(int(np.diff(tree.path_offsets)[ids].sum()), np.float32)
-    bands = np.zeros(len(ids), np.int8)
-    end = tree_mixing.path_odds(logs, ids, tree.children, tree.path, tree.path_offsets, 0, odds, bands)
+    end = tree_mixing.path_odds(np.exp(logs), ids, tree.children, tree.path, tree.path_offsets, 0, odds)
     assert end == len(odds)
-    return odds, bands
+    return odds
 
 
 def bits_of(ids, tree):
@@ -42,7 +41,7 @@ def test_the_product_along_the_path_is_the_probability_of_the_token(size, seed):
     tree, logs = token_tree.plain(size), distributions(1, size, seed)
     for token in range(size):
         ids = np.array([token])
-        odds, _ = path_odds(logs, ids, tree)
+        odds = path_odds(logs, ids, tree)
         signed = np.where(bits_of(ids, tree) == 1, odds, -odds).astype(np.float64)
         assert -np.log1p(np.exp(-signed)).sum() == pytest.approx(logs[0, token], abs=1e-4)
 
@@ -51,8 +50,11 @@ def test_bands_tell_sure_predictions_from_unsure_ones():
     sure = np.full((1, 50), np.log(0.001 / 49), np.float32)
     sure[0, 3] = np.log(0.999)
     unsure = np.full((1, 50), -np.log(50), np.float32)
-    _, bands = path_odds(np.concatenate([sure, unsure]), np.array([3, 4]), token_tree.plain(50))
-    assert bands.tolist() == [0, tree_mixing.ENTROPIES - 1]
+    certain = np.full((1, 50), -np.inf, np.float32)
+    certain[0, 3] = 0.0
+    logs = np.concatenate([sure, unsure, certain])
+    bands = tree_mixing.entropy_bands(logs, np.exp(logs))
+    assert bands.tolist() == [0, tree_mixing.ENTROPIES - 1, 0]
 
 
 def test_last_bytes_of_tokens_in_both_languages():

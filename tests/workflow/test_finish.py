@@ -14,8 +14,8 @@ from wenmo.models.recurrent_config import RecurrentConfig
 from wenmo.workflow import finish
 from wenmo.workflow.finish import rehearse
 from wenmo.workflow.members import Member
-from wenmo.workflow.mixing import score_mixture
-from wenmo.workflow.scoring import mix, mixes
+from wenmo.workflow.mixing import mixes, score_mixture
+from wenmo.workflow.scoring import mix
 
 TEXT = "the cat sat on the mat. the dog sat on the log. 猫坐在垫子上。狗坐在木头上。" * 40
 CHARS = sorted(set(TEXT))
@@ -76,10 +76,25 @@ def test_the_rehearsal_takes_in_fitting_both_readings_and_what_each_member_saves
     for name in seconds:
         monkeypatch.setattr(MixtureModel, name, timed(name))
     monkeypatch.setattr(finish.time, "monotonic", lambda: now[0])
-    fitting, scoring = rehearse(mixture, texts, "cpu")
-    assert fitting in (pytest.approx(8e-3), pytest.approx(16e-3))  # once, or in both ways
-    assert scoring == pytest.approx((2 * 4.0 + 2 * 1.0 + 2.0) / 1000)
+    found = rehearse(mixture, texts, "cpu")
+    assert found.fitting in (pytest.approx(8e-3), pytest.approx(16e-3))  # once, or in both ways
+    assert found.scoring == pytest.approx((2 * 4.0 + 2 * 1.0 + 2.0) / 1000)
     assert mixture.logistic and mixture.held_out is None  # writing is timed in the slower way
+
+
+def test_a_cache_that_looks_further_back_in_a_long_text_is_reckoned_with(
+    mixture: MixtureModel, texts: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def filling(self: MixtureModel, tokens: int) -> float:
+        asked.append(tokens)
+        return 100.0
+
+    monkeypatch.setattr(MixtureModel, "filling_seconds", filling)
+    found = rehearse(mixture, texts, "cpu")
+    assert asked == [min(len(IDS), finish.REHEARSED_TOKENS[-1])]
+    assert 100.0 < found.fitting < 101.0 and 100.0 < found.scoring < 101.0
 
 
 @pytest.mark.parametrize("seconds", [0.0, 60.0])

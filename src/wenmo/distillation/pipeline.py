@@ -307,7 +307,8 @@ def _with_cache(member: Member, texts: Texts, seconds: float, told: Told) -> Lan
 def _cached_speed(shape: Shape, texts: Texts, device: str) -> float:
     """Bytes in a second that a student with its cache scores, or fits its weights on, timed on an untrained one."""
     mixture = MixtureModel.of({STUDENT: build(parse_config(shape.config), shape.plan.seed).eval()})
-    return texts.bytes_per_token / max(*rehearse(mixture, texts, device), 1e-9)
+    seconds = rehearse(mixture, texts, device)
+    return texts.bytes_per_token / max(seconds.fitting, seconds.scoring, 1e-9)
 
 
 def _student(order: _Order, run: Run, texts: Texts, targets: Targets, shape: Shape, progress: bool) -> Member:

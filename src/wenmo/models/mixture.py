@@ -39,7 +39,7 @@ from .mixing_weights import ADAPTATION, adaptive_nats, fit_gate, mixture_nats
 from .mixture_reading import Ground, mix_distributions, read_stream
 from .mixture_state import MixtureState
 from .ngram import NgramModel
-from .recollection import REACH, Recollection
+from .recollection import REACH, Recollection, filling_seconds
 from .registry import build_model, parse_config
 
 Mixing = Literal["linear", "logistic"]
@@ -356,6 +356,14 @@ class MixtureModel(LanguageModel):
     def cached(self) -> int:
         """Tokens that a cache over hidden vectors looks back at; 0 without one."""
         return REACH if self.logistic and self._recalled else 0
+
+    def filling_seconds(self, tokens: int) -> float:
+        """Seconds that a token of a long stream takes longer than one of a stream of `tokens`; 0 without a cache."""
+        if self._recalled is None:
+            return 0.0
+        member = self.members[self._recalled]
+        assert isinstance(member, NeuralLanguageModel)
+        return filling_seconds(member.output_weight.shape[1], self._tree(), member.device, tokens)
 
     def num_parameters(self) -> int:
         """Sum over the members."""

@@ -139,7 +139,11 @@ def mix_distributions(
         Log-probabilities (B, T, V); zeros at padding.
     """
     last = token_tree.last_bytes(ground.tree)
-    first_neural = ground.members.index(ground.recalled) if ground.recalled else -1
+    probabilities, bands = np.exp(logs), np.zeros(logs.shape[1:3], np.int8)
+    if ground.recalled is not None:
+        first_neural = ground.members.index(ground.recalled)
+        for row in range(len(bands)):
+            bands[row] = tree_mixing.entropy_bands(logs[first_neural, row], probabilities[first_neural, row])
     out = np.zeros(logs.shape[1:], np.float32)
     for row, count in enumerate(new):
         kernels, followers, first = np.zeros((0, count, 0), np.float32), np.zeros(0, np.int64), 0
@@ -152,7 +156,7 @@ def mix_distributions(
             kernels[:, :, :-1] *= recent.given[row, low + 1 : end].cpu().numpy()
             followers = np.append(recent.tokens[row, low + 1 : end].cpu().numpy(), 0)
         tree_mixing.mix_positions(
-            np.ascontiguousarray(logs[:, row, :count]), first_neural, kernels, followers, first, REACH,
+            np.ascontiguousarray(probabilities[:, row, :count]), bands[row], kernels, followers, first, REACH,
             last[ids[row, :count]], known[row, :count], standing[row, :count], ground.tree.children,
             ground.tree.depth, *mixer, out[row],
         )  # fmt: skip
@@ -185,13 +189,20 @@ class Paths:
 
     def __call__(self, hidden: Tensor, logits: Tensor) -> None:
         """See `likelihood.Observer`."""
-        logs = logits.log_softmax(-1).cpu().numpy()
+        logs = logits.log_softmax(-1)
+        probabilities = logs.exp().cpu().numpy()
         tokens = slice(self._token, self._token + len(logs))
         tree = self._tree
+        self.bands[tokens] = tree_mixing.entropy_bands(logs.cpu().numpy(), probabilities)
         self._place = tree_mixing.path_odds(
-            logs, self._ids[tokens], tree.children, tree.path, tree.path_offsets, self._place, self.odds,
-            self.bands[tokens],
-        )  # fmt: skip
+            probabilities,
+            self._ids[tokens],
+            tree.children,
+            tree.path,
+            tree.path_offsets,
+            self._place,
+            self.odds,
+        )
         self._token += len(logs)
         if self._keep:
             self.hidden.append(hidden)

@@ -7,6 +7,7 @@ are evidence for each token, without normalisation, so that little evidence is t
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -91,7 +92,10 @@ class Recollection:
 def likeness(queries: Tensor, keys: Tensor) -> Tensor:
     """Likeness of unit vectors (Q, D) and (K, D) under each sharpness: float32 (S, Q, K)."""
     cosines = queries @ keys.T
-    return torch.stack([torch.exp(sharpness * (cosines - 1.0)) for sharpness in SHARPNESSES])
+    found = cosines.new_empty(len(SHARPNESSES), *cosines.shape)
+    for sharpness, out in zip(SHARPNESSES, found, strict=True):
+        torch.sub(cosines, 1.0, out=out).mul_(sharpness).exp_()
+    return found
 
 
 def stream_odds(
@@ -108,16 +112,51 @@ def stream_odds(
         Log-odds under each sharpness, float32 (D, S), and the sum of the broadest likeness at each decision, (D,).
     """
     rank, middle = token_tree.ranges(tree)
-    lengths = np.diff(tree.path_offsets)[ids]
+    ranks = rank[ids].astype(np.int32)
     vectors = normalize(hidden.float(), dim=-1)
     odds, support = [], []
     for first in range(0, len(ids), QUERIES):
-        low, high = max(0, first - REACH), min(first + QUERIES, len(ids))
-        kernels = likeness(vectors[first:high], vectors[low:high]).cpu().numpy()
-        sums = np.zeros((int(lengths[first:high].sum()), 2, len(SHARPNESSES)))
-        tree_mixing.add_evidence(
-            kernels, first, low, REACH, ids, tree.path, tree.path_offsets, rank, middle, sums
-        )
+        sums = _sums(vectors, ids, ranks, middle, tree, first)
         odds.append(tree_mixing.evidence_odds(sums))
         support.append(sums[:, :, 0].sum(1))
     return np.concatenate(odds), np.concatenate(support)
+
+
+def _sums(
+    vectors: Tensor,
+    ids: npt.NDArray[np.int64],
+    ranks: npt.NDArray[np.int32],
+    middle: npt.NDArray[np.int64],
+    tree: token_tree.Tree,
+    first: int,
+) -> npt.NDArray[np.float64]:
+    """Evidence (D, 2, S) at the decisions of up to `QUERIES` tokens from the one at `first`; see `add_evidence`."""
+    low, high = max(0, first - REACH), min(first + QUERIES, len(ids))
+    kernels = likeness(vectors[first:high], vectors[low:high]).cpu().numpy()
+    decisions = np.diff(tree.path_offsets)[ids[first:high]].sum()
+    sums = np.zeros((int(decisions), 2, len(SHARPNESSES)))
+    tree_mixing.add_evidence(
+        kernels, first, low, REACH, ids, tree.path, tree.path_offsets, ranks, middle, sums
+    )
+    return sums
+
+
+def filling_seconds(size: int, tree: token_tree.Tree, device: torch.device, tokens: int) -> float:
+    """Seconds by which a token of a long stream takes longer than one of a stream of `tokens`, timed.
+
+    There the cache looks back all of its reach.
+
+    Args:
+        size: Length of the hidden vectors.
+        tree: The tree of decisions.
+        device: Where the vectors are.
+        tokens: Length of the short stream.
+    """
+    vectors = normalize(torch.randn(REACH + QUERIES, size, device=device), dim=-1)
+    ids = np.arange(len(vectors)) % (len(tree.children) + 1)
+    rank, middle = token_tree.ranges(tree)
+    ranks = rank[ids].astype(np.int32)
+    started = time.monotonic()
+    _sums(vectors, ids, ranks, middle, tree, REACH)
+    seconds = (time.monotonic() - started) / QUERIES
+    return seconds * max(1.0 - 0.5 * tokens / REACH, 0.0)

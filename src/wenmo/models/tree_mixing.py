@@ -50,6 +50,12 @@ LEAST_EVIDENCE = 0.005
 """What is added to what the recent text says for and against a decision: half a hundredth of a token like this one."""
 
 
+def entropy_bands(logs: F32, probabilities: F32) -> I8:
+    """The band of the entropy of each distribution, int8 (n,), from its logarithms and itself (n, V)."""
+    entropy = -(np.maximum(logs, -100.0) * probabilities).sum(-1)
+    return np.searchsorted(ENTROPY_BANDS, entropy, side="right").astype(np.int8)
+
+
 @nb.njit(cache=True, nogil=True)
 def _odds(one: float, zero: float) -> float:
     """Log-odds, clamped."""
@@ -73,69 +79,65 @@ def _fill_rows(
 
 
 @nb.njit(cache=True, nogil=True)
-def _band(entropy: float) -> int:
-    band = 0
-    for bound in ENTROPY_BANDS:
-        if entropy >= bound:
-            band += 1
-    return band
-
-
-@nb.njit(cache=True, nogil=True)
 def path_odds(
-    logs: F32, ids: I64, children: I32, path: I32, offsets: I64, place: int, out: F32, bands: I8
+    probabilities: F32, ids: I64, children: I32, path: I32, offsets: I64, place: int, out: F32
 ) -> int:
     """Turns distributions into log-odds of the decisions on the tokens' paths.
 
     Args:
-        logs: Log-probabilities of all tokens (n, V).
+        probabilities: Of all tokens (n, V).
         ids: The tokens (n,).
         children: See `token_tree.Tree`; so are `path` and `offsets`.
         path: The paths of all tokens, joined.
         offsets: Where each token's path begins.
         place: Where the first of these decisions stands in `out`.
         out: Receives the log-odds of 1 (D,).
-        bands: Receives the band of the entropy of each distribution (n,).
 
     Returns:
         Place after the last decision.
     """
-    count, size = logs.shape
+    count, size = probabilities.shape
     mass = np.zeros(max(size - 1, 1))
     for i in range(count):
-        entropy = _masses(logs[i], children, mass)
-        bands[i] = _band(entropy)
+        _masses(probabilities[i], children, mass)
         for step in range(offsets[ids[i]], offsets[ids[i] + 1]):
             node = path[step] >> 1
             one, zero = children[node, 1], children[node, 0]
-            above = math.exp(logs[i, -1 - one]) if one < 0 else mass[one]
-            below = math.exp(logs[i, -1 - zero]) if zero < 0 else mass[zero]
+            above = probabilities[i, -1 - one] if one < 0 else mass[one]
+            below = probabilities[i, -1 - zero] if zero < 0 else mass[zero]
             out[place] = _odds(above, below)
             place += 1
     return place
 
 
 @nb.njit(cache=True, nogil=True)
-def _masses(logs: F32, children: I32, mass: F64) -> float:
-    """Probability of all tokens below each node, into `mass` (V - 1,); returns the entropy in nats."""
-    entropy = 0.0
+def _masses(probabilities: F32, children: I32, mass: F64) -> None:
+    """Probability of all tokens below each node, into `mass` (V - 1,)."""
     for node in range(len(children) - 1, -1, -1):  # children come after their parents
-        total = 0.0
-        for bit in range(2):
-            child = children[node, bit]
-            if child < 0:
-                p = math.exp(logs[-1 - child])
-                total += p
-                entropy -= p * logs[-1 - child]
-            else:
-                total += mass[child]
-        mass[node] = total
-    return entropy
+        zero, one = children[node, 0], children[node, 1]
+        below = float(probabilities[-1 - zero]) if zero < 0 else mass[zero]
+        above = float(probabilities[-1 - one]) if one < 0 else mass[one]
+        mass[node] = below + above
+
+
+@nb.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
+def _split_sums(kernel: F32, ranks: I32, low: int, middle: int, high: int) -> tuple[float, float]:
+    """Sums of a kernel (K,) over ranks from `low` to `middle`, and from there to `high`.
+
+    Without branches, and in any order, so that it runs on vectors.
+    """
+    zero, one, none = np.float32(0.0), np.float32(0.0), np.float32(0.0)
+    low, middle, high = np.int32(low), np.int32(middle), np.int32(high)
+    for k in range(len(ranks)):
+        rank, alike = ranks[k], kernel[k]
+        zero += alike if (rank >= low) & (rank < middle) else none
+        one += alike if (rank >= middle) & (rank < high) else none
+    return zero, one
 
 
 @nb.njit(cache=True, nogil=True)
 def add_evidence(
-    kernels: F32, first_query: int, first_key: int, reach: int, ids: I64, path: I32, offsets: I64, rank: I64,
+    kernels: F32, first_query: int, first_key: int, reach: int, ids: I64, path: I32, offsets: I64, ranks: I32,
     middle: I64, sums: F64,
 ) -> None:  # fmt: skip
     """Adds up what followed similar places of the recent text, for the decisions on the tokens' paths.
@@ -148,7 +150,7 @@ def add_evidence(
         ids: The stream (N,).
         path: See `token_tree.Tree`; so is `offsets`.
         offsets: Where each token's path begins.
-        rank: See `token_tree.ranges`; so is `middle`.
+        ranks: Rank of each token of the stream (N,); see `token_tree.ranges`.
         middle: First rank behind a 1 at each node.
         sums: Receives the sums of the kernels over the tokens behind a 0, and behind a 1 (D, 2, S).
     """
@@ -157,15 +159,17 @@ def add_evidence(
     for q in range(queries):
         token = first_query + q
         start, end = offsets[ids[token]], offsets[ids[token] + 1]
-        for k in range(max(0, token - reach - first_key), min(keys, token - first_key)):
-            its = rank[ids[first_key + k]]
-            for step in range(start, end):
-                side = 1 if its >= middle[path[step] >> 1] else 0
-                for s in range(senses):
-                    sums[place + step - start, side, s] += kernels[s, q, k]
-                if side != path[step] & 1:
-                    break
-        place += end - start
+        first, last = max(0, token - reach - first_key), min(keys, token - first_key)
+        followers = ranks[first_key + first : first_key + last]
+        low, high = 0, len(middle) + 1
+        for step in range(start, end):
+            cut = middle[path[step] >> 1]
+            for s in range(senses):
+                sums[place, 0, s], sums[place, 1, s] = _split_sums(
+                    kernels[s, q, first:last], followers, low, cut, high
+                )
+            low, high = (cut, high) if path[step] & 1 else (low, cut)
+            place += 1
 
 
 @nb.njit(cache=True, nogil=True)
@@ -256,14 +260,14 @@ def mix_paths(
 
 @nb.njit(cache=True, nogil=True)
 def mix_positions(
-    logs: F32, first_neural: int, kernel: F32, followers: I64, first: int, reach: int, last: I64, known: I64,
+    probabilities: F32, bands: I8, kernel: F32, followers: I64, first: int, reach: int, last: I64, known: I64,
     standing: I16, children: I32, depth: I32, weights: F64, final: F64, out: F32,
 ) -> None:  # fmt: skip
     """Mixes whole distributions.
 
     Args:
-        logs: Log-probabilities under each member (M, T, V).
-        first_neural: The member whose entropy chooses weights; -1 for none.
+        probabilities: Under each member (M, T, V).
+        bands: Band of the entropy that chooses weights (T,).
         kernel: How alike position t and each earlier place are, under each sharpness (S, T, K).
         followers: The token that followed each of the earlier places (K,).
         first: Earlier places that the first position may look at; each later position sees one more.
@@ -277,7 +281,7 @@ def mix_positions(
         final: Weights of the sets.
         out: Receives the log-probabilities of all tokens (T, V).
     """
-    members, positions, size = logs.shape
+    members, positions, size = probabilities.shape
     sharpnesses = len(kernel)
     nodes = len(children)
     mass = np.zeros((members, max(nodes, 1)))
@@ -286,11 +290,8 @@ def mix_positions(
     rows, dots = np.zeros(SETS, np.int32), np.zeros(SETS)
     above = np.zeros(max(nodes, 1))
     for t in range(positions):
-        band = 0
         for m in range(members):
-            entropy = _masses(logs[m, t], children, mass[m])
-            if m == first_neural:
-                band = _band(entropy)
+            _masses(probabilities[m, t], children, mass[m])
         token_sums[:] = 0.0
         for s in range(sharpnesses):
             for k in range(max(0, first + t - reach), first + t):
@@ -305,15 +306,15 @@ def mix_positions(
         for node in range(nodes):
             zero, one = children[node, 0], children[node, 1]
             for m in range(members):
-                p1 = math.exp(logs[m, t, -1 - one]) if one < 0 else mass[m, one]
-                p0 = math.exp(logs[m, t, -1 - zero]) if zero < 0 else mass[m, zero]
+                p1 = probabilities[m, t, -1 - one] if one < 0 else mass[m, one]
+                p0 = probabilities[m, t, -1 - zero] if zero < 0 else mass[m, zero]
                 odds[m] = _odds(p1, p0)
             for s in range(sharpnesses):
                 c1 = token_sums[s, -1 - one] if one < 0 else node_sums[s, one]
                 c0 = token_sums[s, -1 - zero] if zero < 0 else node_sums[s, zero]
                 odds[members + s] = _odds(c1 + LEAST_EVIDENCE, c0 + LEAST_EVIDENCE)
             support = node_sums[0, node] if sharpnesses else 0.0
-            _fill_rows(rows, standing[t, node], depth[node], node, band, known[t], last[t], support)
+            _fill_rows(rows, standing[t, node], depth[node], node, bands[t], known[t], last[t], support)
             p = 1.0 / (1.0 + math.exp(-_mixed(odds, rows, weights, final, dots)))
             for bit in range(2):
                 value = above[node] + math.log(p if bit == 1 else 1.0 - p)

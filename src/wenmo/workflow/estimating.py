@@ -30,6 +30,7 @@ from wenmo.workflow.decision import build, decide
 from wenmo.workflow.finish import measured_scoring
 from wenmo.workflow.forecast import Probe, TimeEstimate, sentence
 from wenmo.workflow.members import member_names, train_ngram
+from wenmo.workflow.mixing import mixes
 from wenmo.workflow.pipeline import Told
 from wenmo.workflow.target import parse_target, whole_score
 from wenmo.workflow.texts import Texts, load_texts, open_corpus
@@ -136,7 +137,7 @@ def _probe(
     outcome = trainer.run()
     if outcome.stopped == "interrupted":
         raise Interrupted(f"interrupted in the probe of {seconds:.0f} s; nothing was kept")
-    clock.scoring_speeds[name] = measured_scoring(model, texts)
+    clock.scoring_speeds[name] = measured_scoring(model, texts, mixes(recipe.architecture, [model]))
     nats = _nats(model, texts, ids)
     num_bytes = texts.num_bytes(ids)
     return Measured(

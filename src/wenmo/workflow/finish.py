@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -31,10 +32,23 @@ REPORT_SECONDS = 0.15
 """Drawing the page and the card."""
 
 
-def measured_scoring(model: LanguageModel, texts: Texts) -> float:
+@dataclass(frozen=True)
+class Rehearsed:
+    """Seconds for a token of a long text that the weights of a mixture are fitted on, and for one that it scores."""
+
+    fitting: float
+    scoring: float
+
+
+def measured_scoring(model: LanguageModel, texts: Texts, mixed: bool = False) -> float:
     """Bytes that a member scores in a second, timed on the text that steers; what it has learned does not matter.
 
     An n-gram model is scored twice, frozen and learning on.
+
+    Args:
+        model: The member.
+        texts: The texts.
+        mixed: Whether a network becomes part of a mixture, which needs more from it than its score.
     """
     probe: npt.NDArray[np.int64] = np.asarray(texts.valid.ids[:PROBE_TOKENS], dtype=np.int64)
     alone = MixtureModel.of({"member": model})
@@ -42,7 +56,7 @@ def measured_scoring(model: LanguageModel, texts: Texts) -> float:
 
     def score(ids: npt.NDArray[np.int64]) -> None:
         for adaptive in ways:
-            alone.evidence(ids, alone.context_length, adaptive, texts.tokenizer.eos_id, decisions=False)
+            alone.evidence(ids, alone.context_length, adaptive, texts.tokenizer.eos_id, decisions=mixed)
 
     score(probe[:WARMING_TOKENS])  # loads kernels
     started = time.monotonic()
@@ -53,12 +67,11 @@ def measured_scoring(model: LanguageModel, texts: Texts) -> float:
 def plan_finish(
     clock: Clock,
     texts: Texts,
-    models: dict[str, LanguageModel],
+    model: LanguageModel,
     rivals: Rivals,
     settings: GenerationSettings,
+    rehearsed: Rehearsed | None,
     *,
-    mixed: bool,
-    device: str,
     saving: float,
     starting: float,
 ) -> None:
@@ -67,22 +80,17 @@ def plan_finish(
     Args:
         clock: The clock of the run; it knows how fast every member scores.
         texts: The texts.
-        models: Members of the model, in evaluation mode on the CPU; their weights need not be trained.
-        mixed: Whether they become a mixture; see `scoring.mixes`.
+        model: The whole model, on the CPU; its weights need not be trained.
         rivals: The test text.
         settings: How the model writes.
-        device: Where the members are scored, `cpu` or `cuda`.
+        rehearsed: What fitting and scoring take, for a mixture.
         saving: Seconds that saving the members takes.
         starting: Seconds from the start of the process to the first stage; 0 where the process goes on afterwards.
     """
     fitting, scoring = 0.0, clock.scoring_seconds(rivals.num_bytes)
-    model = next(iter(models.values()))
-    if mixed:
-        mixture = MixtureModel.of(models)
-        fitting, scoring = rehearse(mixture, texts, device)
-        fitting *= min(len(texts.valid.ids), MOST_FITTED_TOKENS)
-        scoring *= len(rivals.ids)
-        model = mixture
+    if rehearsed is not None:
+        fitting = rehearsed.fitting * min(len(texts.valid.ids), MOST_FITTED_TOKENS)
+        scoring = rehearsed.scoring * len(rivals.ids)
     token = writing_seconds(model.eval(), texts, settings)
     most = float("inf") if clock.budget is None else SAMPLES_SHARE * clock.budget
     copying, all_chars = copy_seconds(texts), searchable(texts)
@@ -102,7 +110,7 @@ def plan_finish(
     )
 
 
-def rehearse(mixture: MixtureModel, texts: Texts, device: str) -> tuple[float, float]:
+def rehearse(mixture: MixtureModel, texts: Texts, device: str) -> Rehearsed:
     """Fits and scores a mixture of untrained members as it will be done at the end; leaves it fitted.
 
     Everything that this needs is compiled by then, however the members will be mixed. What the members have learned
@@ -112,9 +120,6 @@ def rehearse(mixture: MixtureModel, texts: Texts, device: str) -> tuple[float, f
         mixture: The mixture, on the CPU.
         texts: The texts; the one that steers is read.
         device: Where the members are scored.
-
-    Returns:
-        Seconds for a token that the weights are fitted on, and for one that is scored.
     """
     eos_id, count = texts.tokenizer.eos_id, 1
     adaptive = any(isinstance(member, NgramModel) for member in mixture.members.values())
@@ -131,10 +136,11 @@ def rehearse(mixture: MixtureModel, texts: Texts, device: str) -> tuple[float, f
         fitted = time.monotonic()
         score_mixture(mixture, ids, eos_id, adaptive)
         ended, count = time.monotonic(), max(len(ids), 1)
+    filling = mixture.filling_seconds(count) if mixture.logistic else 0.0
     for member in neural:
         member.to("cpu")
     mixture.held_out = None
-    return (fitted - started) / count, (ended - fitted) / count
+    return Rehearsed((fitted - started) / count + filling, (ended - fitted) / count + filling)
 
 
 def writing_seconds(model: LanguageModel, texts: Texts, settings: GenerationSettings) -> float:

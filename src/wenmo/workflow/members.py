@@ -25,6 +25,7 @@ from wenmo.workflow import team
 from wenmo.workflow.clock import COUNTING_SHARE, Clock
 from wenmo.workflow.decision import Shape, build, decide
 from wenmo.workflow.finish import measured_scoring
+from wenmo.workflow.mixing import mixes
 from wenmo.workflow.run import Run
 from wenmo.workflow.target import parse_target
 from wenmo.workflow.texts import Texts
@@ -191,7 +192,8 @@ def train_neural(
             recipe = alike(finer(run.recipe), others)
             shape = decide(architecture, recipe, texts, machine, clock.training(waiting), seed)
     model = build(parse_config(shape.config), shape.plan.seed).to(machine.device)
-    clock.scoring_speeds[name] = measured_scoring(model, texts)
+    mixed = mixes(run.recipe.architecture, [model])
+    clock.scoring_speeds[name] = measured_scoring(model, texts, mixed)
     settle(name, model)
     model.to("cpu")
     if not decided:

@@ -1,16 +1,29 @@
-"""What a mixture is scored by: one reading with frozen members, one with members that learn on, and what each saves."""
+"""What becomes a mixture, and its scores: frozen, with members that learn on, and what each member saves."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from wenmo.models.base import LanguageModel
 from wenmo.models.mixture import MixtureModel
 
 MOST_FITTED_TOKENS = 100_000
 """More held-out tokens than this change the weights of a mixture no more."""
+
+
+def mixes(architecture: str, models: Iterable[LanguageModel]) -> bool:
+    """Whether models become a mixture: several, or a single neural one where a mixture is wanted, with its cache.
+
+    Args:
+        architecture: What the recipe asks for.
+        models: The models.
+    """
+    neural = [model.trainable for model in models]
+    return len(neural) > 1 or (architecture in ("auto", "mixture") and any(neural))
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 from wenmo.config import Recipe
 from wenmo.errors import Interrupted, LostProcessError, OptionError, ResourceError, WenmoError
 from wenmo.models.base import LanguageModel
+from wenmo.models.mixture import MixtureModel
 from wenmo.models.ngram import NgramModel
 from wenmo.progress import counted, duration, quantity
 from wenmo.training import budget as dial
@@ -22,7 +23,7 @@ from wenmo.workflow.checks import check_recipe
 from wenmo.workflow.choosing import choose_members
 from wenmo.workflow.clock import BASELINE_SHARE, COUNTING_SHARE, Clock
 from wenmo.workflow.doubling import Halves, measure_halves
-from wenmo.workflow.finish import measured_scoring, plan_finish
+from wenmo.workflow.finish import measured_scoring, plan_finish, rehearse
 from wenmo.workflow.members import (
     Member,
     finished,
@@ -31,11 +32,12 @@ from wenmo.workflow.members import (
     train_neural,
     train_ngram,
 )
+from wenmo.workflow.mixing import mixes
 from wenmo.workflow.reporting import kept_corpus
 from wenmo.workflow.result import TrainResult
 from wenmo.workflow.rivals import Rivals, measure_rivals
 from wenmo.workflow.run import Run, new_run, open_run
-from wenmo.workflow.scoring import mix, mixes, placed, score
+from wenmo.workflow.scoring import mix, placed, score
 from wenmo.workflow.texts import Texts, load_texts, open_corpus
 
 NOTABLE = 0.05
@@ -205,21 +207,24 @@ def _members(
         if len(waiting) > 1 or rivals:
             return
         with clock.stage("rivals"):
-            rivals.append(measure_rivals(counter, texts, clock))
+            models = {name: member.model for name, member in members.items()}
+            models |= {} if model is None else {name: model.to("cpu")}
+            whole, rehearsed = next(iter(models.values())), None
+            if mixes(run.recipe.architecture, models.values()):
+                whole = mixture = MixtureModel.of(models)
+                rehearsed = rehearse(mixture, texts, machine.device)
+            per_token = rehearsed.scoring if rehearsed else None
+            rivals.append(measure_rivals(counter, texts, clock, per_token))
             halves.append(
                 measure_halves(counter, counter.tokens_seen, texts, clock, run.recipe.training.seed)
             )
-            models = {name: member.model for name, member in members.items()}
-            models |= {} if model is None else {name: model.to("cpu")}
-            settings = run.recipe.generation
             plan_finish(
                 clock,
                 texts,
-                models,
+                whole,
                 rivals[0],
-                settings,
-                mixed=mixes(run.recipe.architecture, models.values()),
-                device=machine.device,
+                run.recipe.generation,
+                rehearsed,
                 saving=saving,
                 starting=starting,
             )
@@ -238,7 +243,8 @@ def _members(
             )
             keep(member, run, texts)
         else:
-            clock.scoring_speeds[name] = measured_scoring(member.model, texts)
+            mixed = mixes(run.recipe.architecture, [member.model])
+            clock.scoring_speeds[name] = measured_scoring(member.model, texts, mixed)
         waiting.remove(name)
         members[name] = member
         if member.stopped == "target" and waiting:

@@ -38,15 +38,22 @@ class Rivals:
     baselines: dict[str, float]
 
 
-def measure_rivals(ngram: NgramModel, texts: Texts, clock: Clock) -> Rivals:
-    """Chooses as much of the test text as all members can score in their share of the budget, and scores the rivals.
+def measure_rivals(ngram: NgramModel, texts: Texts, clock: Clock, per_token: float | None) -> Rivals:
+    """Chooses as much of the test text as can be scored in its share of the budget, and scores the rivals.
 
     They do not depend on the neural models, so that their time is spent, not guessed, when the training is given its
     own.
+
+    Args:
+        ngram: The counted model.
+        texts: The texts.
+        clock: The clock of the run; it knows how fast every member scores.
+        per_token: Seconds that the whole model scores a token in, where it was measured.
     """
-    per_byte = clock.scoring_seconds(1.0)
-    all_bytes = texts.corpus.bytes("test") or texts.corpus.bytes("valid")
-    count = len(texts.test.ids) * min(clock.scoring / max(per_byte * all_bytes, 1e-9), 1.0)
+    if per_token is None:
+        all_bytes = texts.corpus.bytes("test") or texts.corpus.bytes("valid")
+        per_token = clock.scoring_seconds(1.0) * all_bytes / max(len(texts.test.ids), 1)
+    count = min(clock.scoring / max(per_token, 1e-9), len(texts.test.ids))
     ids = spread(texts.test.ids, max(int(count), LEAST_SCORED_TOKENS)).astype(np.int64)
     num_bytes = texts.num_bytes(ids)
     learning, known = ngram.scan(ids, True, texts.tokenizer.eos_id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -71,17 +71,6 @@ def placed(members: list[Member], device: str) -> Iterator[None]:
     finally:
         for model in neural:
             model.to("cpu")
-
-
-def mixes(architecture: str, models: Iterable[LanguageModel]) -> bool:
-    """Whether models become a mixture: several, or a single neural one where a mixture is wanted, with its cache.
-
-    Args:
-        architecture: What the recipe asks for.
-        models: The models.
-    """
-    neural = [model.trainable for model in models]
-    return len(neural) > 1 or (architecture in ("auto", "mixture") and any(neural))
 
 
 def mix(members: list[Member], texts: Texts, seconds: float) -> LanguageModel:

@@ -1,0 +1,61 @@
+"""How much of the test text is scored: as much as the whole model can score in its share of the budget."""
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pytest
+
+from wenmo.models.ngram import NgramConfig, NgramModel
+from wenmo.workflow import rivals
+from wenmo.workflow.clock import SCORING_SHARE, Clock
+from wenmo.workflow.rivals import LEAST_SCORED_TOKENS, measure_rivals
+
+PIECES = [b"", b"a", b"b", "猫".encode()]
+LENGTHS = np.array([0, 1, 1, 3])
+IDS = np.tile(np.array([1, 2, 1, 3]), 5_000)
+
+
+@pytest.fixture
+def texts() -> Any:
+    def bytes_of(ids: Any) -> bytes:
+        return b"".join(PIECES[token] for token in ids)
+
+    return SimpleNamespace(
+        test=SimpleNamespace(ids=IDS),
+        train=SimpleNamespace(ids=IDS[:400]),
+        corpus=SimpleNamespace(bytes=lambda split: int(LENGTHS[IDS].sum())),
+        tokenizer=SimpleNamespace(eos_id=0),
+        bytes_of=bytes_of,
+        num_bytes=lambda ids: len(bytes_of(ids)),
+    )
+
+
+@pytest.fixture
+def ngram() -> NgramModel:
+    model = NgramModel(NgramConfig(vocab_size=4, context_length=8))
+    model.fit(IDS[:400], PIECES)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("seconds", "tokens"),
+    [(1e-6, len(IDS)), (1e-3, int(SCORING_SHARE * 100 / 1e-3)), (1.0, LEAST_SCORED_TOKENS)],
+)
+def test_the_measured_speed_of_the_whole_model_decides(
+    texts: Any, ngram: NgramModel, seconds: float, tokens: int
+) -> None:
+    clock = Clock(100.0, 0.0, now=lambda: 0.0)
+    found = measure_rivals(ngram, texts, clock, seconds)
+    assert len(found.ids) == pytest.approx(tokens, abs=1)
+    assert found.num_bytes == texts.num_bytes(found.ids) and len(found.learning) == len(found.ids)
+    assert set(found.baselines) == {"ppmd", "xz", "ngram"}
+
+
+def test_without_a_measurement_the_members_speeds_decide(
+    texts: Any, ngram: NgramModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock(100.0, 0.0, now=lambda: 0.0, scoring_speeds={"ngram": 4_000.0, "lstm": 4_000.0})
+    monkeypatch.setattr(rivals, "LEAST_SCORED_TOKENS", 1)
+    found = measure_rivals(cast(Any, ngram), texts, clock, None)
+    assert clock.scoring_seconds(found.num_bytes) == pytest.approx(clock.scoring, rel=1e-2)
