@@ -28,7 +28,7 @@ applications: core
 	@.venv/bin/python examples/applications.py
 
 test: dev
-	@.venv/bin/python -m pytest --cov --cov-report=term:skip-covered
+	@.venv/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile --cov --cov-report=term:skip-covered
 
 lint: dev
 	@.venv/bin/ruff check .

@@ -1,4 +1,4 @@
-"""The commands of both READMEs run, and the two say the same.
+"""The commands of the READMEs run, and the two show the same ones, so that one is enough to run.
 
 Every line of a ```bash block and every ```python block is run in an empty folder that holds two texts under
 demo/texts, as `make demo` leaves them, and examples under demo/examples, as `make applications` does. Three
@@ -24,7 +24,7 @@ from wenmo.text import sentences as sentences_of
 
 ROOT = Path(__file__).resolve().parent.parent
 READMES = ("README.md", "README.zh-CN.md")
-BUDGET = "20s"
+BUDGET = "15s"
 TEXT_BYTES = 60_000
 
 
@@ -82,8 +82,8 @@ def run(words, folder, **options):
     return done.stdout
 
 
-@pytest.mark.parametrize("readme", READMES)
-def test_every_command_runs(readme, folder):
+def test_every_command_runs(folder):
+    readme = READMES[0]
     assert len(commands(readme)) >= 6
     for line in commands(readme):
         if line.startswith("make "):
@@ -101,13 +101,15 @@ def test_every_command_runs(readme, folder):
 
 
 def test_both_readmes_show_the_same_steps():
+    assert commands(READMES[0]) == commands(READMES[1])
+
+    def codes(readme):
+        """Python blocks without their comments."""
+        return [re.sub(r"#.*", "", content) for kind, content in blocks(readme) if kind == "python"]
+
+    assert codes(READMES[0]) == codes(READMES[1])
     english, chinese = (blocks(readme) for readme in READMES)
     assert [kind for kind, _ in english] == [kind for kind, _ in chinese]
-
-    def verbs(readme):
-        return [tuple(re.findall(r"^\S+ ?[a-z-]*| --?[a-z.-]+", line)) for line in commands(readme)]
-
-    assert verbs(READMES[0]) == verbs(READMES[1])
 
 
 def test_both_readmes_have_the_same_headings_and_links():
