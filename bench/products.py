@@ -43,7 +43,7 @@ class Shape:
 SHAPES = (
     Shape("a few minutes' model", 3, 96, 3, 2048, 256, 8),
     Shape("4 x 256", 4, 256, 4, 4096, 256, 8),
-    Shape("GPT-2 124M", 12, 768, 12, 50257, 512, 2),
+    Shape("GPT-2 124M", 12, 768, 12, 50257, 512, 4),
 )
 
 

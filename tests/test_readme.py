@@ -24,7 +24,7 @@ from wenmo.text import sentences as sentences_of
 
 ROOT = Path(__file__).resolve().parent.parent
 READMES = ("README.md", "README.zh-CN.md")
-BUDGET = "15s"
+BUDGET = "30s"
 TEXT_BYTES = 60_000
 
 

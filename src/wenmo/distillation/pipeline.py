@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -27,6 +28,7 @@ from wenmo.files import atomic_directory, write_text
 from wenmo.models.base import LanguageModel
 from wenmo.models.mixture import MixtureModel
 from wenmo.models.registry import parse_config
+from wenmo.models.storage import save_model
 from wenmo.progress import counted, quantity
 from wenmo.tokenization.stream import spread
 from wenmo.training import budget as dial
@@ -35,7 +37,7 @@ from wenmo.workflow import reporting
 from wenmo.workflow.checks import check_recipe
 from wenmo.workflow.clock import Clock
 from wenmo.workflow.decision import Shape, build, decide
-from wenmo.workflow.finish import rehearse
+from wenmo.workflow.finish import measured_scoring, plan_finish, rehearse
 from wenmo.workflow.members import Member
 from wenmo.workflow.pipeline import Told, clear
 from wenmo.workflow.run import Run
@@ -175,8 +177,8 @@ def _distil(order: _Order, run: Run, progress: bool, started: float) -> DistilRe
     recipe = order.recipe_of_student(teacher)
     run = Run(run.output, run.paths, recipe)
     training = recipe.training
-    timed = training.steps is None and training.epochs is None and recipe.budget is not None
-    clock = Clock(dial.parse_duration(recipe.budget) if timed and recipe.budget else None, started)
+    by_time = training.steps is None and training.epochs is None
+    clock = Clock(dial.parse_duration(recipe.budget) if by_time and recipe.budget else None, started)
     if training.threads:
         torch.set_num_threads(training.threads)
     told = Told(progress)
@@ -185,9 +187,12 @@ def _distil(order: _Order, run: Run, progress: bool, started: float) -> DistilRe
     clock.held_out_bytes = max(texts.corpus.bytes("valid"), texts.corpus.bytes("test"))
     targets, plan, shape, weights = _taught(order, run, teacher, texts, clock, told)
     member = _student(order, run, texts, targets, shape, told.show)
-    seconds = math.inf if clock.budget is None else clock.scoring
-    student = _with_cache(member, texts, seconds / 2, told) if order.recipe.cache else member.model
-    scores, static, learning = score(student, teacher.model, texts, seconds)
+    timed = clock.budget is not None
+    with clock.stage("weights") as seconds:
+        most = min(seconds, clock.scoring) if timed else math.inf
+        student = _with_cache(member, texts, most, told) if order.recipe.cache else member.model
+    with clock.stage("scores"):
+        scores, static, learning = score(student, teacher.model, texts, clock.scoring if timed else math.inf)
     facts = TeacherFacts(
         models=[str(Path(name).absolute()) for name in order.teachers],
         parameters=teacher.model.num_parameters(),
@@ -284,12 +289,8 @@ def _taught(
     else:
         shape = decide(order.recipe.architecture, run.recipe, texts, machine, left, seed)
     told(shape.summary(STUDENT, left if clock.budget else None))
-    clock.scoring_speeds[STUDENT] = (
-        _cached_speed(shape, texts, machine.device)
-        if order.recipe.cache
-        else 1.5 * shape.tokens_per_second * texts.bytes_per_token
-    )
     targets = teach(made, texts, plan, directory, told.show)
+    _plan_finish(order, run, shape, texts, clock, machine.device)
     if not decided:
         shape = shape.lasting(max(clock.training(1), 1.0))
         shape.write(shape_path)
@@ -304,11 +305,24 @@ def _with_cache(member: Member, texts: Texts, seconds: float, told: Told) -> Lan
     return mixed
 
 
-def _cached_speed(shape: Shape, texts: Texts, device: str) -> float:
-    """Bytes in a second that a student with its cache scores, or fits its weights on, timed on an untrained one."""
-    mixture = MixtureModel.of({STUDENT: build(parse_config(shape.config), shape.plan.seed).eval()})
-    seconds = rehearse(mixture, texts, device)
-    return texts.bytes_per_token / max(seconds.fitting, seconds.scoring, 1e-9)
+def _plan_finish(order: _Order, run: Run, shape: Shape, texts: Texts, clock: Clock, device: str) -> None:
+    """Tells the clock what comes after the training, timed on an untrained student."""
+    student: LanguageModel = build(parse_config(shape.config), shape.plan.seed).eval()
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(dir=run.directory) as folder:
+        save_model(student, Path(folder) / STUDENT, tokenizer=texts.tokenizer, info={})
+    saving = time.monotonic() - began
+    fitting, per_byte = 0.0, 1.0 / measured_scoring(student.to(device), texts)
+    student.to("cpu")
+    if order.recipe.cache:
+        student = mixture = MixtureModel.of({STUDENT: student})
+        rehearsed = rehearse(mixture, texts, device)
+        fitting, per_byte = rehearsed.fitting_all(texts), rehearsed.scoring / texts.bytes_per_token
+    clock.scoring_speeds[STUDENT] = 1.0 / per_byte
+    plan_finish(
+        clock, texts, student, run.recipe.generation, fitting=fitting,
+        scoring=clock.scoring_seconds(clock.held_out_bytes) + clock.rivals, saving=saving, starting=0.0,
+    )  # fmt: skip
 
 
 def _student(order: _Order, run: Run, texts: Texts, targets: Targets, shape: Shape, progress: bool) -> Member:

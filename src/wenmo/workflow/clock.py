@@ -104,6 +104,11 @@ class Clock:
             return LONGEST_VARIETY
         return min(max(VARIETY_SHARE * self.budget, SHORTEST_VARIETY), LONGEST_VARIETY)
 
+    @property
+    def rivals(self) -> float:
+        """Seconds that the compressors are expected to read, before that is measured."""
+        return RIVALS_SECONDS_PER_BYTE * min(self.text_bytes, MOST_BYTES)
+
     def scoring_seconds(self, num_bytes: float, unknown: int = 0) -> float:
         """Seconds for scoring so many bytes with all members, within the share of the budget.
 
@@ -128,8 +133,7 @@ class Clock:
         if self.expected:
             return sum(self.expected.values())
         scoring = 0.5 + self.scoring_seconds(self.held_out_bytes, models)
-        rivals = RIVALS_SECONDS_PER_BYTE * min(self.text_bytes, MOST_BYTES)
-        return FINISH_SECONDS + 2.0 * scoring + self.variety + rivals
+        return FINISH_SECONDS + 2.0 * scoring + self.variety + self.rivals
 
     def training(self, models: int, undecided: int | None = None) -> float:
         """Seconds for the next of `models` neural trainings still to come.

@@ -15,7 +15,6 @@ from wenmo.models.mixture import MixtureModel
 from wenmo.models.ngram import NgramModel
 from wenmo.workflow.clock import LEAVING_SHARE, SAMPLES_SHARE, Clock
 from wenmo.workflow.mixing import MOST_FITTED_TOKENS, score_mixture
-from wenmo.workflow.rivals import Rivals
 from wenmo.workflow.texts import Texts
 from wenmo.workflow.variety import FEWEST_SEARCHED_CHARS, writing_cost
 
@@ -38,6 +37,10 @@ class Rehearsed:
 
     fitting: float
     scoring: float
+
+    def fitting_all(self, texts: Texts) -> float:
+        """Seconds for all the text that the weights may be fitted on."""
+        return self.fitting * min(len(texts.valid.ids), MOST_FITTED_TOKENS)
 
 
 def measured_scoring(model: LanguageModel, texts: Texts, mixed: bool = False) -> float:
@@ -68,29 +71,25 @@ def plan_finish(
     clock: Clock,
     texts: Texts,
     model: LanguageModel,
-    rivals: Rivals,
     settings: GenerationSettings,
-    rehearsed: Rehearsed | None,
     *,
+    fitting: float,
+    scoring: float,
     saving: float,
     starting: float,
 ) -> None:
     """Tells the clock what the stages after the last training are expected to take.
 
     Args:
-        clock: The clock of the run; it knows how fast every member scores.
+        clock: The clock of the run.
         texts: The texts.
         model: The whole model, on the CPU; its weights need not be trained.
-        rivals: The test text.
         settings: How the model writes.
-        rehearsed: What fitting and scoring take, for a mixture.
+        fitting: Seconds that fitting the weights of a mixture is expected to take, on all that it may be fitted on.
+        scoring: Seconds that the scores are expected to take.
         saving: Seconds that saving the members takes.
         starting: Seconds from the start of the process to the first stage; 0 where the process goes on afterwards.
     """
-    fitting, scoring = 0.0, clock.scoring_seconds(rivals.num_bytes)
-    if rehearsed is not None:
-        fitting = rehearsed.fitting * min(len(texts.valid.ids), MOST_FITTED_TOKENS)
-        scoring = rehearsed.scoring * len(rivals.ids)
     token = writing_seconds(model.eval(), texts, settings)
     most = float("inf") if clock.budget is None else SAMPLES_SHARE * clock.budget
     copying, all_chars = copy_seconds(texts), searchable(texts)

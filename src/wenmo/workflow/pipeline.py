@@ -213,21 +213,19 @@ def _members(
             if mixes(run.recipe.architecture, models.values()):
                 whole = mixture = MixtureModel.of(models)
                 rehearsed = rehearse(mixture, texts, machine.device)
-            per_token = rehearsed.scoring if rehearsed else None
-            rivals.append(measure_rivals(counter, texts, clock, per_token))
+            test = measure_rivals(counter, texts, clock, rehearsed.scoring if rehearsed else None)
+            rivals.append(test)
             halves.append(
                 measure_halves(counter, counter.tokens_seen, texts, clock, run.recipe.training.seed)
             )
-            plan_finish(
-                clock,
-                texts,
-                whole,
-                rivals[0],
-                run.recipe.generation,
-                rehearsed,
-                saving=saving,
-                starting=starting,
+            scoring = (
+                rehearsed.scoring * len(test.ids) if rehearsed else clock.scoring_seconds(test.num_bytes)
             )
+            plan_finish(
+                clock, texts, whole, run.recipe.generation,
+                fitting=rehearsed.fitting_all(texts) if rehearsed else 0.0,
+                scoring=scoring, saving=saving, starting=starting,
+            )  # fmt: skip
 
     for number, name in enumerate(list(waiting)):
         member = finished(name, run)
