@@ -12,8 +12,10 @@ def distributions(rows, size, seed=0):
 
 
 def path_odds(logs, ids, tree):
+    rank, middle = token_tree.ranges(tree)
+    order = np.argsort(rank)
     odds = np.zeros(int(np.diff(tree.path_offsets)[ids].sum()), np.float32)
-    end = tree_mixing.path_odds(np.exp(logs), ids, tree.children, tree.path, tree.path_offsets, 0, odds)
+    end = tree_mixing.path_odds(np.exp(logs), ids, order, middle, tree.path, tree.path_offsets, 0, odds)
     assert end == len(odds)
     return odds
 

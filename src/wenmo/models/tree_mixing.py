@@ -80,15 +80,16 @@ def _fill_rows(
 
 @nb.njit(cache=True, nogil=True)
 def path_odds(
-    probabilities: F32, ids: I64, children: I32, path: I32, offsets: I64, place: int, out: F32
+    probabilities: F32, ids: I64, order: I64, middle: I64, path: I32, offsets: I64, place: int, out: F32
 ) -> int:
     """Turns distributions into log-odds of the decisions on the tokens' paths.
 
     Args:
         probabilities: Of all tokens (n, V).
         ids: The tokens (n,).
-        children: See `token_tree.Tree`; so are `path` and `offsets`.
-        path: The paths of all tokens, joined.
+        order: Tokens in the order of their ranks (V,); see `token_tree.ranges`.
+        middle: First rank behind a 1 at each node.
+        path: The paths of all tokens, joined; see `token_tree.Tree`.
         offsets: Where each token's path begins.
         place: Where the first of these decisions stands in `out`.
         out: Receives the log-odds of 1 (D,).
@@ -97,17 +98,26 @@ def path_odds(
         Place after the last decision.
     """
     count, size = probabilities.shape
-    mass = np.zeros(max(size - 1, 1))
+    ranked = np.zeros(size, np.float32)
     for i in range(count):
-        _masses(probabilities[i], children, mass)
+        for rank in range(size):
+            ranked[rank] = probabilities[i, order[rank]]
+        low, high = 0, size
         for step in range(offsets[ids[i]], offsets[ids[i] + 1]):
-            node = path[step] >> 1
-            one, zero = children[node, 1], children[node, 0]
-            above = probabilities[i, -1 - one] if one < 0 else mass[one]
-            below = probabilities[i, -1 - zero] if zero < 0 else mass[zero]
-            out[place] = _odds(above, below)
+            cut = middle[path[step] >> 1]
+            out[place] = _odds(_total(ranked, cut, high), _total(ranked, low, cut))
+            low, high = (cut, high) if path[step] & 1 else (low, cut)
             place += 1
     return place
+
+
+@nb.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
+def _total(values: F32, low: int, high: int) -> float:
+    """Sum of values[low:high], in any order, so that it runs on vectors."""
+    total = np.float32(0.0)
+    for index in range(low, high):
+        total += values[index]
+    return total
 
 
 @nb.njit(cache=True, nogil=True)
