@@ -71,7 +71,7 @@ def learned(odds, bits, passes=1):
     sets = np.full((tree_mixing.STANDINGS, tree_mixing.SETS), 1.0 / tree_mixing.SETS)
     rows = np.tile(np.array(tree_mixing.FIRST_ROWS, np.int32), (len(bits), 1))
     for _ in range(passes):
-        nats = tree_mixing.mix_paths(odds.astype(np.float32), bits, rows, weights, sets, 0.01, 0.001)
+        nats = tree_mixing.mix_paths(odds.astype(np.float32), bits, rows, weights, sets, 0.01, 0.001, 0.0)
     return nats, weights
 
 
@@ -96,7 +96,7 @@ def test_a_rate_of_zero_leaves_the_weights_as_they_are():
     odds, bits = np.ones((10, 1), np.float32), np.ones(10, np.int8)
     weights, sets = np.ones((tree_mixing.ROWS, 2)), np.ones((tree_mixing.STANDINGS, tree_mixing.SETS))
     rows = np.tile(np.array(tree_mixing.FIRST_ROWS, np.int32), (10, 1))
-    nats = tree_mixing.mix_paths(odds, bits, rows, weights, sets, 0.0, 0.0)
+    nats = tree_mixing.mix_paths(odds, bits, rows, weights, sets, 0.0, 0.0, 0.0)
     assert (weights == 1).all() and (sets == 1).all()
     expected = np.log1p(np.exp(-tree_mixing.SETS * (1 + tree_mixing.BIAS)))
     assert nats == pytest.approx(np.full(10, expected))

@@ -16,8 +16,8 @@ CACHE = "cache"
 """Name of the cache over hidden vectors among the inputs."""
 PASSES = 3
 """Times that the mixer reads the held-out text."""
-RATE, FINAL_RATE = 0.02, 0.002
-"""Learning rates of its first pass; the nth has them divided by n."""
+RATE, FINAL_RATE = 0.03, 0.002
+"""Learning rates at its beginning; they fall evenly, to nothing at the end of the last pass."""
 LEARNING_RATE, LEARNING_FINAL_RATE = 0.006, 0.0005
 """Learning rates while text is scored and learned from."""
 PARTS = 3
@@ -104,8 +104,8 @@ def new_mixer(inputs: tuple[str, ...]) -> Mixer:
 def fit_mixer(evidence: Evidence) -> Mixer:
     """Fits a mixer on text that no member was trained on: `PASSES` times over it by stochastic gradient descent."""
     mixer = new_mixer(evidence.inputs)
-    for number in range(1, PASSES + 1):
-        _read(evidence, mixer, RATE / number, FINAL_RATE / number)
+    for left in range(PASSES, 0, -1):
+        _read(evidence, mixer, RATE * left / PASSES, FINAL_RATE * left / PASSES, fall=1.0 / left)
     return mixer
 
 
@@ -223,9 +223,11 @@ def linear_gains(held_out: Evidence, scored: Evidence, num_buckets: int, adaptiv
     }
 
 
-def _read(evidence: Evidence, mixer: Mixer, rate: float, final_rate: float) -> npt.NDArray[np.float64]:
+def _read(
+    evidence: Evidence, mixer: Mixer, rate: float, final_rate: float, fall: float = 0.0
+) -> npt.NDArray[np.float64]:
     assert evidence.odds is not None and evidence.lengths is not None
-    nats = tree_mixing.mix_paths(evidence.odds, evidence.bits, evidence.rows, *mixer, rate, final_rate)
+    nats = tree_mixing.mix_paths(evidence.odds, evidence.bits, evidence.rows, *mixer, rate, final_rate, fall)
     ends = np.cumsum(evidence.lengths)
     sums = np.append(0.0, np.cumsum(nats))[np.append(0, ends)]
     result: npt.NDArray[np.float64] = np.diff(sums)

@@ -236,7 +236,7 @@ def _mixed(odds: F32, rows: I32, weights: F64, final: F64, dots: F64) -> float:
 
 @nb.njit(cache=True, nogil=True)
 def mix_paths(
-    odds: F32, bits: I8, rows: I32, weights: F64, final: F64, rate: float, final_rate: float
+    odds: F32, bits: I8, rows: I32, weights: F64, final: F64, rate: float, final_rate: float, fall: float
 ) -> F64:
     """Nats of every decision (D,), learning from each after it.
 
@@ -248,6 +248,7 @@ def mix_paths(
         final: Weights of the sets, by standing (STANDINGS, SETS), updated in place.
         rate: Learning rate of the weights; 0 leaves them as they are.
         final_rate: Learning rate of the weights of the sets.
+        fall: Share of both rates that is gone at the last decision, falling evenly.
     """
     count, inputs = odds.shape
     nats = np.zeros(count)
@@ -258,9 +259,10 @@ def mix_paths(
         if rate == 0.0 and final_rate == 0.0:
             continue
         stage = rows[d, 0] // DEPTHS
+        left = 1.0 - fall * d / count
         for k in range(SETS):
-            final[stage, k] += final_rate * (bits[d] - p) * dots[k]
-            step = rate * (bits[d] - 1.0 / (1.0 + math.exp(-dots[k])))
+            final[stage, k] += left * final_rate * (bits[d] - p) * dots[k]
+            step = left * rate * (bits[d] - 1.0 / (1.0 + math.exp(-dots[k])))
             row = rows[d, k]
             for i in range(inputs):
                 weights[row, i] += step * odds[d, i]
