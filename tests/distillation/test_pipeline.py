@@ -190,6 +190,8 @@ def test_a_budget_is_divided(teacher: Path, tmp_path: Path) -> None:
     result = distil(teacher, (), tmp_path / "student", recipe, progress=False)
     assert result.budget == 20.0 and result.stopped in ("budget", "early")
     assert 0.0 < result.teacher.taught <= 1.0
+    stages = json.loads((tmp_path / "student" / "wenmo.json").read_text("utf-8"))["info"]["scores"]["stages"]
+    assert {"weights", "scores", "samples", "variety"} <= set(stages), "what the finish was planned with"
 
 
 def test_mistakes_are_said_in_a_sentence(teacher: Path, texts: Path, tmp_path: Path) -> None:

@@ -152,7 +152,7 @@ def filling_seconds(size: int, tree: token_tree.Tree, device: torch.device, toke
         device: Where the vectors are.
         tokens: Length of the short stream.
     """
-    vectors = normalize(torch.randn(REACH + QUERIES, size, device=device), dim=-1)
+    vectors = torch.full((REACH + QUERIES, size), size**-0.5, device=device)
     ids = np.arange(len(vectors)) % (len(tree.children) + 1)
     rank, middle = token_tree.ranges(tree)
     ranks = rank[ids].astype(np.int32)
