@@ -28,6 +28,7 @@ from _record import RESULTS, record
 from _run import wenmo
 from budget import source_code
 from wenmo.corpus import Corpus
+from wenmo.doctor import cpu_name
 from wenmo.models.likelihood import bits_per_byte
 from wenmo.tokenization.tokenizer import Tokenizer
 from wenmo.training.budget import parse_duration
@@ -136,7 +137,7 @@ def main() -> None:
         for budget in options.budgets:
             for text in texts:
                 line = row(text, budget, options, folder)
-                line["threads"] = options.threads or os.cpu_count()
+                line |= {"threads": options.threads or os.cpu_count(), "processor": cpu_name()}
                 kept = [r for r in rows if (r["text"], r["budget"]) != (text.name, budget)]
                 rows = [*kept, line]
                 keep(rows)
