@@ -99,6 +99,21 @@ def test_huge_corpora_are_sampled_evenly(monkeypatch: pytest.MonkeyPatch) -> Non
     assert positions[-1] > 950
 
 
+@pytest.mark.parametrize(
+    ("seconds", "share"), [(None, 1.0), (100.0, 1.0), (1.0, 0.45), (0.1, 0.128)], ids=str
+)
+def test_a_sample_of_one_long_text_follows_from_the_time(
+    monkeypatch: pytest.MonkeyPatch, seconds: float | None, share: float
+) -> None:
+    text = "".join(f"{index:07d}话" for index in range(100_000))
+    seen: list[str] = []
+    monkeypatch.setattr(training, "_train_bpe", lambda sample, size: seen.extend(sample))
+    settings = TokenizerSettings(kind="bpe", vocab_size=1000)
+    train_tokenizer([text], settings, 1_000_000, seconds=seconds, progress=False)
+    assert sum(len(piece.encode()) for piece in seen) == pytest.approx(share * 1_000_000, abs=17_000)
+    assert int(seen[0].lstrip("话")[:7]) < 10_000 and int(seen[-1][-8:-1]) > 89_000  # from all over it
+
+
 def test_everything_is_read_when_it_fits(texts: list[str]) -> None:
     total = sum(len(t.encode()) for t in texts)
     tokenizer = train_tokenizer(texts, TokenizerSettings(), total, progress=False)

@@ -17,8 +17,11 @@ from wenmo.files import atomic_directory
 from wenmo.tokenization.stream import TokenStream
 from wenmo.tokenization.tokenizer import Tokenizer
 from wenmo.tokenization.training import train_tokenizer
+from wenmo.training.budget import parse_duration
 
 SPLITS = ("train", "valid", "test")
+TOKENIZER_SHARE = 0.04
+"""Share of the budget in which BPE is trained, on a sample of the text where all of it would take longer."""
 LEAST_TOKENS = 64
 """Fewer training tokens than this are not a text to learn from."""
 
@@ -89,7 +92,11 @@ def load_texts(corpus: Corpus, recipe: Recipe, directory: Path, progress: bool) 
         tokenizer = Tokenizer.load(tokenizer_path)
     else:
         texts = (text for text, _ in corpus.parts("train"))
-        tokenizer = train_tokenizer(texts, recipe.tokenizer, corpus.bytes("train"), progress=progress)
+        timed = recipe.training.steps is None and recipe.training.epochs is None and recipe.budget is not None
+        seconds = TOKENIZER_SHARE * parse_duration(recipe.budget) if timed and recipe.budget else None
+        tokenizer = train_tokenizer(
+            texts, recipe.tokenizer, corpus.bytes("train"), seconds=seconds, progress=progress
+        )
         with atomic_directory(tokenizer_path) as temporary:
             tokenizer.save(temporary)
     streams = {split: _stream(corpus, tokenizer, split, directory, progress) for split in SPLITS}
