@@ -20,9 +20,9 @@ from texts import documents
 LOOPBACK = ("127.", "::1", "localhost", "0.0.0.0")
 
 
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture(autouse=True)
 def one_thread():
-    """Tests run side by side and must not fight for cores."""
+    """Tests run side by side and must not fight for cores; one that takes more leaves nothing to the next."""
     torch.set_num_threads(1)
 
 

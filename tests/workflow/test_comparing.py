@@ -23,7 +23,8 @@ SMALL: dict[str, Any] = {
     "tokenizer": TokenizerSettings(kind="bpe", vocab_size=400),
     "model": ModelSettings(layers=1, width=32, context=32),
     "corpus": CorpusSettings(valid_fraction=0.2, test_fraction=0.05),
-    "training": TrainingSettings(steps=12, batch_tokens=128, evaluations=2),
+    # workers and precision are chosen by timing where they are free, and change the last digits
+    "training": TrainingSettings(steps=12, batch_tokens=128, evaluations=2, workers=1, precision="fp32"),
     "seeds": 2,
 }
 
