@@ -2,6 +2,7 @@ import json
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,8 @@ from wenmo.distillation.sources import find_corpus
 from wenmo.distillation.student import StudentTrainer
 from wenmo.errors import InputError, Interrupted, ModelError, OptionError
 from wenmo.models.storage import load_model
+from wenmo.workflow import finish
+from wenmo.workflow.clock import Clock
 
 SMALL = {
     "model": ModelSettings(layers=1, width=32, context=32),
@@ -185,13 +188,27 @@ def test_a_cache_that_does_not_pay_is_left_out(
     assert "the cache does not pay" in (tmp_path / "cached" / "README.md").read_text("utf-8")
 
 
-def test_a_budget_is_divided(teacher: Path, tmp_path: Path) -> None:
-    recipe = small(training=TrainingSettings(), budget="20s")
+@pytest.mark.parametrize("cache", [False, True])
+def test_a_budget_is_divided(
+    teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: bool
+) -> None:
+    planned: list[dict[str, float]] = []
+    original = finish.plan_finish
+
+    def plan(clock: Clock, *args: Any, **options: Any) -> None:
+        original(clock, *args, **options)
+        planned.append({**clock.expected, "training": clock.training(1)})
+
+    monkeypatch.setattr(finish, "plan_finish", plan)
+    recipe = small(training=TrainingSettings(), budget="20s", cache=cache)
     result = distil(teacher, (), tmp_path / "student", recipe, progress=False)
     assert result.budget == 20.0 and result.stopped in ("budget", "early")
     assert 0.0 < result.teacher.taught <= 1.0
-    stages = json.loads((tmp_path / "student" / "wenmo.json").read_text("utf-8"))["info"]["scores"]["stages"]
-    assert {"weights", "scores", "samples", "variety"} <= set(stages), "what the finish was planned with"
+    assert len(planned) == 1 and planned[0]["scores"] > 0.0 and planned[0]["saving"] > 0.0
+    assert (planned[0]["weights"] > 0.0) == cache
+    recorded = json.loads((tmp_path / "student" / "wenmo.json").read_text("utf-8"))["info"]["recipe"]
+    given = recorded["trained"]["student"]["training"]["seconds"]
+    assert given == pytest.approx(max(planned[0]["training"], 1.0), rel=0.1)
 
 
 def test_mistakes_are_said_in_a_sentence(teacher: Path, texts: Path, tmp_path: Path) -> None:

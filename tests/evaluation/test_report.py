@@ -108,6 +108,13 @@ def test_headline(score: float, words: str) -> None:
     assert words in headline(data(bits_per_byte=score))
 
 
+def test_a_mixture_is_advised_where_the_ngram_model_is_better_and_no_member() -> None:
+    alone = data(bits_per_byte=2.1, baselines={"ngram": 1.9, "ppmd": 2.0}, members={"gru": 2.1})
+    assert "less: a mixture with it, more time or more text would help" in headline(alone)
+    mixed = data(bits_per_byte=2.1, baselines={"ngram": 1.9}, members={"gru": 2.3, "ngram": 2.2})
+    assert "less: more time or more text would help" in headline(mixed)
+
+
 def test_least_data(tmp_path: Path) -> None:
     least = ReportData(title="m", seconds=1, bits_per_byte=2.0, protocol="static", bytes=10)
     path = write_report(least, tmp_path / "report.html")

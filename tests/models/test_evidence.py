@@ -27,7 +27,6 @@ def witnesses(tokens, seed=0, noises=(1.0, 1.0), names=("lstm", "ngram"), cache=
     chances = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     ids = np.array([random.choice(V, p=row) for row in chances])
     tree = token_tree.plain(V)
-    rank, middle = token_tree.ranges(tree)
     lengths = np.diff(tree.path_offsets)[ids]
     count = int(lengths.sum())
     nats, columns = [], []
@@ -35,8 +34,8 @@ def witnesses(tokens, seed=0, noises=(1.0, 1.0), names=("lstm", "ngram"), cache=
         seen = logits + noise * random.standard_normal(logits.shape)
         logs = (seen - np.log(np.exp(seen).sum(1, keepdims=True))).astype(np.float32)
         odds, bands = np.zeros(count, np.float32), tree_mixing.entropy_bands(logs, np.exp(logs))
-        order = np.argsort(rank)
-        tree_mixing.path_odds(np.exp(logs), ids, order, middle, tree.path, tree.path_offsets, 0, odds)
+        order = np.argsort(tree.rank)
+        tree_mixing.path_odds(np.exp(logs), ids, order, tree.middle, tree.path, tree.path_offsets, 0, odds)
         nats.append(-logs[np.arange(tokens), ids].astype(np.float64))
         columns.append(odds)
     inputs = tuple(names)

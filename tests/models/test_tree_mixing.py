@@ -12,10 +12,9 @@ def distributions(rows, size, seed=0):
 
 
 def path_odds(logs, ids, tree):
-    rank, middle = token_tree.ranges(tree)
-    order = np.argsort(rank)
+    order = np.argsort(tree.rank)
     odds = np.zeros(int(np.diff(tree.path_offsets)[ids].sum()), np.float32)
-    end = tree_mixing.path_odds(np.exp(logs), ids, order, middle, tree.path, tree.path_offsets, 0, odds)
+    end = tree_mixing.path_odds(np.exp(logs), ids, order, tree.middle, tree.path, tree.path_offsets, 0, odds)
     assert end == len(odds)
     return odds
 
@@ -30,7 +29,7 @@ def test_ranks_tell_which_side_of_a_node_a_token_is_on(size, seed):
     counts = np.random.default_rng(seed).integers(0, 100, size)
     pieces = [bytes([i]) for i in range(size)]
     tree = token_tree.build(pieces, token_tree.shape(pieces, counts))
-    rank, middle = token_tree.ranges(tree)
+    rank, middle = tree.rank, tree.middle
     assert sorted(rank) == list(range(size))
     for token in range(size):
         for step in tree.path[tree.path_offsets[token] : tree.path_offsets[token + 1]]:
@@ -90,6 +89,23 @@ def test_independent_witnesses_are_worth_more_together_than_any_average_of_them(
     assert ideal <= nats.mean() < averaged - 0.05
     assert nats.mean() == pytest.approx(ideal, abs=0.01)
     assert weights[tree_mixing.FIRST_ROWS[0]][:2] == pytest.approx([1.0, 1.0], abs=0.25)
+
+
+def test_rates_fall_evenly_within_a_reading():
+    odds, bits = np.array([[1.0], [0.5]], np.float32), np.ones(2, np.int8)
+    rows = np.tile(np.array(tree_mixing.FIRST_ROWS, np.int32), (2, 1))
+
+    def mixer():
+        sets = np.full((tree_mixing.STANDINGS, tree_mixing.SETS), 1.0 / tree_mixing.SETS)
+        return np.ones((tree_mixing.ROWS, 2)), sets
+
+    falling, apart = mixer(), mixer()
+    tree_mixing.mix_paths(odds, bits, rows, *falling, 0.1, 0.01, 1.0)
+    tree_mixing.mix_paths(odds[:1], bits[:1], rows[:1], *apart, 0.1, 0.01, 0.0)
+    tree_mixing.mix_paths(odds[1:], bits[1:], rows[1:], *apart, 0.05, 0.005, 0.0)
+    for found, expected in zip(falling, apart, strict=True):
+        assert found == pytest.approx(expected)
+    assert (falling[0] != mixer()[0]).any()
 
 
 def test_a_rate_of_zero_leaves_the_weights_as_they_are():

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wenmo.config import ModelSettings, TrainingSettings
+from wenmo.config import ComparisonRecipe, DistilRecipe, ModelSettings, Recipe, TrainingSettings
 from wenmo.errors import OptionError
 from wenmo.models.base import NeuralLanguageModel
 from wenmo.models.registry import build_config, build_model, neural_architectures
@@ -15,6 +15,20 @@ from wenmo.training import budget, hardware
 )
 def test_durations(text: str, seconds: float) -> None:
     assert budget.parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize(
+    ("changes", "seconds"),
+    [
+        ({"budget": "2m"}, 120.0),
+        ({"budget": None}, None),
+        ({"budget": "2m", "training": TrainingSettings(steps=10)}, None),
+        ({"budget": "2m", "training": TrainingSettings(epochs=1.0)}, None),
+    ],
+)
+def test_a_recipe_has_seconds_where_nothing_else_decides(changes: dict, seconds: float | None) -> None:
+    for kind in (Recipe, DistilRecipe, ComparisonRecipe):
+        assert budget.recipe_seconds(kind(**changes)) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "10", "m", "ten minutes", "-5m", "0s", "5m later"])

@@ -37,6 +37,14 @@ def test_the_law_of_the_curve_is_what_the_recorded_points_say() -> None:
     assert [row["share"] for row in table] == pytest.approx(curve.SHARES, abs=1e-3)
     assert [row["gain"] for row in table] == pytest.approx(curve.GAINS, abs=2e-3)
     assert [row["spread"] for row in table] == pytest.approx(curve.SPREADS, abs=2e-3)
+    falls = []
+    for row in points():
+        if row["kind"] == "run":
+            shares, losses = ([step[name] for step in row["curve"]] for name in ("share", "valid"))
+            for count in range(1, len(shares)):
+                if shares[count - 1] >= curve.EARLIEST:
+                    falls.append(last_fall(shares[:count], losses[:count]) or 0.0)
+    assert curve.STEEPEST - 0.02 < max(falls) <= curve.STEEPEST
 
 
 def test_recorded_trainings_end_near_what_was_predicted_without_their_text() -> None:
@@ -77,6 +85,14 @@ def test_too_little_is_no_ground_for_a_prediction() -> None:
     assert predict_ending(TWELFTHS, losses) is None  # over
     assert predict_ending([0.45], [2.0]) is None
     assert predict_ending([0.2, 0.5], [math.inf, 2.0]) is None
+
+
+def test_a_fall_beyond_those_of_the_law_is_no_ground_for_a_prediction() -> None:
+    steep = [2.5 * share**-0.4 for share in TWELFTHS]
+    assert last_fall(TWELFTHS[:6], steep[:6]) == pytest.approx(0.4 * math.log(2.0)) and curve.STEEPEST < 0.27
+    assert predict_ending(TWELFTHS[:6], steep[:6]) is None
+    calmer = [*steep[:6], *(steep[5] * 0.99**count for count in range(1, 5))]
+    assert predict_ending(TWELFTHS[:10], calmer) is not None
 
 
 def test_a_prediction_is_below_the_loss_and_its_interval_narrows() -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 import shutil
-import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,19 +15,17 @@ from pydantic import ValidationError
 
 from wenmo.api import Model
 from wenmo.config import DistilRecipe, Recipe
+from wenmo.distillation.finish import plan_finish, with_cache
 from wenmo.distillation.result import DistilResult, TeacherFacts
 from wenmo.distillation.scoring import score
 from wenmo.distillation.sources import find_corpus, load_teachers
-from wenmo.distillation.student import StudentTrainer
+from wenmo.distillation.student import STUDENT, StudentTrainer
 from wenmo.distillation.targets import Targets
 from wenmo.distillation.teacher import Teacher
 from wenmo.distillation.teaching import TEACHING_SHARE, TeachingPlan, plan_teaching, teach
 from wenmo.errors import Interrupted, ModelError, OptionError, ResourceError, WenmoError
 from wenmo.files import atomic_directory, write_text
-from wenmo.models.base import LanguageModel
-from wenmo.models.mixture import MixtureModel
 from wenmo.models.registry import parse_config
-from wenmo.models.storage import save_model
 from wenmo.progress import counted, quantity
 from wenmo.tokenization.stream import spread
 from wenmo.training import budget as dial
@@ -37,15 +34,12 @@ from wenmo.workflow import reporting
 from wenmo.workflow.checks import check_recipe
 from wenmo.workflow.clock import Clock
 from wenmo.workflow.decision import Shape, build, decide
-from wenmo.workflow.finish import measured_scoring, plan_finish, rehearse
 from wenmo.workflow.members import Member
 from wenmo.workflow.pipeline import Told, clear
 from wenmo.workflow.run import Run
-from wenmo.workflow.scoring import mix
 from wenmo.workflow.texts import Texts, load_texts
 from wenmo.workflow.unfinished import begin, content_of, damaged, free_output, resumed
 
-STUDENT = "student"
 FITTING_TOKENS = 50_000
 """Most held-out tokens on which the weights of the members are fitted."""
 
@@ -176,23 +170,21 @@ def _distil(order: _Order, run: Run, progress: bool, started: float) -> DistilRe
     teacher = load_teachers(order.teachers)
     recipe = order.recipe_of_student(teacher)
     run = Run(run.output, run.paths, recipe)
-    training = recipe.training
-    by_time = training.steps is None and training.epochs is None
-    clock = Clock(dial.parse_duration(recipe.budget) if by_time and recipe.budget else None, started)
-    if training.threads:
-        torch.set_num_threads(training.threads)
+    clock = Clock(dial.recipe_seconds(recipe), started)
+    if recipe.training.threads:
+        torch.set_num_threads(recipe.training.threads)
     told = Told(progress)
     texts = _texts(order, teacher, run, told)
     clock.text_bytes = texts.corpus.bytes("train")
     clock.held_out_bytes = max(texts.corpus.bytes("valid"), texts.corpus.bytes("test"))
     targets, plan, shape, weights = _taught(order, run, teacher, texts, clock, told)
     member = _student(order, run, texts, targets, shape, told.show)
-    timed = clock.budget is not None
+    most = math.inf if clock.budget is None else clock.scoring
     with clock.stage("weights") as seconds:
-        most = min(seconds, clock.scoring) if timed else math.inf
-        student = _with_cache(member, texts, most, told) if order.recipe.cache else member.model
+        limit = min(seconds, most) if clock.budget else most
+        student = with_cache(member, texts, limit, told) if order.recipe.cache else member.model
     with clock.stage("scores"):
-        scores, static, learning = score(student, teacher.model, texts, clock.scoring if timed else math.inf)
+        scores, static, learning = score(student, teacher.model, texts, most)
     facts = TeacherFacts(
         models=[str(Path(name).absolute()) for name in order.teachers],
         parameters=teacher.model.num_parameters(),
@@ -290,39 +282,11 @@ def _taught(
         shape = decide(order.recipe.architecture, run.recipe, texts, machine, left, seed)
     told(shape.summary(STUDENT, left if clock.budget else None))
     targets = teach(made, texts, plan, directory, told.show)
-    _plan_finish(order, run, shape, texts, clock, machine.device)
+    plan_finish(run, shape, texts, clock, machine.device, cached=order.recipe.cache)
     if not decided:
         shape = shape.lasting(max(clock.training(1), 1.0))
         shape.write(shape_path)
     return targets, plan, shape, made.mean_weights(known)
-
-
-def _with_cache(member: Member, texts: Texts, seconds: float, told: Told) -> LanguageModel:
-    """The student with a cache of its own, or as it is where that does not pay."""
-    mixed = mix([replace(member, name=member.model.architecture)], texts, seconds)
-    if mixed is member.model:
-        told("the cache does not pay on this text; the student goes without")
-    return mixed
-
-
-def _plan_finish(order: _Order, run: Run, shape: Shape, texts: Texts, clock: Clock, device: str) -> None:
-    """Tells the clock what comes after the training, timed on an untrained student."""
-    student: LanguageModel = build(parse_config(shape.config), shape.plan.seed).eval()
-    began = time.monotonic()
-    with tempfile.TemporaryDirectory(dir=run.directory) as folder:
-        save_model(student, Path(folder) / STUDENT, tokenizer=texts.tokenizer, info={})
-    saving = time.monotonic() - began
-    fitting, per_byte = 0.0, 1.0 / measured_scoring(student.to(device), texts)
-    student.to("cpu")
-    if order.recipe.cache:
-        student = mixture = MixtureModel.of({STUDENT: student})
-        rehearsed = rehearse(mixture, texts, device)
-        fitting, per_byte = rehearsed.fitting_all(texts), rehearsed.scoring / texts.bytes_per_token
-    clock.scoring_speeds[STUDENT] = 1.0 / per_byte
-    plan_finish(
-        clock, texts, student, run.recipe.generation, fitting=fitting,
-        scoring=clock.scoring_seconds(clock.held_out_bytes) + clock.rivals, saving=saving, starting=0.0,
-    )  # fmt: skip
 
 
 def _student(order: _Order, run: Run, texts: Texts, targets: Targets, shape: Shape, progress: bool) -> Member:

@@ -18,6 +18,9 @@ from wenmo.training.held_out import HeldOut
 from wenmo.training.loop import BatchTrainer
 from wenmo.training.plan import TrainingPlan
 
+STUDENT = "student"
+"""Name of the student among members and folders."""
+
 
 class StudentTrainer(BatchTrainer):
     """Trains a model on a token stream and on what a teacher says of it.

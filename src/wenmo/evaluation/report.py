@@ -122,7 +122,8 @@ def headline(data: ReportData) -> str:
         return f"{score} {rival} needs as many."
     if share > 0:
         return f"{score} {rival} needs {best:.3f}, {share:.1%} more."
-    return f"{score} {rival} needs only {best:.3f}, {-share:.1%} less: more time or more text would help."
+    mixture = "a mixture with it, " if name == "ngram" and "ngram" not in data.members else ""
+    return f"{score} {rival} needs only {best:.3f}, {-share:.1%} less: {mixture}more time or more text would help."
 
 
 def render(data: ReportData) -> str:

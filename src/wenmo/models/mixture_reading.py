@@ -185,8 +185,7 @@ class Paths:
         self.bands = np.zeros(len(ids), np.int8)
         self.hidden: list[Tensor] = []
         self._ids, self._tree, self._keep = ids, tree, keep_hidden
-        rank, self._middle = token_tree.ranges(tree)
-        self._order = np.argsort(rank)
+        self._order = np.argsort(tree.rank)
         self._token = self._place = 0
 
     def __call__(self, hidden: Tensor, logits: Tensor) -> None:
@@ -196,7 +195,7 @@ class Paths:
         tokens = slice(self._token, self._token + len(logs))
         self.bands[tokens] = tree_mixing.entropy_bands(logs.cpu().numpy(), probabilities)
         self._place = tree_mixing.path_odds(
-            probabilities, self._ids[tokens], self._order, self._middle, self._tree.path,
+            probabilities, self._ids[tokens], self._order, self._tree.middle, self._tree.path,
             self._tree.path_offsets, self._place, self.odds,
         )  # fmt: skip
         self._token += len(logs)

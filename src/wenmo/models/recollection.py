@@ -111,12 +111,11 @@ def stream_odds(
     Returns:
         Log-odds under each sharpness, float32 (D, S), and the sum of the broadest likeness at each decision, (D,).
     """
-    rank, middle = token_tree.ranges(tree)
-    ranks = rank[ids].astype(np.int32)
+    ranks = tree.rank[ids].astype(np.int32)
     vectors = normalize(hidden.float(), dim=-1)
     odds, support = [], []
     for first in range(0, len(ids), QUERIES):
-        sums = _sums(vectors, ids, ranks, middle, tree, first)
+        sums = _sums(vectors, ids, ranks, tree, first)
         odds.append(tree_mixing.evidence_odds(sums))
         support.append(sums[:, :, 0].sum(1))
     return np.concatenate(odds), np.concatenate(support)
@@ -126,7 +125,6 @@ def _sums(
     vectors: Tensor,
     ids: npt.NDArray[np.int64],
     ranks: npt.NDArray[np.int32],
-    middle: npt.NDArray[np.int64],
     tree: token_tree.Tree,
     first: int,
 ) -> npt.NDArray[np.float64]:
@@ -136,7 +134,7 @@ def _sums(
     decisions = np.diff(tree.path_offsets)[ids[first:high]].sum()
     sums = np.zeros((int(decisions), 2, len(SHARPNESSES)))
     tree_mixing.add_evidence(
-        kernels, first, low, REACH, ids, tree.path, tree.path_offsets, ranks, middle, sums
+        kernels, first, low, REACH, ids, tree.path, tree.path_offsets, ranks, tree.middle, sums
     )
     return sums
 
@@ -154,9 +152,8 @@ def filling_seconds(size: int, tree: token_tree.Tree, device: torch.device, toke
     """
     vectors = torch.full((REACH + QUERIES, size), size**-0.5, device=device)
     ids = np.arange(len(vectors)) % (len(tree.children) + 1)
-    rank, middle = token_tree.ranges(tree)
-    ranks = rank[ids].astype(np.int32)
+    ranks = tree.rank[ids].astype(np.int32)
     started = time.monotonic()
-    _sums(vectors, ids, ranks, middle, tree, REACH)
+    _sums(vectors, ids, ranks, tree, REACH)
     seconds = (time.monotonic() - started) / QUERIES
     return seconds * max(1.0 - 0.5 * tokens / REACH, 0.0)

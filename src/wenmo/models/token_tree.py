@@ -28,6 +28,10 @@ class Tree(NamedTuple):
     """Bytes of all tokens, joined."""
     byte_offsets: npt.NDArray[np.int64]
     """Beginning of each token's bytes (V + 1,)."""
+    rank: npt.NDArray[np.int64]
+    """Number of each token from left to right (V,)."""
+    middle: npt.NDArray[np.int64]
+    """First rank behind a 1 at each node (V - 1,): of the tokens below it, those of this rank or a higher one are."""
 
 
 def shape(token_bytes: list[bytes], counts: npt.NDArray[np.int64] | None) -> npt.NDArray[np.int32]:
@@ -118,29 +122,19 @@ def build(token_bytes: list[bytes], children: npt.NDArray[np.int32]) -> Tree:
         np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
         np.frombuffer(b"".join(token_bytes), np.uint8).copy(),
         np.concatenate([[0], np.cumsum([len(b) for b in token_bytes])]).astype(np.int64),
+        *_ranks(children),
     )
 
 
-def plain(vocab_size: int) -> Tree:
-    """Builds the tree for models that share nothing but the numbers of their tokens: neighbours stay together."""
-    numbers = [token.to_bytes(4, "big") for token in range(vocab_size)]
-    return build(numbers, shape(numbers, None))
-
-
-def ranges(tree: Tree) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Numbers the tokens from left to right.
-
-    Returns:
-        Rank of each token (V,), and the first rank behind a 1 at each node (V - 1,): among the tokens below a node,
-        those of this rank or a higher one are behind its 1.
-    """
-    nodes = len(tree.children)
+def _ranks(children: npt.NDArray[np.int32]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Rank of each token and first rank behind a 1 at each node; see `Tree`."""
+    nodes = len(children)
     leaves = np.zeros(nodes, np.int64)
     for node in range(nodes - 1, -1, -1):
-        leaves[node] = sum(1 if child < 0 else leaves[child] for child in tree.children[node])
+        leaves[node] = sum(1 if child < 0 else leaves[child] for child in children[node])
     rank, first, middle = np.zeros(nodes + 1, np.int64), np.zeros(nodes, np.int64), np.zeros(nodes, np.int64)
     for node in range(nodes):
-        zero, one = tree.children[node]
+        zero, one = children[node]
         middle[node] = first[node] + (1 if zero < 0 else leaves[zero])
         for child, start in ((zero, first[node]), (one, middle[node])):
             if child < 0:
@@ -148,6 +142,12 @@ def ranges(tree: Tree) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
             else:
                 first[child] = start
     return rank, middle
+
+
+def plain(vocab_size: int) -> Tree:
+    """Builds the tree for models that share nothing but the numbers of their tokens: neighbours stay together."""
+    numbers = [token.to_bytes(4, "big") for token in range(vocab_size)]
+    return build(numbers, shape(numbers, None))
 
 
 def last_bytes(tree: Tree) -> npt.NDArray[np.int64]:

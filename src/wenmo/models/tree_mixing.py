@@ -87,7 +87,7 @@ def path_odds(
     Args:
         probabilities: Of all tokens (n, V).
         ids: The tokens (n,).
-        order: Tokens in the order of their ranks (V,); see `token_tree.ranges`.
+        order: Tokens in the order of their ranks (V,); see `token_tree.Tree`.
         middle: First rank behind a 1 at each node.
         path: The paths of all tokens, joined; see `token_tree.Tree`.
         offsets: Where each token's path begins.
@@ -160,7 +160,7 @@ def add_evidence(
         ids: The stream (N,).
         path: See `token_tree.Tree`; so is `offsets`.
         offsets: Where each token's path begins.
-        ranks: Rank of each token of the stream (N,); see `token_tree.ranges`.
+        ranks: Rank of each token of the stream (N,); see `token_tree.Tree`.
         middle: First rank behind a 1 at each node.
         sums: Receives the sums of the kernels over the tokens behind a 0, and behind a 1 (D, 2, S).
     """

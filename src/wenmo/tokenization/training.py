@@ -20,7 +20,8 @@ from .tokenizer import END_OF_TEXT, Tokenizer, assemble
 
 SAMPLE_BYTES = 16_000_000
 """A larger corpus is sampled evenly down to this. Training takes about 85 bytes of memory and 1.2 us per byte
-of Chinese (1.4 GB and 20 s for all of this), less of English; the merges of more text hardly differ."""
+of Chinese on two fast cores (1.4 GB and 20 s for all of this), less of English; the merges of more text hardly
+differ."""
 LEAST_BYTES_PER_TOKEN = 128
 """Fewest bytes of a sample for each token of the vocabulary; with fewer, scores get worse by 0.2 % and more."""
 BYTES_PER_SECOND = 450_000

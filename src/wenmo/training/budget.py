@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from math import log2
 
-from wenmo.config import ModelSettings, TrainingSettings
+from wenmo.config import ComparisonRecipe, DistilRecipe, ModelSettings, Recipe, TrainingSettings
 from wenmo.errors import OptionError
 from wenmo.models.base import NeuralLanguageModel
 from wenmo.models.registry import kind
@@ -18,6 +18,16 @@ from wenmo.training.optimisation import prefers_muon
 from wenmo.training.plan import TrainingPlan
 
 _UNITS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def recipe_seconds(recipe: Recipe | DistilRecipe | ComparisonRecipe) -> float | None:
+    """Returns the seconds that a recipe has for everything; None where steps or epochs decide, or nothing is said.
+
+    Raises:
+        OptionError: See `parse_duration`.
+    """
+    counted = recipe.training.steps is not None or recipe.training.epochs is not None
+    return None if counted or recipe.budget is None else parse_duration(recipe.budget)
 
 
 def parse_duration(text: str) -> float:

@@ -24,6 +24,9 @@ NINETY = 1.645
 EARLIEST = 0.4
 """Before this share of the time nothing is predicted: at a third of it one in four is off by more than 3 %."""
 
+STEEPEST = 0.15
+"""Fall of ln L in the last doubling above which nothing is predicted: the law was fitted on falls up to 0.141."""
+
 
 @dataclass(frozen=True)
 class Ending:
@@ -69,13 +72,14 @@ def predict_ending(shares: Sequence[float], losses: Sequence[float]) -> Ending |
         losses: Held-out loss of each.
 
     Returns:
-        The prediction; None before `EARLIEST`, at the end, or with too few evaluations.
+        The prediction; None before `EARLIEST`, at the end, with too few evaluations, or while the loss falls faster
+        than any that the law was fitted on.
     """
     if not shares or not EARLIEST <= shares[-1] < 1.0:
         return None
     best = min(losses)
     fall = last_fall(shares, losses)
-    if fall is None or not math.isfinite(fall):
+    if fall is None or not math.isfinite(fall) or fall > STEEPEST:
         return None
     gain, spread = between(shares[-1], GAINS), between(shares[-1], SPREADS)
     # A loss that rises already ends at its best: the best weights are kept.

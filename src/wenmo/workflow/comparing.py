@@ -149,8 +149,7 @@ def _open(path: Path) -> tuple[Run, ComparisonRecipe]:
 
 def _compare(run: Run, asked: ComparisonRecipe, progress: bool, started: float) -> ComparisonResult:
     recipe = run.recipe
-    counted = recipe.training.steps is None and recipe.training.epochs is None
-    clock = Clock(dial.parse_duration(recipe.budget) if recipe.budget and counted else None, started)
+    clock = Clock(dial.recipe_seconds(recipe), started)
     if recipe.training.threads:
         torch.set_num_threads(recipe.training.threads)
     corpus = open_corpus(run.paths, recipe, run.part("corpus"), progress)

@@ -113,9 +113,7 @@ def train(
 
 def _train(run: Run, progress: bool, started: float | None) -> TrainResult:
     recipe = run.recipe
-    timed = recipe.training.steps is None and recipe.training.epochs is None
-    budget = dial.parse_duration(recipe.budget) if recipe.budget and timed else None
-    clock = Clock(budget, time.monotonic() if started is None else started)
+    clock = Clock(dial.recipe_seconds(recipe), time.monotonic() if started is None else started)
     starting = clock.elapsed if started is not None else 0.0
     if recipe.training.threads:
         team.use_threads(recipe.training.threads)

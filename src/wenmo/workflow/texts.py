@@ -17,7 +17,7 @@ from wenmo.files import atomic_directory
 from wenmo.tokenization.stream import TokenStream
 from wenmo.tokenization.tokenizer import Tokenizer
 from wenmo.tokenization.training import train_tokenizer
-from wenmo.training.budget import parse_duration
+from wenmo.training.budget import recipe_seconds
 
 SPLITS = ("train", "valid", "test")
 TOKENIZER_SHARE = 0.04
@@ -92,8 +92,8 @@ def load_texts(corpus: Corpus, recipe: Recipe, directory: Path, progress: bool) 
         tokenizer = Tokenizer.load(tokenizer_path)
     else:
         texts = (text for text, _ in corpus.parts("train"))
-        timed = recipe.training.steps is None and recipe.training.epochs is None and recipe.budget is not None
-        seconds = TOKENIZER_SHARE * parse_duration(recipe.budget) if timed and recipe.budget else None
+        budget = recipe_seconds(recipe)
+        seconds = None if budget is None else TOKENIZER_SHARE * budget
         tokenizer = train_tokenizer(
             texts, recipe.tokenizer, corpus.bytes("train"), seconds=seconds, progress=progress
         )
