@@ -34,8 +34,13 @@ def _minutes(axes: Axes, minutes: list[float]) -> None:
 
 
 def quality(rows: Rows) -> Figure:
-    """Bits per byte by minutes, a panel for each text, beside PPMd and the best of the other trainers."""
+    """Bits per byte by minutes, a panel for each text, beside PPMd and the best of the other trainers.
+
+    PPMd is drawn at each budget, since short runs score less of the test text. Points of different processors are not
+    joined: filled are those of the first one in the table.
+    """
     texts = list(dict.fromkeys(row["text"] for row in rows))
+    processors = list(dict.fromkeys(row["processor"] for row in rows))
     figure = Figure(figsize=(2.5 * len(texts), 2.9), layout="constrained")
     for place, text in enumerate(texts, 1):
         axes = figure.add_subplot(1, len(texts), place)
@@ -43,11 +48,20 @@ def quality(rows: Rows) -> Figure:
             (row for row in rows if row["text"] == text), key=lambda row: parse_duration(row["budget"])
         )
         minutes = [parse_duration(row["budget"]) / 60 for row in mine]
-        axes.axhline(mine[0]["PPMd"], color=RIVAL, linewidth=1.2, label="PPMd, learning on")
         axes.plot(
-            minutes, [row["prequential"] for row in mine], "o-", color=OURS, ms=4, label="wenmo, learning on"
+            minutes, [row["PPMd"] for row in mine], color=RIVAL, linewidth=1.2, label="PPMd, learning on"
         )
-        axes.plot(minutes, [row["static"] for row in mine], "o--", color=SOFT, ms=3, label="wenmo, frozen")
+        for number, processor in enumerate(processors):
+            chosen = [(m, row) for m, row in zip(minutes, mine, strict=True) if row["processor"] == processor]
+            for kind, line, colour, size, name in (
+                ("prequential", "o-", OURS, 4, "wenmo, learning on"),
+                ("static", "o--", SOFT, 3, "wenmo, frozen"),
+            ):
+                axes.plot(
+                    [m for m, _ in chosen], [row[kind] for _, row in chosen], line, color=colour, ms=size,
+                    mfc="white" if number else colour,
+                    label=f"{name}, {processor.split()[0].removesuffix('(R)')}",
+                )  # fmt: skip
         for row, minute in zip(mine, minutes, strict=True):
             found = sorted((row[kind], kind) for kind in ("GPT-2", "AWD-LSTM", "Keras") if kind in row)
             for number, (value, kind) in enumerate(found):
