@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from wenmo.interrupts import raise_lost_interrupt
+
 QUIET_SECONDS = 2.0
 PLAIN_INTERVAL = 10.0
 BAR_INTERVAL = 0.1
@@ -64,7 +66,12 @@ class Progress:
         self.update(self.done + amount, notes)
 
     def update(self, done: float, notes: str = "") -> None:
-        """Sets the finished units."""
+        """Sets the finished units.
+
+        Raises:
+            KeyboardInterrupt: Where Ctrl-C was pressed before and got lost.
+        """
+        raise_lost_interrupt()
         self.done = done
         if notes:
             self._notes = notes

@@ -90,6 +90,26 @@ def test_ctrl_c_keeps_the_best_and_a_checkpoint(tmp_path):
     assert (tmp_path / "checkpoint.safetensors").exists()
 
 
+@pytest.mark.parametrize("moment", ["evaluation", "line"])
+def test_ctrl_c_in_the_last_step_is_not_lost_and_leaves_nothing_to_do(tmp_path, monkeypatch, moment):
+    whole = trainer(tmp_path / "whole").run()
+    run = trainer(tmp_path / "run")
+    method = {"evaluation": "_evaluate", "line": "_line"}[moment]
+    original, pressed = getattr(PairTrainer, method), []
+
+    def pressing(self):
+        if self._now.step == 12 and not pressed:
+            pressed.append(os.kill(os.getpid(), signal.SIGINT))
+        return original(self)
+
+    monkeypatch.setattr(PairTrainer, method, pressing)
+    assert run.run().stopped == "interrupted" and pressed
+    again = trainer(tmp_path / "run")
+    again.resume()
+    outcome = again.run()
+    assert (outcome.stopped, outcome.steps, outcome.best) == ("steps", 12, whole.best)
+
+
 def test_patience_ends_training():
     run = trainer(None, steps=1000, evaluations=500, patience=3)
     run._score = lambda model: 0.0

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from small_trainers import make_trainer, weights
 
+from wenmo.training.counters import Counters
 from wenmo.training.interrupt import deferred_interrupt
 
 
@@ -53,3 +54,18 @@ def test_an_interrupt_in_the_last_evaluation_is_not_lost(
     outcome = again.run()
     assert (outcome.stopped, outcome.steps) == ("steps", 8)
     assert all((a == b).all() for a, b in zip(weights(again), weights(whole), strict=True))
+
+
+def test_an_interrupt_after_the_last_look_is_not_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = make_trainer(tmp_path, steps=8)
+    line = Counters.line
+
+    def line_and_interrupt(counters: Counters, epochs: float) -> str:
+        if counters.step == 8:
+            os.kill(os.getpid(), signal.SIGINT)
+        return line(counters, epochs)
+
+    monkeypatch.setattr(Counters, "line", line_and_interrupt)
+    assert trainer.run().stopped == "interrupted"

@@ -12,7 +12,8 @@ import os
 import sys
 import time
 
-from wenmo.cli.process import QuickExit, ignore_interrupts, leads, lost_interrupts, own_stdout, use_utf8
+from wenmo.cli.process import QuickExit, ignore_interrupts, leads, own_stdout, use_utf8
+from wenmo.interrupts import kept_interrupts
 
 _started = time.monotonic()
 INTERRUPTED = 130
@@ -42,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else arguments
     words = [STDIN if word == "-" else _as_text(word) for word in words]
     quick = QuickExit() if arguments is None else None
-    with own_stdout(), lost_interrupts():
+    with own_stdout(), kept_interrupts():
         status = _guarded(words, process=arguments is None)
     if quick is not None:
         quick.status = status

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import _thread
 import atexit
 import os
 import signal
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TextIO
-
-RETRY_SECONDS = 0.01
-"""Until Ctrl-C is raised again where it was lost."""
 
 
 def processes() -> int:
@@ -70,24 +65,6 @@ def own_stdout() -> Iterator[None]:
         with suppress(OSError):
             sys.stdout.close()
         sys.stdout = outer
-
-
-@contextmanager
-def lost_interrupts() -> Iterator[None]:
-    """Raises Ctrl-C again where it fell into a callback in which Python ignores exceptions."""
-    outer = sys.unraisablehook
-
-    def hook(ignored: sys.UnraisableHookArgs) -> None:
-        if issubclass(ignored.exc_type, KeyboardInterrupt):
-            threading.Timer(RETRY_SECONDS, _thread.interrupt_main).start()
-        else:
-            outer(ignored)
-
-    sys.unraisablehook = hook
-    try:
-        yield
-    finally:
-        sys.unraisablehook = outer
 
 
 class QuickExit:

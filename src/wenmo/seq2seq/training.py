@@ -30,6 +30,7 @@ from wenmo.training.interrupt import deferred_interrupt
 from wenmo.training.optimisation import WeightAverage, build_optimizers, lr_factor, set_lr
 
 CHECKPOINT = "checkpoint.safetensors"
+Stopped = Literal["budget", "steps", "early", "interrupted"]
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ class PairOutcome:
         curve: All evaluations.
     """
 
-    stopped: Literal["budget", "steps", "early", "interrupted"]
+    stopped: Stopped
     steps: int
     seconds: float
     epochs: float
@@ -181,7 +182,8 @@ class PairTrainer:
         now = self._now
         before, started = now.seconds, time.monotonic()
         saved = started
-        stopped: Literal["budget", "steps", "early", "interrupted"] | None = None
+        # Resumed after an interruption in the very last step, there is nothing left to do.
+        stopped = self._ended(self._done()) if now.step else None
         self.model.train()
         with deferred_interrupt() as interrupt, track(self.name, 1.0, "", self._shown) as shown:
             while stopped is None:
@@ -192,21 +194,23 @@ class PairTrainer:
                     self._evaluate()
                     now.seconds = before + time.monotonic() - started
                     done = self._done()
-                if done >= 1.0:
-                    stopped = "steps" if self.plan.steps is not None else "budget"
-                elif now.bad >= self.plan.patience:
-                    stopped = "early"
-                elif interrupt.is_set():
-                    stopped = "interrupted"
-                    self.save()
-                    self._evaluate()
-                elif time.monotonic() - saved >= self.plan.checkpoint_seconds:
+                stopped = "interrupted" if interrupt.is_set() else self._ended(done)
+                if stopped is None and time.monotonic() - saved >= self.plan.checkpoint_seconds:
                     self.save()
                     saved = time.monotonic()
                 shown.update(min(done, 1.0), self._line())
+        if interrupt.is_set():
+            stopped = "interrupted"
+            self.save()
+            self._evaluate()
         self._restore_best()
         self.model.eval()
         return PairOutcome(stopped, now.step, now.seconds, self._batches.epochs_done, now.best, now.curve)
+
+    def _ended(self, done: float) -> Stopped | None:
+        if done >= 1.0:
+            return "steps" if self.plan.steps is not None else "budget"
+        return "early" if self._now.bad >= self.plan.patience else None
 
     def _done(self) -> float:
         if self.plan.steps is not None:

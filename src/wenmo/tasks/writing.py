@@ -11,6 +11,7 @@ from pydantic import Field
 
 from wenmo.config import NeuralArchitecture
 from wenmo.errors import InputError, OptionError
+from wenmo.interrupts import take_interrupt
 from wenmo.tasking.contract import Section, Task, TaskContext, TaskModel, TaskOutcome, TaskSettings
 from wenmo.tasking.terminal import Terminal
 
@@ -333,6 +334,7 @@ def _talk(assistant: Assistant, session: ChatSession, terminal: Terminal) -> Non
         except InputError as error:
             terminal.tell(str(error))
         except KeyboardInterrupt:
+            take_interrupt()  # it has done its work
             terminal.write("\n")
             terminal.tell("broken off; the conversation is as it was before (Ctrl-D ends it)")
 

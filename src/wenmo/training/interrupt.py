@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from wenmo.interrupts import take_interrupt
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -15,7 +17,8 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 def deferred_interrupt(patient: bool = False) -> Iterator[threading.Event]:
     """Turns the first Ctrl-C or SIGTERM into an event, so that a step is never torn apart; the second ends at once.
 
-    Outside the main thread, where signals cannot be handled, they stay what they were.
+    A Ctrl-C that was pressed before and got lost is one too. Outside the main thread, where signals cannot be handled,
+    they stay what they were.
 
     Args:
         patient: Only ever set the event. `torchrun` passes the terminal's signal on to processes that have had it
@@ -25,6 +28,8 @@ def deferred_interrupt(patient: bool = False) -> Iterator[threading.Event]:
     if threading.current_thread() is not threading.main_thread():
         yield event
         return
+    if take_interrupt():
+        event.set()
 
     def handle(number: int, frame: Any) -> None:
         if event.is_set() and not patient:

@@ -162,6 +162,8 @@ class BatchTrainer:
                     self.save()
                     saved = time.monotonic()
                 shown.update(min(done, 1.0), progress.line(self._batches.epochs_done))
+        if self._world.alone and interrupt.is_set():  # after the last look
+            stopped = "interrupted"
         self._finish(stopped)
         return TrainingOutcome(
             stopped=stopped,

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from wenmo.interrupts import raise_lost_interrupt
+
 FINISH_SECONDS = 4.0
 """Samples, report and saving, on two slow cores, until they are measured."""
 SCORING_SHARE = 0.06
@@ -81,7 +83,11 @@ class Clock:
         """Measures a stage and gives its `allowance`; when it has begun it is no longer expected.
 
         Stages inside it count for themselves.
+
+        Raises:
+            KeyboardInterrupt: Where Ctrl-C was pressed before and got lost.
         """
+        raise_lost_interrupt()
         seconds = self.allowance(name)
         self.expected.pop(name, None)
         began = self.now()

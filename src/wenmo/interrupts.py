@@ -1,0 +1,75 @@
+"""Ctrl-C that does not get lost.
+
+Python turns the signal into an exception wherever the program happens to be. Where that is a callback of native code,
+the exception may be dropped: Python tells of some of these cases, others pass in silence, and the program would go on
+as if the key had never been pressed. So the press is also remembered until something has taken note of it.
+"""
+
+from __future__ import annotations
+
+import _thread
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+RETRY_SECONDS = 0.01
+"""Until Ctrl-C is raised again where Python has told that it was dropped."""
+
+_pressed = threading.Event()
+
+
+def _press(number: int, frame: Any) -> None:
+    _pressed.set()
+    raise KeyboardInterrupt
+
+
+def take_interrupt() -> bool:
+    """Returns whether Ctrl-C was pressed within `kept_interrupts` since this was last asked."""
+    pressed = _pressed.is_set()
+    _pressed.clear()
+    return pressed
+
+
+def raise_lost_interrupt() -> None:
+    """Raises `KeyboardInterrupt` where Ctrl-C was pressed and the program goes on nevertheless.
+
+    For the main thread, between the steps of long work; elsewhere it does nothing.
+    """
+    if _pressed.is_set() and threading.current_thread() is threading.main_thread():
+        _pressed.clear()
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def kept_interrupts() -> Iterator[None]:
+    """Remembers each Ctrl-C, and raises it again where it fell into a callback in which Python ignores exceptions.
+
+    Leaves the signal as it is where it is ignored or handled already, and outside the main thread.
+    """
+    outer = sys.unraisablehook
+
+    def hook(ignored: sys.UnraisableHookArgs) -> None:
+        if issubclass(ignored.exc_type, KeyboardInterrupt):
+            threading.Timer(RETRY_SECONDS, _thread.interrupt_main).start()
+        else:
+            outer(ignored)
+
+    ours = (
+        threading.current_thread() is threading.main_thread()
+        and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    )
+    _pressed.clear()
+    if ours:
+        signal.signal(signal.SIGINT, _press)
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = outer
+        # A handler that was put in its place within, such as one that ignores the signal, stays.
+        if ours and signal.getsignal(signal.SIGINT) is _press:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        _pressed.clear()

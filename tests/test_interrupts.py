@@ -1,0 +1,112 @@
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from wenmo.interrupts import kept_interrupts, raise_lost_interrupt, take_interrupt
+from wenmo.progress import track
+from wenmo.training.interrupt import deferred_interrupt
+from wenmo.workflow.clock import Clock
+
+
+@pytest.fixture(autouse=True)
+def plain_ctrl_c() -> Iterator[None]:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def press() -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def lose_a_press() -> None:
+    """As native code does that asks for an attribute and drops whatever was raised."""
+    with pytest.raises(KeyboardInterrupt):
+        press()
+
+
+def begin_a_stage() -> None:
+    with Clock(10.0, 0.0).stage("scoring"):
+        raise AssertionError("began after Ctrl-C")
+
+
+def advance_a_bar() -> None:
+    with track("reading", 10.0, "B", enabled=False) as shown:
+        shown.advance()
+        raise AssertionError("went on after Ctrl-C")
+
+
+@pytest.mark.parametrize("go_on", [begin_a_stage, advance_a_bar, raise_lost_interrupt])
+def test_a_lost_press_stops_what_comes_next(go_on: Callable[[], None]) -> None:
+    with kept_interrupts():
+        lose_a_press()
+        with pytest.raises(KeyboardInterrupt):
+            go_on()
+        raise_lost_interrupt()  # once is enough
+
+
+def test_a_lost_press_ends_the_training_that_begins() -> None:
+    with kept_interrupts():
+        lose_a_press()
+        with deferred_interrupt() as event:
+            assert event.is_set()
+        with deferred_interrupt() as event:
+            assert not event.is_set()
+
+
+def test_a_press_that_did_its_work_is_forgotten() -> None:
+    with kept_interrupts():
+        lose_a_press()
+        assert take_interrupt()
+        assert not take_interrupt()
+        raise_lost_interrupt()
+    with kept_interrupts():
+        lose_a_press()
+    raise_lost_interrupt()
+
+
+def test_a_press_in_a_destructor_is_raised_again() -> None:
+    class Pressing:
+        def __del__(self) -> None:
+            press()
+
+    waiting = threading.Event()
+    with kept_interrupts(), pytest.raises(KeyboardInterrupt):
+        Pressing()
+        waiting.wait(10.0)
+        raise AssertionError("Ctrl-C was lost")
+
+
+def test_other_threads_go_on() -> None:
+    seen = []
+
+    def work() -> None:
+        raise_lost_interrupt()
+        seen.append("went on")
+
+    with kept_interrupts():
+        lose_a_press()
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+        assert seen == ["went on"]
+        assert take_interrupt()
+
+
+@pytest.mark.parametrize("other", [signal.SIG_IGN, lambda number, frame: None])
+def test_another_handler_stays(other: Callable[..., None]) -> None:
+    signal.signal(signal.SIGINT, other)
+    with kept_interrupts():
+        assert signal.getsignal(signal.SIGINT) is other
+    assert signal.getsignal(signal.SIGINT) is other
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    with kept_interrupts():
+        signal.signal(signal.SIGINT, other)
+    assert signal.getsignal(signal.SIGINT) is other
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    with kept_interrupts():
+        assert signal.getsignal(signal.SIGINT) is not signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
