@@ -6,11 +6,12 @@ from wenmo.training import objective
 from wenmo.training.objective import chunk_rows, linear_cross_entropy
 
 
+@pytest.mark.parametrize("factor", [1.0, 2.0])
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("chunk", [5, 1000])
 def test_equals_torch_cross_entropy_and_its_gradients(
-    smoothing: float, weighted: bool, chunk: int, monkeypatch: pytest.MonkeyPatch
+    smoothing: float, weighted: bool, chunk: int, factor: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(objective, "chunk_rows", lambda device, vocab: chunk)
     torch.manual_seed(0)
@@ -23,12 +24,20 @@ def test_equals_torch_cross_entropy_and_its_gradients(
     )
     scale = torch.ones(21) if weights is None else weights.reshape(-1)
     expected = (losses * scale).sum() / scale.sum()
-    wanted = torch.autograd.grad(expected * 2.0, [hidden, weight])
+    wanted = torch.autograd.grad(expected * factor, [hidden, weight])
     loss = linear_cross_entropy(hidden, weight, targets, weights, smoothing)
-    found = torch.autograd.grad(loss * 2.0, [hidden, weight])
+    found = torch.autograd.grad(loss * factor, [hidden, weight])
     torch.testing.assert_close(loss, expected)
     for ours, theirs in zip(found, wanted, strict=True):
         torch.testing.assert_close(ours, theirs)
+
+
+def test_gradients_are_handed_out_once() -> None:
+    hidden = torch.randn(4, 5, requires_grad=True)
+    loss = linear_cross_entropy(hidden, torch.randn(11, 5), torch.tensor([1, 2, 3, 4]))
+    loss.backward(retain_graph=True)
+    with pytest.raises(RuntimeError, match="compute the loss again"):
+        loss.backward()
 
 
 def test_zero_weight_leaves_a_target_out() -> None:

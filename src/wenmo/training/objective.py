@@ -121,18 +121,22 @@ class _LinearLoss(torch.autograd.Function):
                 grad_weight.addmm_(grad.T, part)
             else:  # chunks of low precision add up in the precision of the weights
                 grad_weight += torch.mm(grad.T, part)
-        ctx.save_for_backward(grad_hidden, grad_weight)
+        # Not saved by autograd, so that the backward pass can hand them on instead of copying them.
+        ctx.gradients = (grad_hidden, grad_weight)
         return loss
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
         (upstream,) = grad_outputs
-        grad_hidden, grad_weight = ctx.saved_tensors
-        return (
-            None if grad_hidden is None else grad_hidden * upstream,
-            None if grad_weight is None else grad_weight * upstream,
-            None,
-        )
+        if ctx.gradients is None:
+            raise RuntimeError("the gradients of this loss were handed out already; compute the loss again")
+        gradients, ctx.gradients = ctx.gradients, None
+        # On a GPU the number would have to be waited for.
+        if upstream.device.type != "cpu" or upstream.item() != 1.0:
+            for gradient in gradients:
+                if gradient is not None:
+                    gradient.mul_(upstream)
+        return (*gradients, None)
 
 
 def linear_loss(hidden: Tensor, weight: Tensor, of_rows: RowLoss) -> Tensor:
