@@ -18,18 +18,20 @@ from typing import Any
 RETRY_SECONDS = 0.01
 """Until Ctrl-C is raised again where Python has told that it was dropped."""
 
-_pressed = threading.Event()
+_pressed = False
+"""A plain value: the lock of an event could be held by the very code that the signal interrupts."""
 
 
 def _press(number: int, frame: Any) -> None:
-    _pressed.set()
+    global _pressed
+    _pressed = True
     raise KeyboardInterrupt
 
 
 def take_interrupt() -> bool:
     """Returns whether Ctrl-C was pressed within `kept_interrupts` since this was last asked."""
-    pressed = _pressed.is_set()
-    _pressed.clear()
+    global _pressed
+    pressed, _pressed = _pressed, False
     return pressed
 
 
@@ -38,8 +40,8 @@ def raise_lost_interrupt() -> None:
 
     For the main thread, between the steps of long work; elsewhere it does nothing.
     """
-    if _pressed.is_set() and threading.current_thread() is threading.main_thread():
-        _pressed.clear()
+    if _pressed and threading.current_thread() is threading.main_thread():
+        take_interrupt()
         raise KeyboardInterrupt
 
 
@@ -61,7 +63,7 @@ def kept_interrupts() -> Iterator[None]:
         threading.current_thread() is threading.main_thread()
         and signal.getsignal(signal.SIGINT) is signal.default_int_handler
     )
-    _pressed.clear()
+    take_interrupt()
     if ours:
         signal.signal(signal.SIGINT, _press)
     sys.unraisablehook = hook
@@ -72,4 +74,4 @@ def kept_interrupts() -> Iterator[None]:
         # A handler that was put in its place within, such as one that ignores the signal, stays.
         if ours and signal.getsignal(signal.SIGINT) is _press:
             signal.signal(signal.SIGINT, signal.default_int_handler)
-        _pressed.clear()
+        take_interrupt()
