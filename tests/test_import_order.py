@@ -12,18 +12,8 @@ import wenmo
 
 SOURCE = Path(wenmo.__file__).parent
 ROOMS = (
-    *(
-        "errors",
-        "files",
-        "interrupts",
-        "progress",
-        "config",
-        "text",
-        "corpus",
-        "tokenization",
-        "models",
-        "training",
-    ),
+    *("errors", "files", "interrupts", "progress", "config"),
+    *("text", "corpus", "tokenization", "models", "training"),
     *("generation", "evaluation", "explanation", "audit", "interop"),
     *("examples", "seq2seq", "classification", "semantics", "retrieval", "answering", "conversation"),
     *("api", "serving", "comparison", "workflow", "distillation", "tasking", "tasks", "doctor", "cli"),

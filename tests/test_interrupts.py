@@ -5,9 +5,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from wenmo.interrupts import kept_interrupts, raise_lost_interrupt, take_interrupt
+from wenmo.interrupts import deferred_interrupt, kept_interrupts, raise_lost_interrupt, take_interrupt
 from wenmo.progress import track
-from wenmo.training.interrupt import deferred_interrupt
 from wenmo.workflow.clock import Clock
 
 
@@ -51,10 +50,10 @@ def test_a_lost_press_stops_what_comes_next(go_on: Callable[[], None]) -> None:
 def test_a_lost_press_ends_the_training_that_begins() -> None:
     with kept_interrupts():
         lose_a_press()
-        with deferred_interrupt() as event:
-            assert event.is_set()
-        with deferred_interrupt() as event:
-            assert not event.is_set()
+        with deferred_interrupt() as interruption:
+            assert interruption.asked
+        with deferred_interrupt() as interruption:
+            assert not interruption.asked
 
 
 def test_a_press_that_did_its_work_is_forgotten() -> None:
@@ -110,3 +109,27 @@ def test_another_handler_stays(other: Callable[..., None]) -> None:
     with kept_interrupts():
         assert signal.getsignal(signal.SIGINT) is not signal.default_int_handler
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_the_first_interrupt_is_noted_and_the_second_ends_at_once() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), deferred_interrupt() as interruption:
+        assert not interruption.asked
+        os.kill(os.getpid(), signal.SIGINT)
+        assert interruption.asked
+        os.kill(os.getpid(), signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_another_thread_leaves_interrupts_alone() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    seen = []
+
+    def work() -> None:
+        with deferred_interrupt() as interruption:
+            seen.append((interruption.asked, signal.getsignal(signal.SIGINT)))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen == [(False, before)]

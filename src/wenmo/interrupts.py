@@ -1,4 +1,4 @@
-"""Ctrl-C that does not get lost.
+"""Ctrl-C, or the request to end: never lost, and put off where it must not tear a step apart.
 
 Python turns the signal into an exception wherever the program happens to be. Where that is a callback of native code,
 the exception may be dropped: Python tells of some of these cases, others pass in silence, and the program would go on
@@ -13,13 +13,16 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+"""What asks a training to end."""
 RETRY_SECONDS = 0.01
 """Until Ctrl-C is raised again where Python has told that it was dropped."""
 
 _pressed = False
-"""A plain value: the lock of an event could be held by the very code that the signal interrupts."""
+"""A plain value, as `Interruption` is: the lock of an event could be held by the code that the signal interrupts."""
 
 
 def _press(number: int, frame: Any) -> None:
@@ -75,3 +78,44 @@ def kept_interrupts() -> Iterator[None]:
         if ours and signal.getsignal(signal.SIGINT) is _press:
             signal.signal(signal.SIGINT, signal.default_int_handler)
         take_interrupt()
+
+
+@dataclass
+class Interruption:
+    """What `deferred_interrupt` tells.
+
+    Attributes:
+        asked: Whether Ctrl-C or SIGTERM has come.
+    """
+
+    asked: bool = False
+
+
+@contextmanager
+def deferred_interrupt(patient: bool = False) -> Iterator[Interruption]:
+    """Takes note of the first Ctrl-C or SIGTERM, so that a step is never torn apart; the second ends at once.
+
+    A Ctrl-C that was pressed before and got lost is one too. Outside the main thread, where signals cannot be handled,
+    they stay what they were.
+
+    Args:
+        patient: Only ever take note. `torchrun` passes the terminal's signal on to processes that have had it already,
+            and ends by itself those that take too long.
+    """
+    interruption = Interruption()
+    if threading.current_thread() is not threading.main_thread():
+        yield interruption
+        return
+    interruption.asked = take_interrupt()
+
+    def handle(number: int, frame: Any) -> None:
+        if interruption.asked and not patient:
+            raise KeyboardInterrupt
+        interruption.asked = True
+
+    previous = [(number, signal.signal(number, handle)) for number in SIGNALS]
+    try:
+        yield interruption
+    finally:
+        for number, handler in previous:
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)

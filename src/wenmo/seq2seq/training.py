@@ -15,6 +15,7 @@ from torch import Tensor
 
 from wenmo.errors import TrainingError
 from wenmo.files import write_text
+from wenmo.interrupts import deferred_interrupt
 from wenmo.progress import track
 from wenmo.seq2seq.base import Seq2SeqModel
 from wenmo.seq2seq.batches import PairBatch, PairBatches, TokenPairs
@@ -26,7 +27,6 @@ from wenmo.training.checkpoint import (
     restore_optimizers,
     save_checkpoint,
 )
-from wenmo.training.interrupt import deferred_interrupt
 from wenmo.training.optimisation import WeightAverage, build_optimizers, lr_factor, set_lr
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -185,7 +185,7 @@ class PairTrainer:
         # Resumed after an interruption in the very last step, there is nothing left to do.
         stopped = self._ended(self._done()) if now.step else None
         self.model.train()
-        with deferred_interrupt() as interrupt, track(self.name, 1.0, "", self._shown) as shown:
+        with deferred_interrupt() as interruption, track(self.name, 1.0, "", self._shown) as shown:
             while stopped is None:
                 self._step(lr_factor("wsd", self._done(), warmup=self.plan.warmup, decay=self.plan.decay))
                 now.seconds = before + time.monotonic() - started
@@ -194,12 +194,12 @@ class PairTrainer:
                     self._evaluate()
                     now.seconds = before + time.monotonic() - started
                     done = self._done()
-                stopped = "interrupted" if interrupt.is_set() else self._ended(done)
+                stopped = "interrupted" if interruption.asked else self._ended(done)
                 if stopped is None and time.monotonic() - saved >= self.plan.checkpoint_seconds:
                     self.save()
                     saved = time.monotonic()
                 shown.update(min(done, 1.0), self._line())
-        if interrupt.is_set():
+        if interruption.asked:
             stopped = "interrupted"
             self.save()
             self._evaluate()

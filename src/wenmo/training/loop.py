@@ -14,6 +14,7 @@ from torch import Tensor
 
 from wenmo.errors import TrainingError
 from wenmo.files import write_text
+from wenmo.interrupts import deferred_interrupt
 from wenmo.models.base import NeuralLanguageModel
 from wenmo.progress import track
 from wenmo.training.batches import Batch, BatchSource
@@ -21,7 +22,6 @@ from wenmo.training.checkpoint import exists
 from wenmo.training.counters import Counters
 from wenmo.training.distributed import parallelise
 from wenmo.training.held_out import HeldOutLoss
-from wenmo.training.interrupt import deferred_interrupt
 from wenmo.training.objective import computing, linear_cross_entropy
 from wenmo.training.optimisation import WeightAverage, build_optimizers, lr_factor, set_lr
 from wenmo.training.outcome import CurveRow, Stopped, TrainingOutcome
@@ -137,7 +137,7 @@ class BatchTrainer:
         self.model.train()
         patient = not self._world.alone
         with (
-            deferred_interrupt(patient) as interrupt,
+            deferred_interrupt(patient) as interruption,
             track(self.name, 1.0, "", self._show_progress) as shown,
         ):
             while stopped is None:
@@ -147,7 +147,7 @@ class BatchTrainer:
                 )
                 now = time.monotonic()
                 progress.seconds, due, interrupted = self._world.agree(
-                    before + now - started, now - saved >= self.plan.checkpoint_seconds, interrupt.is_set()
+                    before + now - started, now - saved >= self.plan.checkpoint_seconds, interruption.asked
                 )
                 done = self._share_done()
                 if done >= 1.0 or done * self.plan.evaluations >= progress.evaluated + 1:
@@ -156,13 +156,13 @@ class BatchTrainer:
                     enough = bool(self._world.lead(float(enough)))
                     progress.seconds = self._world.lead(before + time.monotonic() - started)
                 stopped = self._ended(done, enough)
-                if interrupted or (self._world.alone and interrupt.is_set()):
+                if interrupted or (self._world.alone and interruption.asked):
                     stopped = "interrupted"
                 elif stopped is None and due:
                     self.save()
                     saved = time.monotonic()
                 shown.update(min(done, 1.0), progress.line(self._batches.epochs_done))
-        if self._world.alone and interrupt.is_set():  # after the last look
+        if self._world.alone and interruption.asked:  # after the last look
             stopped = "interrupted"
         self._finish(stopped)
         return TrainingOutcome(
