@@ -249,6 +249,11 @@ BAD = {
     "blank file": ({"a.txt": " \n\n"}, {}, "no text is left.*empty"),
     "binary": ({"a.txt": b"\x89PNG\x00\x01"}, {}, "no text is left.*binary"),
     "nothing known": ({"a.exe": b"MZ"}, {}, "no text files under.*exe"),
+    "others not read": (
+        {"a.txt": "词", "b.xml": "<feed/>", "c.xml": "<feed/>", "d.jsonl": '{"text": ""}\n'},
+        {},
+        r"too little text: 1 .*dropped 1: empty.*not read, by their names: 2 files \(.xml 2\).*matched by a pattern",
+    ),
     "one word": ({"a.txt": "word"}, {}, "too little text: 4 characters"),
     "mixed": (
         {"a.txt": "中文很好".encode() * 9 + "中文很好".encode("gb18030") * 9},

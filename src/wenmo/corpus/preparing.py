@@ -13,7 +13,7 @@ from wenmo.corpus.planning import hash_file, plan_source
 from wenmo.corpus.reading import Plan
 from wenmo.corpus.remote import RemoteFile
 from wenmo.corpus.splitting import SPLITS, assign, check_settings, drawn
-from wenmo.corpus.store import FORMAT, MANIFEST, REPORT, Corpus, FileRecord, Manifest
+from wenmo.corpus.store import FORMAT, MANIFEST, REPORT, Corpus, FileRecord, Manifest, losses
 from wenmo.errors import InputError, OptionError, WenmoError
 from wenmo.files import atomic_directory, disk_errors, working_directory
 from wenmo.progress import track
@@ -81,6 +81,13 @@ def _nothing_found(inputs: Inputs, paths: Sequence[str | Path]) -> str:
     kinds = ", ".join(f"{count} {suffix}" for suffix, count in inputs.skipped.most_common(5))
     found = f" (found {kinds})" if kinds else ""
     return f"no text files under {where}{found}; put .txt, .md, .html, .jsonl, .csv, .tsv or .parquet there"
+
+
+def _too_little(message: str, left_out: list[str]) -> str:
+    """The message, and what was left out, which may be the text that the user meant."""
+    hint = "; files that are named, or matched by a pattern, are read whatever their names"
+    unread = hint if any("by their names" in line for line in left_out) else ""
+    return "; ".join([message, *left_out]) + unread
 
 
 def _stamp(source: Source) -> tuple[int, int, int]:
@@ -199,7 +206,11 @@ def _build(
     )
     assignment = splits_of_files[np.array(collector.files, np.int32)]
     free, digests = assignment < 0, np.array(collector.digests, np.uint64)
-    assignment[free] = assign(sizes[free], digests[free], collector.chars, shares)
+    left_out = losses(tally.total(), tally.examples, inputs.skipped)
+    try:
+        assignment[free] = assign(sizes[free], digests[free], collector.chars, shares)
+    except InputError as error:
+        raise InputError(_too_little(str(error), left_out)) from None
     labels = [(plan.source.label, plan.source.kind not in ("text", "html")) for plan in plans]
     with atomic_directory(output) as directory:
         writer = CorpusWriter(directory, assignment, sizes, collector.duplicates, labels, shares)
@@ -222,10 +233,9 @@ def _build(
                     f"no text is left of --corpus.{name} after cleaning; name files with text in it"
                 )
             if share and not splits[name].documents:
-                raise InputError(
-                    f"too little text to fill the {name} part: {collector.chars} characters in "
-                    f"{len(sizes)} documents; add text or change --corpus.{name}-fraction"
-                )
+                few = f"{collector.chars} characters in {len(sizes)} documents"
+                message = f"too little text to fill the {name} part: {few}; add text or change --corpus.{name}-fraction"
+                raise InputError(_too_little(message, left_out))
         manifest = Manifest(
             format=FORMAT,
             wenmo=wenmo.__version__,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -69,6 +69,32 @@ class SplitRecord(_Record):
     parts: list[PartRecord]
 
 
+def losses(
+    dropped: Mapping[str, int], examples: Mapping[str, Sequence[str]], skipped: Mapping[str, int]
+) -> list[str]:
+    """Says what was left out and why, one line for each reason.
+
+    Args:
+        dropped: Documents by reason.
+        examples: Places of some of them by reason; the first one is told.
+        skipped: Files that were not read, by suffix.
+    """
+    lines = []
+    for reason, count in dropped.items():
+        places = examples.get(reason)
+        lines.append(f"dropped {count:,}: {reason}" + (f" (first: {places[0]})" if places else ""))
+    if skipped:
+        often = sorted(skipped.items(), key=lambda kind: (-kind[1], kind[0]))
+        named = ", ".join(
+            f"{'without ending' if kind == '(none)' else kind} {count:,}"
+            for kind, count in often[:SHOWN_KINDS]
+        )
+        more = f" and {len(often) - SHOWN_KINDS:,} more kinds" if len(often) > SHOWN_KINDS else ""
+        total = sum(skipped.values())
+        lines.append(f"not read, by their names: {total:,} file{'s' * (total != 1)} ({named}{more})")
+    return lines
+
+
 class Manifest(_Record):
     """Everything that decides and describes a corpus."""
 
@@ -87,21 +113,8 @@ class Manifest(_Record):
     fingerprint: str
 
     def losses(self) -> list[str]:
-        """Says what was left out and why, with the first place: one line for each reason."""
-        lines = []
-        for reason, count in self.dropped.items():
-            places = self.examples.get(reason)
-            lines.append(f"dropped {count:,}: {reason}" + (f" (first: {places[0]})" if places else ""))
-        if self.skipped:
-            often = sorted(self.skipped.items(), key=lambda kind: (-kind[1], kind[0]))
-            named = ", ".join(
-                f"{'without ending' if kind == '(none)' else kind} {count:,}"
-                for kind, count in often[:SHOWN_KINDS]
-            )
-            more = f" and {len(often) - SHOWN_KINDS:,} more kinds" if len(often) > SHOWN_KINDS else ""
-            total = sum(self.skipped.values())
-            lines.append(f"not read, by their names: {total:,} file{'s' * (total != 1)} ({named}{more})")
-        return lines
+        """Says what was left out and why; see `losses`."""
+        return losses(self.dropped, self.examples, self.skipped)
 
     def unheeded(self, settings: CorpusSettings) -> str | None:
         """Says which given settings have no effect, as the corpus was prepared with others; None without any."""

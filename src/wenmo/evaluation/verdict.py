@@ -98,7 +98,8 @@ def _kind(rows: Sequence[Mapping[str, float]]) -> Kind:
         and rows[-1]["train_bpb"] >= best["train_bpb"]
     ):
         return "unstable"
-    if _late_gain(rows) > GAIN:
+    # A fall that two evaluations in a row did not carry further has come to its end.
+    if _late_gain(rows) > GAIN and min(losses) in losses[-2:]:
         return "improving"
     return "gap" if gap_of(rows[-1]) > GAP else "levelled"
 
