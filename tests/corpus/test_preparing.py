@@ -368,6 +368,8 @@ def test_report_is_self_contained_and_escapes(tmp_path):
     assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; 中文" in page
     assert "<script" not in page and "http" not in page and "src=" not in page
     assert corpus.fingerprint[:16] in page
+    chars = sum(split.chars for split in corpus.manifest.splits.values())
+    assert chars > 1000 and f">{chars:,}\n" in page
 
 
 @pytest.mark.parametrize("texts", [ENGLISH, CHINESE])

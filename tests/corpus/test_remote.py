@@ -74,13 +74,38 @@ def test_one_file_a_pattern_and_a_local_uri(tmp_path: Path) -> None:
         with one.sources[0].open() as stream:
             assert stream.read() == ENGLISH.encode()
     assert [source.label for source in one.sources] == ["s3://library/texts/english.txt"]
-    assert [source.label for source in some.sources] == [
-        "s3://library/texts/english.txt",
-        "s3://library/texts/more/中文.txt",
-    ]
+    assert [source.label for source in some.sources] == ["s3://library/texts/english.txt"]
     path = tmp_path / "带 空格.txt"
     path.write_text(CHINESE, encoding="utf-8")
     assert find_inputs([path.as_uri()], tmp_path / "stdin").sources[0].path == path
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "texts/*.txt",
+        "texts/**/*.txt",
+        "texts/*",
+        "*/english.txt",
+        "texts/**",
+        "texts/m*",
+        "texts/[a-m]*",
+        "**/中*",
+    ],
+)
+def test_a_pattern_finds_in_a_store_what_it_finds_on_disk(tmp_path: Path, pattern: str) -> None:
+    disk = tmp_path / "disk"
+    for key, data in objects().items():
+        (disk / key).parent.mkdir(parents=True, exist_ok=True)
+        (disk / key).write_bytes(data)
+    local = find_inputs([disk / pattern], tmp_path / "stdin")
+    with store("library", objects()) as (query, _):
+        remote = find_inputs([f"s3://library/{pattern}{query}"], tmp_path / "stdin")
+    there = [(source.label.removeprefix("s3://library/"), source.kind) for source in remote.sources]
+    assert sorted(there) == sorted(
+        (source.label.removeprefix(f"{disk}/"), source.kind) for source in local.sources
+    )
+    assert remote.skipped == local.skipped and there
 
 
 def test_what_is_not_there_is_said_in_a_sentence(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ def test_a_faster_machine_trains_more():
             transformer_parameters=1_000_000,
             lstm_tokens_per_second=20_000 * factor,
             lstm_parameters=1_000_000,
+            ngram_tokens_per_second=50_000,
         )
         return [row.parameters * row.tokens for row in trainable_sizes(speed)]
 

@@ -14,6 +14,7 @@ def test_measured_speeds_are_plausible(report):
     ):
         assert 500_000 < parameters < 2_000_000
         assert 0 < 6 * parameters * tokens < 20e9 * max(speed.fp32_gflops, speed.bf16_gflops)
+    assert 100 < speed.ngram_tokens_per_second < 1e7
 
 
 def test_median_is_of_at_least_the_wanted_runs():

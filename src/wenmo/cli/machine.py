@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
 
 def doctor(*, common: Common = Common()) -> None:  # noqa: B008 - frozen
-    """Tell what this machine has, what is missing, how fast it is, and what sizes it can train."""
+    """Tell what this machine has, what is missing, how fast it is, and what sizes it can train.
+
+    After installation it also compiles (about twenty seconds) what the first training would compile in its own time.
+    """
     from wenmo.cli.output import print_json
     from wenmo.doctor import examine
 
@@ -46,6 +49,7 @@ def _print(report: DoctorReport) -> None:
             ("memory speed", f"{speed.memory_gb_per_second:.1f} GB/s"),
             ("training", f"{speed.transformer_tokens_per_second:,.0f} tokens/s, {transformer}"),
             ("", f"{speed.lstm_tokens_per_second:,.0f} tokens/s, {lstm}"),
+            ("counting", f"{speed.ngram_tokens_per_second:,.0f} tokens/s, n-gram model"),
         ],
         header=("", f"measured on {speed.device}"),
     )

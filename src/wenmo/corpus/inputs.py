@@ -218,10 +218,10 @@ def find_inputs(paths: Sequence[str | Path], stdin_copy: Path) -> Inputs:
             found.sources.append(Source(stdin_copy, "text", "<stdin>"))
             continue
         if is_remote(name):
-            files, named, hidden = find_remote(name)
+            files, hidden = find_remote(name)
             if hidden:
                 found.skipped["(hidden)"] += hidden
-            for file in files:
+            for file, named in files:
                 _add_file(found, file, named)
             continue
         path = Path(local_path(name)).expanduser()

@@ -112,14 +112,15 @@ class RemoteFile:
         return cast(BinaryIO, io.BufferedReader(self.store.open_input_file(self.key), READ_AHEAD))
 
 
-def find_remote(path: str) -> tuple[list[RemoteFile], bool, int]:
+def find_remote(path: str) -> tuple[list[tuple[RemoteFile, bool]], int]:
     """Lists what a URI names: a file, a folder (recursively), or a pattern with `*` or `[…]`.
 
-    As on disk, what is hidden (a name that begins with a dot) is left out of folders and patterns, not where it is
+    As on disk, `*` stays within a folder and `**` does not, a folder that a pattern matches is read with all that is
+    below it, and what is hidden (a name that begins with a dot) is left out of folders and patterns, not where it is
     named or lies above what is named. `#` stands for itself.
 
     Returns:
-        The files in order; whether they were named or matched themselves rather than found in a folder; and how many
+        The files in order, each with whether it was named or matched itself rather than found in a folder; and how many
         hidden files of a folder were left out.
 
     Raises:
@@ -149,14 +150,31 @@ def find_remote(path: str) -> tuple[list[RemoteFile], bool, int]:
     except (OSError, pa.ArrowException) as error:
         raise InputError(f"{label} cannot be read: {str(error).splitlines()[0]}") from error
     listed = sorted(_files(found, parts.scheme, store, fs), key=lambda file: file.key)
-    files = [file for file in listed if info.type == fs.FileType.File or not _hidden(file, key)]
-    if magic:
-        pattern = parts.netloc + parts.path
-        files = [file for file in files if fnmatch.fnmatchcase(file.key, pattern)]
-        if not files:
-            raise InputError(f"no file matches {label}; check the pattern")
-    hidden = 0 if magic else len(listed) - len(files)
-    return files, bool(magic) or info.type == fs.FileType.File, hidden
+    if info.type == fs.FileType.File:
+        return [(file, True) for file in listed], 0
+    files = [file for file in listed if not _hidden(file, key)]
+    if not magic:
+        return [(file, False) for file in files], len(listed) - len(files)
+    pattern = PurePosixPath(parts.netloc + parts.path).parts
+    matched = [
+        (file, how) for file in files if (how := _matched(PurePosixPath(file.key).parts, pattern)) is not None
+    ]
+    if not matched:
+        raise InputError(f"no file matches {label}; check the pattern")
+    return matched, 0
+
+
+def _matched(path: tuple[str, ...], pattern: tuple[str, ...]) -> bool | None:
+    """Whether a pattern matches a file itself (True), a folder above it (False), or neither (None)."""
+    if not pattern:
+        return not path
+    if pattern[0] == "**":
+        if any(_matched(path[start:], pattern[1:]) for start in range(len(path) + 1)):
+            return True
+        return None
+    if not path or not fnmatch.fnmatchcase(path[0], pattern[0]):
+        return None
+    return _matched(path[1:], pattern[1:])
 
 
 def _files(found: list[Any], scheme: str, store: Any, fs: Any) -> Iterator[RemoteFile]:

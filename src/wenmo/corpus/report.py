@@ -27,7 +27,7 @@ def write_report(path: Path, manifest: Manifest, samples: list[tuple[str, str]])
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["quantity"] = quantity
+    environment.filters |= {"quantity": quantity, "number": "{:,}".format}
     scripts: Counter[str] = Counter()
     for record in manifest.splits.values():
         scripts.update(record.scripts)

@@ -27,7 +27,7 @@ class Package(BaseModel):
 
 
 class Speed(BaseModel):
-    """Measured in about three seconds on the device that `wenmo train` would take."""
+    """Measured in about four seconds on the device that `wenmo train` would take."""
 
     device: str
     fp32_gflops: float
@@ -42,6 +42,8 @@ class Speed(BaseModel):
     lstm_tokens_per_second: float
     """Training steps of a small LSTM (see `lstm_parameters`)."""
     lstm_parameters: int
+    ngram_tokens_per_second: float
+    """Counting by an n-gram model."""
 
 
 class Trainable(BaseModel):

@@ -9,9 +9,11 @@ from collections.abc import Callable
 from wenmo.config import ModelSettings
 from wenmo.doctor.report import Speed
 
+COUNTED_TOKENS = 10_000
+
 
 def measure() -> Speed:
-    """Measures the device that `wenmo train` would take, in about three seconds."""
+    """Measures the device that `wenmo train` would take, in about four seconds; compiles first what is not yet."""
     from wenmo.training.hardware import choose_device, measure_machine
 
     device = choose_device("auto")
@@ -27,6 +29,7 @@ def measure() -> Speed:
         transformer_parameters=transformer_parameters,
         lstm_tokens_per_second=lstm,
         lstm_parameters=lstm_parameters,
+        ngram_tokens_per_second=_counting_speed(),
     )
 
 
@@ -69,6 +72,23 @@ def _training_speed(architecture: str, device: str) -> tuple[float, int]:
 
     seconds = _median_seconds(step, at_least=2, within=0.7)
     return 4 * 128 / seconds, model.num_parameters()
+
+
+def _counting_speed() -> float:
+    """Tokens per second that an n-gram model counts."""
+    import numpy as np
+
+    from wenmo.generation.compiling import compile_kernels
+    from wenmo.models.ngram import NgramConfig, NgramModel
+
+    compile_kernels()
+    # Frequencies like those of words; all tokens of one length, so that contexts are alike, too.
+    ids = np.random.default_rng(0).zipf(1.3, COUNTED_TOKENS).clip(1, 1024) - 1
+    token_bytes = [f"{token:03x}".encode() for token in range(1024)]
+    config = NgramConfig(vocab_size=1024)
+    return COUNTED_TOKENS / _median_seconds(
+        lambda: NgramModel(config).fit(ids, token_bytes), at_least=2, within=0.5
+    )
 
 
 def _median_seconds(action: Callable[[], object], at_least: int, within: float) -> float:

@@ -179,13 +179,21 @@ class DecodeRuntime(LanguageModel):
         """See `NeuralLanguageModel.read`."""
         if ids.shape[1] != 1 or lengths is not None:
             return self.precise.read(ids, state, lengths)
-        from wenmo.generation.kernels import use_threads
-
-        use_threads(torch.get_num_threads())
+        _share_threads()
         before = self.precise.initial_state(len(ids)) if state is None else state
         hidden, new_state = self._compact.hidden(ids, before)
         assert new_state is not None
         return self._output(hidden), new_state, hidden
+
+
+def _share_threads() -> None:
+    """Lets the kernels run on as many threads as torch; starting numba's own would give torch all cores again."""
+    from wenmo.generation.kernels import use_threads
+
+    threads = torch.get_num_threads()
+    use_threads(threads)
+    if torch.get_num_threads() != threads:
+        torch.set_num_threads(threads)
 
 
 def compact_copy(model: NeuralLanguageModel, precision: Precision) -> NeuralLanguageModel:

@@ -398,3 +398,8 @@ class NgramModel(LanguageModel):
 def _rate(seen: int) -> float:
     """Learning rate of the mixers after so many tokens."""
     return RATE + EXTRA_RATE / (1 + seen / RATE_TOKENS)
+
+
+def compilations() -> int:
+    """How often this process has compiled the code that counts, which is otherwise loaded from the disk."""
+    return sum(context_mixing.run.stats.cache_misses.values())

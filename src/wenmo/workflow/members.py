@@ -11,7 +11,7 @@ import numpy as np
 from wenmo.config import Recipe, TrainingSettings
 from wenmo.errors import Interrupted, OptionError
 from wenmo.models.base import LanguageModel, NeuralLanguageModel
-from wenmo.models.ngram import NgramConfig, NgramModel
+from wenmo.models.ngram import NgramConfig, NgramModel, compilations
 from wenmo.models.registry import member_architectures, parse_config
 from wenmo.models.storage import load_model, save_model
 from wenmo.progress import duration, quantity, track
@@ -117,13 +117,15 @@ def train_ngram(
         progress: Whether to show a progress line.
         share: Largest share of the time that is left.
     """
-    started = time.monotonic()
     ids = texts.train.ids
+    config = NgramConfig(vocab_size=texts.tokenizer.vocab_size, context_length=NGRAM_CONTEXT)
+    _load(config, texts, tell)
+    started = time.monotonic()
     seconds = share * clock.left
     most = (
         len(ids)
         if texts.train.num_bytes < UNPROBED_BYTES_PER_SECOND * seconds
-        else _countable(texts, seconds)
+        else _countable(config, texts, seconds)
     )
     most = min(most, NGRAM_MOST_TOKENS)
     if len(ids) > most:
@@ -131,7 +133,6 @@ def train_ngram(
         tell(f"ngram: counts {quantity(texts.num_bytes(ids), 'B')} of the text, taken from all over it")
     if texts.train.num_documents > 1:
         ids = shuffled(ids, seed)
-    config = NgramConfig(vocab_size=texts.tokenizer.vocab_size, context_length=NGRAM_CONTEXT)
     model = NgramModel(config)
     with track("n-gram model", float(len(ids)), "tokens", progress) as shown:
         model.fit(np.asarray(ids), texts.tokenizer.token_bytes, progress=shown)
@@ -139,11 +140,20 @@ def train_ngram(
     return Member("ngram", model, [], None, None, spent, 1.0, len(ids) / max(spent, 1e-9))
 
 
-def _countable(texts: Texts, seconds: float) -> float:
-    """Tokens that can be counted in a time, by counting a few; compiled code is loaded first."""
+def _load(config: NgramConfig, texts: Texts, tell: Callable[[str], None]) -> None:
+    """Loads the compiled code that counts, and tells what it took when it had to be compiled first."""
+    started, before = time.monotonic(), compilations()
+    NgramModel(config).fit(np.asarray(texts.train.ids[:64], np.int64), texts.tokenizer.token_bytes)
+    if compilations() > before:
+        took = duration(time.monotonic() - started)
+        tell(
+            f"ngram: its code was compiled, once after installation ({took}); `wenmo doctor` does so beforehand"
+        )
+
+
+def _countable(config: NgramConfig, texts: Texts, seconds: float) -> float:
+    """Tokens that can be counted in a time, by counting a few."""
     ids = np.asarray(texts.train.ids[:PROBED_TOKENS], dtype=np.int64)
-    config = NgramConfig(vocab_size=texts.tokenizer.vocab_size, context_length=NGRAM_CONTEXT)
-    NgramModel(config).fit(ids[:64], texts.tokenizer.token_bytes)
     started = time.monotonic()
     NgramModel(config).fit(ids, texts.tokenizer.token_bytes)
     return len(ids) * seconds / max(time.monotonic() - started, 1e-6)
