@@ -59,6 +59,9 @@ class _SoftCrossEntropy:
     def __init__(self, true: Tensor, named: Tensor, wanted: Tensor, shares: Tensor, hard: float) -> None:
         self._true, self._named, self._wanted, self._shares, self._hard = true, named, wanted, shares, hard
 
+    def columns(self, place: slice) -> None:
+        """See `RowLoss.columns`."""
+
     def tokens(self, place: slice) -> Tensor:
         """See `RowLoss.tokens`."""
         return torch.cat([self._true[place], self._named[place]], 1)

@@ -17,7 +17,10 @@ _generator: ContextVar[torch.Generator | None] = ContextVar("dropout generator",
 
 @contextmanager
 def dropout_from(generator: torch.Generator) -> Iterator[None]:
-    """Inside it, dropout on a CPU draws from `generator`; each thread may have its own, so that all are repeatable."""
+    """Inside it, dropout on a CPU, and what else is random in training, draws from `generator`.
+
+    Each thread may have its own, so that all are repeatable.
+    """
     token = _generator.set(generator)
     try:
         yield
@@ -25,11 +28,16 @@ def dropout_from(generator: torch.Generator) -> Iterator[None]:
         _generator.reset(token)
 
 
+def random_generator() -> torch.Generator | None:
+    """The generator that dropout draws from in this thread; None is PyTorch's own."""
+    return _generator.get()
+
+
 class _ByteDropout(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, dropped: int) -> Tensor:
         words = torch.empty((x.numel() + 7) // 8, dtype=torch.int64)
-        words.random_(_LOWEST, None, generator=_generator.get())
+        words.random_(_LOWEST, None, generator=random_generator())
         kept = words.view(torch.uint8)[: x.numel()].view(x.shape) >= dropped
         mask = kept.to(x.dtype).mul_(256.0 / (256 - dropped))
         ctx.save_for_backward(mask)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from math import log2
+from typing import Literal
 
 from wenmo.config import ComparisonRecipe, DistilRecipe, ModelSettings, Recipe, TrainingSettings
 from wenmo.errors import OptionError
@@ -16,6 +17,7 @@ from wenmo.training.hardware import Machine, compiler
 from wenmo.training.objective import chunk_rows
 from wenmo.training.optimisation import prefers_muon
 from wenmo.training.plan import TrainingPlan
+from wenmo.training.sampled_softmax import LEAST_VOCAB
 
 _UNITS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -194,6 +196,28 @@ def compiling_pays(model: NeuralLanguageModel, machine: Machine, seconds: float 
     return seconds is None or seconds >= COMPILING_SECONDS
 
 
+def resolve_softmax(
+    settings: TrainingSettings, vocab_size: int, machine: Machine
+) -> Literal["full", "sampled"]:
+    """Whether training samples from the vocabulary.
+
+    Raises:
+        OptionError: When it was asked for and cannot be done.
+    """
+    hindrances = {
+        "--training.device cuda": machine.device != "cpu",
+        "several processes": machine.processes > 1,
+        "--training.label-smoothing": settings.label_smoothing > 0.0,
+        "--training.compile on": settings.compile == "on",
+    }
+    found = [name for name, hinders in hindrances.items() if hinders]
+    if settings.softmax == "sampled" and found:
+        raise OptionError(f"--training.softmax sampled does not go with {' or '.join(found)}; leave one out")
+    if settings.softmax == "auto":
+        return "full" if found or vocab_size < LEAST_VOCAB else "sampled"
+    return settings.softmax
+
+
 def resolve_plan(
     model: NeuralLanguageModel,
     settings: TrainingSettings,
@@ -235,6 +259,7 @@ def resolve_plan(
         rows=rows,
         micro_rows=min(micro, rows),
         label_smoothing=settings.label_smoothing,
+        softmax=resolve_softmax(settings, model.vocab_size, machine),
         clip=settings.clip,
         averaging=settings.averaging,
         ema_share=settings.ema_share,

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
@@ -25,6 +26,7 @@ from wenmo.training.hardware import median_step
 from wenmo.training.held_out import HeldOutLoss
 from wenmo.training.objective import computing, linear_cross_entropy
 from wenmo.training.plan import TrainingPlan
+from wenmo.training.sampled_softmax import frequent_tokens, sampled_cross_entropy
 from wenmo.training.threaded import LossOf, ThreadedBackward
 from wenmo.training.world import ALONE, World
 
@@ -179,12 +181,16 @@ def measure_speed(
     ids = torch.randint(model.vocab_size, (rows, plan.context + 1), device=parallel.device)
     batch = Batch(ids[:, :-1], ids[:, 1:], None)
     parts = max(1, own // rows)
+    frequent = frequent_tokens(np.arange(model.vocab_size), model.vocab_size)
 
     def loss_of(part: Batch) -> Tensor:
         with computing(parallel.device.type, plan.precision, plan.compile):
             hidden, _ = parallel.hidden(part.inputs, need_state=False)
         hidden = hidden.bfloat16() if plan.precision == "bf16" else hidden
-        return linear_cross_entropy(hidden, parallel.model.output_weight, part.targets)
+        weight = parallel.model.output_weight
+        if plan.softmax == "sampled":
+            return sampled_cross_entropy(hidden, weight, part.targets, frequent)
+        return linear_cross_entropy(hidden, weight, part.targets)
 
     def backward() -> None:
         for number in range(1, parts + 1):

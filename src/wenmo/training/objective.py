@@ -55,14 +55,30 @@ class Rows:
     mean: Tensor | None
 
 
+@dataclass(frozen=True)
+class Columns:
+    """The tokens that stand for the vocabulary in the distributions of some rows.
+
+    Attributes:
+        ids: The tokens, each once, int64 (C,).
+        offsets: Added to their logits, float32 (C,): a token that stands for w others counts as w.
+    """
+
+    ids: Tensor
+    offsets: Tensor
+
+
 class RowLoss(Protocol):
     """A loss of softmax distributions that needs the log-probabilities of a few tokens of each row."""
 
     needs_mean: bool
     """Whether it needs the mean log-probability as well."""
 
+    def columns(self, place: slice) -> Columns | None:
+        """Returns the tokens that stand for the vocabulary; None for all of it. Asked first, once for some rows."""
+
     def tokens(self, place: slice) -> Tensor:
-        """Returns the tokens whose log-probabilities are needed, int64 (n, K)."""
+        """Returns the tokens whose log-probabilities are needed, int64 (n, K): numbers of columns, where there are."""
 
     def loss(self, rows: Rows) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
         """Returns the loss of some rows, a float32 scalar, and its derivative by their logits.
@@ -103,8 +119,11 @@ class _LinearLoss(torch.autograd.Function):
         loss = torch.zeros((), dtype=torch.float32, device=hidden.device)
         for start in range(0, rows, chunk):
             place = slice(start, start + chunk)
-            part = hidden[place]
-            logits = torch.mm(part, low.T).float()
+            part, columns = hidden[place], of_rows.columns(place)
+            matrix = low if columns is None else low[columns.ids]
+            logits = torch.mm(part, matrix.T).float()
+            if columns is not None:
+                logits += columns.offsets
             picked, mean, probabilities = _distributions(logits, of_rows.tokens(place), of_rows.needs_mean)
             found, derivative = of_rows.loss(Rows(place, picked, mean))
             loss += found
@@ -112,10 +131,13 @@ class _LinearLoss(torch.autograd.Function):
                 continue
             grad = derivative(probabilities()).to(part.dtype)
             if grad_hidden is not None:
-                torch.mm(grad, low, out=grad_hidden[place])
+                torch.mm(grad, matrix, out=grad_hidden[place])
             if not need_weight:
                 continue
-            if grad_weight is None:
+            if columns is not None:
+                grad_weight = torch.zeros_like(weight) if grad_weight is None else grad_weight
+                grad_weight.index_add_(0, columns.ids, torch.mm(grad.T, part).to(weight.dtype))
+            elif grad_weight is None:
                 grad_weight = torch.mm(grad.T, part).to(weight.dtype)
             elif grad.dtype == grad_weight.dtype:
                 grad_weight.addmm_(grad.T, part)
@@ -183,15 +205,19 @@ def linear_cross_entropy(
     """
     flat = hidden.reshape(-1, hidden.shape[-1])
     shares = shares_of_rows(len(flat), weights, flat.device)
-    return linear_loss(flat, weight, _CrossEntropy(targets.reshape(-1, 1), shares, label_smoothing))
+    return linear_loss(flat, weight, CrossEntropy(targets.reshape(-1, 1), shares, label_smoothing))
 
 
-class _CrossEntropy:
+class CrossEntropy:
     """Weighted nats of the targets, int64 (N, 1), of which a share is spread over the vocabulary."""
 
     def __init__(self, targets: Tensor, shares: Tensor, label_smoothing: float) -> None:
         self._targets, self._shares, self._smoothing = targets, shares, label_smoothing
         self.needs_mean = bool(label_smoothing)
+
+    def columns(self, place: slice) -> Columns | None:
+        """See `RowLoss.columns`."""
+        return None
 
     def tokens(self, place: slice) -> Tensor:
         """See `RowLoss.tokens`."""
@@ -199,6 +225,10 @@ class _CrossEntropy:
 
     def loss(self, rows: Rows) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
         """See `RowLoss.loss`."""
+        return self._loss(rows, self._targets[rows.place])
+
+    def _loss(self, rows: Rows, targets: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        """The loss of targets (n, 1) that may be numbers of columns, and its derivative."""
         shares, smoothing = self._shares[rows.place], self._smoothing
         nats = -rows.picked[:, 0] * (1.0 - smoothing)
         if rows.mean is not None:
@@ -207,7 +237,7 @@ class _CrossEntropy:
         def derivative(probabilities: Tensor) -> Tensor:
             # Probabilities less the smoothed target, scaled by the row's weight.
             spent = torch.full_like(rows.picked, smoothing - 1.0)
-            probabilities.scatter_add_(1, self._targets[rows.place], spent)
+            probabilities.scatter_add_(1, targets, spent)
             if smoothing:
                 probabilities -= smoothing / probabilities.shape[1]
             return probabilities.mul_(shares[:, None])

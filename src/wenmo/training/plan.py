@@ -24,6 +24,7 @@ class TrainingPlan(Settings):
     micro_rows: int
     """Rows per forward pass."""
     label_smoothing: float = 0.0
+    softmax: Literal["full", "sampled"] = "full"
     clip: float = 1.0
     averaging: Literal["ema", "none"] = "ema"
     ema_share: float = 0.05

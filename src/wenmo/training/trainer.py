@@ -8,14 +8,16 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from wenmo.models.base import NeuralLanguageModel
 from wenmo.tokenization.stream import spread
-from wenmo.training.batches import PackedBatches, Stream
+from wenmo.training.batches import Batch, PackedBatches, Stream
 from wenmo.training.held_out import HeldOut
 from wenmo.training.loop import BatchTrainer
 from wenmo.training.outcome import CurveRow
 from wenmo.training.plan import TrainingPlan
+from wenmo.training.sampled_softmax import frequent_tokens, sampled_cross_entropy
 from wenmo.training.world import ALONE, World
 
 
@@ -60,6 +62,7 @@ class Trainer(BatchTrainer):
         self.held_out = HeldOut(
             spread(valid.ids, plan.valid_tokens), byte_lengths, eos_id=eos_id, context=plan.context
         )
+        self._frequent = frequent_tokens(sample, model.vocab_size) if plan.softmax == "sampled" else None
         super().__init__(
             model,
             PackedBatches(
@@ -81,3 +84,10 @@ class Trainer(BatchTrainer):
             device=device,
             watch=watch,
         )
+
+    def _objective(self, hidden: Tensor, part: Batch) -> Tensor:
+        """See `BatchTrainer`."""
+        if self._frequent is None:
+            return super()._objective(hidden, part)
+        weight = self.model.output_weight
+        return sampled_cross_entropy(hidden, weight, part.targets, self._frequent, part.weights)

@@ -1,0 +1,88 @@
+"""Cross-entropy against a part of the vocabulary: on a CPU the output layer is half of a small model's training.
+
+Rows are compared with the tokens that follow any of them, with the frequent tokens, and with some of the others. These
+are drawn at random, and each stands for as many as it was drawn from (Horvitz and Thompson 1952): the sum under the
+softmax is right on average, and what is missing from it is rare. The model is the one that the whole softmax trains,
+and is scored with it. See Bengio and Senécal (2003) and Jean et al. (2015, https://arxiv.org/abs/1412.2007).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from wenmo.models.dropout import random_generator
+from wenmo.training.objective import Columns, CrossEntropy, Rows, linear_loss, shares_of_rows
+
+FREQUENT = 256
+"""Tokens that every row is compared with."""
+RATE = 1 / 16
+"""Share of the other tokens that are drawn."""
+LEAST_VOCAB = 1024
+"""Smaller vocabularies are compared with whole: nearly all of their tokens follow one of a few hundred rows."""
+
+
+def frequent_tokens(ids: npt.NDArray[np.integer], vocab_size: int) -> Tensor:
+    """Returns which tokens every row is compared with, bool (V,): the commonest of a text, ids (N,)."""
+    counts = np.bincount(np.asarray(ids, np.int64), minlength=vocab_size)
+    chosen = np.zeros(vocab_size, bool)
+    chosen[np.argsort(-counts, kind="stable")[:FREQUENT]] = True
+    return torch.from_numpy(chosen)
+
+
+def sampled_cross_entropy(
+    hidden: Tensor, weight: Tensor, targets: Tensor, frequent: Tensor, weights: Tensor | None = None
+) -> Tensor:
+    """Estimates what `linear_cross_entropy` computes, and its gradient.
+
+    The logarithm of a sum that is right on average is a little too low on average, and the loss with it.
+
+    Args:
+        hidden: Last hidden vectors (..., D), on a CPU.
+        weight: Output matrix (V, D).
+        targets: Token ids, int64, the leading shape of `hidden`.
+        frequent: From `frequent_tokens`.
+        weights: Weight of each target; None counts each once.
+
+    Returns:
+        Scalar float32 loss in nats. The draw is from the generator of `dropout_from`, or else PyTorch's own.
+    """
+    flat = hidden.reshape(-1, hidden.shape[-1])
+    shares = shares_of_rows(len(flat), weights, flat.device)
+    return linear_loss(flat, weight, _SampledCrossEntropy(targets.reshape(-1, 1), shares, frequent))
+
+
+class _SampledCrossEntropy(CrossEntropy):
+    """Weighted nats of the targets, int64 (N, 1), among the tokens that stand for the vocabulary."""
+
+    def __init__(self, targets: Tensor, shares: Tensor, frequent: Tensor) -> None:
+        super().__init__(targets, shares, 0.0)
+        self._frequent = frequent
+        self._column = torch.empty(len(frequent), dtype=torch.int64)
+        self._wanted = targets[:0]
+
+    def columns(self, place: slice) -> Columns:
+        """See `RowLoss.columns`."""
+        targets = self._targets[place]
+        certain = self._frequent.clone()
+        certain[targets] = True
+        drawn = torch.rand(len(certain), generator=random_generator()) < RATE
+        ids, others = certain.nonzero()[:, 0], (drawn & ~certain).nonzero()[:, 0]
+        offsets = torch.zeros(len(ids) + len(others))
+        offsets[len(ids) :] = -np.log(RATE)
+        ids = torch.cat([ids, others])
+        self._column[ids] = torch.arange(len(ids))
+        self._wanted = self._column[targets]
+        return Columns(ids, offsets)
+
+    def tokens(self, place: slice) -> Tensor:
+        """See `RowLoss.tokens`."""
+        return self._wanted
+
+    def loss(self, rows: Rows) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        """See `RowLoss.loss`."""
+        return self._loss(rows, self._wanted)
