@@ -227,6 +227,7 @@ def test_mistakes_are_said_in_a_sentence(teacher: Path, texts: Path, tmp_path: P
         (teacher, {"architecture": "ngram"}, OptionError, "--arch ngram"),
         (teacher, {"size": "many"}, OptionError, "--size many"),
         (teacher, {"training": TrainingSettings(label_smoothing=0.1)}, OptionError, "label-smoothing"),
+        (teacher, {"training": TrainingSettings(softmax="sampled")}, OptionError, "softmax"),
         (teacher, {"budget": "soon"}, OptionError, "--budget"),
     ]:
         with pytest.raises(error, match=sentence):

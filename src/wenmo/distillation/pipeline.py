@@ -60,6 +60,7 @@ class _Order:
             for name in self.recipe.model_fields_set - {"hard", "folds", "cache"}
         }
         fields["architecture"] = self.recipe.architecture
+        fields["training"] = self.recipe.training.model_copy(update={"softmax": "full"})
         if teacher is not None:
             fields["generation"] = teacher.generation
         return Recipe(**fields)
@@ -133,6 +134,10 @@ def _new(
     if recipe.training.label_smoothing:
         raise OptionError(
             "--training.label-smoothing has no effect with a teacher, who says how likely every token is; leave it out"
+        )
+    if recipe.training.softmax == "sampled":
+        raise OptionError(
+            "--training.softmax sampled does not go with a teacher, who may name any token; leave it out"
         )
     target = (
         Path(output) if output is not None else free_output(f"{Path(teachers[0]).resolve().name}-distilled")

@@ -18,9 +18,9 @@ from torch import Tensor
 from wenmo.models.dropout import random_generator
 from wenmo.training.objective import Columns, CrossEntropy, Rows, linear_loss, shares_of_rows
 
-FREQUENT = 256
+FREQUENT = 512
 """Tokens that every row is compared with."""
-RATE = 1 / 16
+RATE = 0.125
 """Share of the other tokens that are drawn."""
 LEAST_VOCAB = 1024
 """Smaller vocabularies are compared with whole: nearly all of their tokens follow one of a few hundred rows."""
