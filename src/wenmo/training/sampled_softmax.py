@@ -22,8 +22,9 @@ FREQUENT = 512
 """Tokens that every row is compared with."""
 RATE = 0.125
 """Share of the other tokens that are drawn."""
-LEAST_VOCAB = 1024
-"""Smaller vocabularies are compared with whole: nearly all of their tokens follow one of a few hundred rows."""
+LEAST_VOCAB = 2560
+"""Smaller vocabularies are compared with whole: of 1,728 tokens 695 would be left, which gains no more than the noise of the
+draw costs; of 4,096 a quarter are (docs/lab.md, 2026-11-27)."""
 
 
 def frequent_tokens(ids: npt.NDArray[np.integer], vocab_size: int) -> Tensor:
