@@ -60,6 +60,7 @@ class Progress:
         self._shown = self._started
         self._terminal = sys.stderr.isatty()
         self._visible = False
+        self._shown_done = -1.0
 
     def advance(self, amount: float = 1.0, notes: str = "") -> None:
         """Adds finished units; `notes` (such as a loss) stand at the end of the line."""
@@ -84,13 +85,15 @@ class Progress:
     def close(self) -> None:
         """Shows the last state (if anything was shown before) and ends the line."""
         if self._visible:
-            self._show(time.monotonic())
+            if self.done != self._shown_done:
+                self._show(time.monotonic())
             if self._terminal:
                 sys.stderr.write("\n")
                 sys.stderr.flush()
 
     def _show(self, now: float) -> None:
         self._visible = True
+        self._shown_done = self.done
         elapsed = max(now - self._started, 1e-9)
         rate = self.done / elapsed
         parts = [self.description]

@@ -23,8 +23,8 @@ FREQUENT = 512
 RATE = 0.125
 """Share of the other tokens that are drawn."""
 LEAST_VOCAB = 2560
-"""Smaller vocabularies are compared with whole: of 1,728 tokens 695 would be left, which gains no more than the noise of the
-draw costs; of 4,096 a quarter are (docs/lab.md, 2026-11-27)."""
+"""Smaller vocabularies are compared with whole: of 1,728 tokens 695 would be left, which gains no more than the draw's
+noise costs; of 4,096 a quarter is (docs/lab.md, 2026-11-27)."""
 
 
 def frequent_tokens(ids: npt.NDArray[np.integer], vocab_size: int) -> Tensor:
