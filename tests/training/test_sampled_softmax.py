@@ -1,18 +1,22 @@
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from small_trainers import make_trainer, weights
 
-from wenmo.config import TrainingSettings
+from wenmo.config import Recipe, TrainingSettings
 from wenmo.errors import OptionError
 from wenmo.models.dropout import dropout_from
 from wenmo.training import sampled_softmax
-from wenmo.training.budget import resolve_softmax
+from wenmo.training.budget import sampling_may_pay
 from wenmo.training.hardware import Machine
 from wenmo.training.objective import linear_cross_entropy
+from wenmo.training.plan import TrainingPlan
 from wenmo.training.sampled_softmax import frequent_tokens, sampled_cross_entropy
+from wenmo.workflow import team
+from wenmo.workflow.decision import decide
 
 VOCAB, WIDTH = 200, 8
 
@@ -115,16 +119,38 @@ def test_a_model_learns_what_the_whole_softmax_teaches(few: None, tmp_path: Path
     assert sampled[-1].valid_loss == pytest.approx(whole[-1].valid_loss, rel=0.05)
 
 
-def test_it_is_chosen_for_large_vocabularies_in_one_process_on_a_cpu() -> None:
-    auto, cpu = TrainingSettings(), Machine("cpu", 1e10, 1.0)
-    assert resolve_softmax(auto, 4096, cpu) == "sampled"
-    assert resolve_softmax(auto, 300, cpu) == "full"
-    assert resolve_softmax(auto, 4096, Machine("cuda", 1e12, 2.0)) == "full"
-    assert resolve_softmax(TrainingSettings(label_smoothing=0.1), 4096, cpu) == "full"
-    assert resolve_softmax(TrainingSettings(softmax="full"), 4096, cpu) == "full"
+def test_it_is_tried_for_large_vocabularies_in_one_process_on_a_cpu() -> None:
+    auto, cpu, gpu = TrainingSettings(), Machine("cpu", 1e10, 1.0), Machine("cuda", 1e12, 2.0)
+    assert sampling_may_pay(auto, 4096, cpu)
+    assert not sampling_may_pay(auto, 300, cpu)
+    assert not sampling_may_pay(auto, 4096, gpu)
+    assert not sampling_may_pay(auto, 4096, Machine("cpu", 1e10, 1.0, processes=2))
+    assert not sampling_may_pay(TrainingSettings(label_smoothing=0.1), 4096, cpu)
+    assert not sampling_may_pay(TrainingSettings(softmax="full"), 4096, cpu)
     wanted = TrainingSettings(softmax="sampled")
-    assert resolve_softmax(wanted, 300, cpu) == "sampled"
+    assert not sampling_may_pay(wanted, 300, cpu)  # it is done
     with pytest.raises(OptionError, match=r"sampled does not go with --training.device cuda"):
-        resolve_softmax(wanted, 4096, Machine("cuda", 1e12, 2.0))
+        sampling_may_pay(wanted, 4096, gpu)
     with pytest.raises(OptionError, match="label-smoothing"):
-        resolve_softmax(wanted.model_copy(update={"label_smoothing": 0.1}), 4096, cpu)
+        sampling_may_pay(wanted.model_copy(update={"label_smoothing": 0.1}), 4096, cpu)
+
+
+@pytest.mark.parametrize(("asked", "factor", "chosen"), [
+    ("auto", 1.5, "sampled"), ("auto", 1.3, "full"), ("full", 1.5, "full"), ("sampled", 0.5, "sampled"),
+])  # fmt: skip
+def test_it_is_chosen_where_steps_become_much_faster(
+    monkeypatch: pytest.MonkeyPatch, asked: str, factor: float, chosen: str
+) -> None:
+    def speed(model: object, plan: TrainingPlan, device: str) -> float:
+        return 5_000.0 * (factor if plan.softmax == "sampled" else 1.0)
+
+    monkeypatch.setattr(team, "speed", speed)
+    ids = np.arange(60_000) % 4000
+    texts = SimpleNamespace(
+        train=SimpleNamespace(ids=ids), valid=SimpleNamespace(ids=ids[:3000]), bytes_per_token=3.0,
+        tokenizer=SimpleNamespace(vocab_size=4000),
+    )  # fmt: skip
+    recipe = Recipe(training=TrainingSettings(softmax=asked, workers=1), size="500k")
+    shape = decide("transformer", recipe, texts, Machine("cpu", 3e10, 0.1), 300.0, 0)
+    assert shape.plan.softmax == chosen
+    assert shape.tokens_per_second == 5_000.0 * (factor if chosen == "sampled" else 1.0)

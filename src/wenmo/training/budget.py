@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from math import log2
-from typing import Literal
 
 from wenmo.config import ComparisonRecipe, DistilRecipe, ModelSettings, Recipe, TrainingSettings
 from wenmo.errors import OptionError
@@ -196,13 +195,11 @@ def compiling_pays(model: NeuralLanguageModel, machine: Machine, seconds: float 
     return seconds is None or seconds >= COMPILING_SECONDS
 
 
-def resolve_softmax(
-    settings: TrainingSettings, vocab_size: int, machine: Machine
-) -> Literal["full", "sampled"]:
-    """Whether training samples from the vocabulary.
+def sampling_may_pay(settings: TrainingSettings, vocab_size: int, machine: Machine) -> bool:
+    """Whether `--training.softmax auto` tries how fast training with a sample of the vocabulary is.
 
     Raises:
-        OptionError: When it was asked for and cannot be done.
+        OptionError: When the settings ask for it and it cannot be done.
     """
     hindrances = {
         "--training.device cuda": machine.device != "cpu",
@@ -213,9 +210,7 @@ def resolve_softmax(
     found = [name for name, hinders in hindrances.items() if hinders]
     if settings.softmax == "sampled" and found:
         raise OptionError(f"--training.softmax sampled does not go with {' or '.join(found)}; leave one out")
-    if settings.softmax == "auto":
-        return "full" if found or vocab_size < LEAST_VOCAB else "sampled"
-    return settings.softmax
+    return settings.softmax == "auto" and not found and vocab_size >= LEAST_VOCAB
 
 
 def resolve_plan(
@@ -259,7 +254,7 @@ def resolve_plan(
         rows=rows,
         micro_rows=min(micro, rows),
         label_smoothing=settings.label_smoothing,
-        softmax=resolve_softmax(settings, model.vocab_size, machine),
+        softmax="sampled" if settings.softmax == "sampled" else "full",
         clip=settings.clip,
         averaging=settings.averaging,
         ema_share=settings.ema_share,

@@ -99,6 +99,17 @@ def available_memory(device: str) -> float:
         return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
 
 
+def time_for_trials(plan: TrainingPlan, speed: float, seconds: float) -> bool:
+    """Whether the few steps that measure another plan are at most a fiftieth of the training time.
+
+    Args:
+        plan: The plan.
+        speed: Its tokens per second.
+        seconds: Training time.
+    """
+    return TRIAL_STEPS * plan.rows * plan.context / speed <= seconds / 50.0
+
+
 def choose_execution(
     plan: TrainingPlan,
     measure: Callable[[TrainingPlan], float],
@@ -123,7 +134,7 @@ def choose_execution(
     free = workers is None and threads > 1 and not plan.compile and not plan.checkpoint_activations
     plan = plan.model_copy(update={"workers": min(workers or (threads if free else 1), plan.micro_rows)})
     best, speed = plan, measure(plan)
-    if TRIAL_STEPS * plan.rows * plan.context / speed > seconds / 50.0:
+    if not time_for_trials(plan, speed, seconds):
         return best, speed
     # Threads with rows of their own are kept in doubt: they suffer less when the machine gets busy. So is float32.
     changes: list[tuple[str, str | int, float]] = [("workers", 1, LEAST_GAIN)] if free else []

@@ -19,7 +19,7 @@ from wenmo.models.registry import build_config, build_model
 from wenmo.models.sizes import parse_size
 from wenmo.progress import duration, quantity
 from wenmo.training import budget as dial
-from wenmo.training import hardware
+from wenmo.training import hardware, sampled_softmax
 from wenmo.training.plan import TrainingPlan
 from wenmo.workflow import team
 from wenmo.workflow.texts import Texts
@@ -152,6 +152,12 @@ def decide(
         if attempt or pinned is not None or 0.67 < speed * 6.0 * parameters / rate < 1.5:
             break
         rate = speed * 6.0 * parameters
+    may_pay = dial.sampling_may_pay(training, texts.tokenizer.vocab_size, machine)
+    if may_pay and hardware.time_for_trials(plan, speed, horizon):
+        sampled = plan.model_copy(update={"softmax": "sampled"})
+        faster = measure(sampled)
+        if faster > sampled_softmax.LEAST_GAIN * speed:
+            plan, speed = sampled, faster
     plan = plan.model_copy(
         update={"valid_tokens": _valid_tokens(speed, horizon, training.evaluations, texts)}
     )
