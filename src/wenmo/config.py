@@ -122,7 +122,7 @@ class TrainingSettings(Settings):
     """Probability mass spread over the whole vocabulary in the training loss."""
     softmax: Literal["auto", "full", "sampled"] = "auto"
     """Whether the training loss compares with the whole vocabulary or, in one process on a CPU, with a sample of its
-    rarer tokens; `auto` samples from vocabularies of 2,560 tokens on where that makes steps 1.4 times as fast."""
+    rarer tokens; `auto` samples from vocabularies of 2,560 tokens on where that makes steps 1.3 times as fast."""
     clip: Annotated[float, Field(ge=0)] = 1.0
     """Largest norm of the gradient; 0 switches clipping off."""
     averaging: Literal["ema", "none"] = "ema"

@@ -27,7 +27,7 @@ LEAST_VOCAB = 2560
 noise costs; of 4,096 a quarter is (docs/lab.md, 2026-11-27)."""
 
 
-LEAST_GAIN = 1.4
+LEAST_GAIN = 1.3
 """Where steps become less than this many times as fast the whole softmax is kept: 1.57 times as many steps lowered the
 loss of a mixture by 1.2 %, 1.31 times as many by 0.2 % (docs/lab.md, 2026-11-27)."""
 
