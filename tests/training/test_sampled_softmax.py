@@ -7,7 +7,6 @@ import torch
 from small_trainers import make_trainer, weights
 
 from wenmo.config import Recipe, TrainingSettings
-from wenmo.errors import OptionError
 from wenmo.models.dropout import dropout_from
 from wenmo.training import sampled_softmax
 from wenmo.training.budget import sampling_may_pay
@@ -19,6 +18,11 @@ from wenmo.workflow import team
 from wenmo.workflow.decision import decide
 
 VOCAB, WIDTH = 200, 8
+IDS = np.arange(60_000) % 4000
+TEXTS = SimpleNamespace(
+    train=SimpleNamespace(ids=IDS), valid=SimpleNamespace(ids=IDS[:3000]), bytes_per_token=3.0,
+    tokenizer=SimpleNamespace(vocab_size=4000),
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -127,12 +131,7 @@ def test_it_is_tried_for_large_vocabularies_in_one_process_on_a_cpu() -> None:
     assert not sampling_may_pay(auto, 4096, Machine("cpu", 1e10, 1.0, processes=2))
     assert not sampling_may_pay(TrainingSettings(label_smoothing=0.1), 4096, cpu)
     assert not sampling_may_pay(TrainingSettings(softmax="full"), 4096, cpu)
-    wanted = TrainingSettings(softmax="sampled")
-    assert not sampling_may_pay(wanted, 300, cpu)  # it is done
-    with pytest.raises(OptionError, match=r"sampled does not go with --training.device cuda"):
-        sampling_may_pay(wanted, 4096, gpu)
-    with pytest.raises(OptionError, match="label-smoothing"):
-        sampling_may_pay(wanted.model_copy(update={"label_smoothing": 0.1}), 4096, cpu)
+    assert not sampling_may_pay(TrainingSettings(softmax="sampled"), 4096, cpu)  # it is done
 
 
 @pytest.mark.parametrize(("asked", "factor", "chosen"), [
@@ -145,12 +144,7 @@ def test_it_is_chosen_where_steps_become_much_faster(
         return 5_000.0 * (factor if plan.softmax == "sampled" else 1.0)
 
     monkeypatch.setattr(team, "speed", speed)
-    ids = np.arange(60_000) % 4000
-    texts = SimpleNamespace(
-        train=SimpleNamespace(ids=ids), valid=SimpleNamespace(ids=ids[:3000]), bytes_per_token=3.0,
-        tokenizer=SimpleNamespace(vocab_size=4000),
-    )  # fmt: skip
     recipe = Recipe(training=TrainingSettings(softmax=asked, workers=1), size="500k")
-    shape = decide("transformer", recipe, texts, Machine("cpu", 3e10, 0.1), 300.0, 0)
+    shape = decide("transformer", recipe, TEXTS, Machine("cpu", 3e10, 0.1), 300.0, 0)
     assert shape.plan.softmax == chosen
     assert shape.tokens_per_second == 5_000.0 * (factor if chosen == "sampled" else 1.0)

@@ -4,6 +4,7 @@ import pytest
 
 from wenmo.config import Recipe, TrainingSettings
 from wenmo.errors import OptionError
+from wenmo.workflow import checks
 from wenmo.workflow.checks import check_recipe
 
 
@@ -32,6 +33,26 @@ def test_dividing_a_model_needs_several_processes(monkeypatch: pytest.MonkeyPatc
         check_recipe(recipe)
     monkeypatch.setenv("RANK", "0")
     check_recipe(recipe)
+
+
+@pytest.mark.parametrize(
+    ("changes", "number", "device", "named"),
+    [
+        ({}, 1, "cuda", "--training.device cuda"),
+        ({}, 2, "cpu", "several processes"),
+        ({"label_smoothing": 0.1}, 1, "cpu", "--training.label-smoothing"),
+        ({"compile": "on"}, 1, "cpu", "--training.compile on"),
+    ],
+)
+def test_sampling_from_the_vocabulary_is_for_one_process_on_a_cpu(
+    monkeypatch: pytest.MonkeyPatch, changes: dict[str, object], number: int, device: str, named: str
+) -> None:
+    monkeypatch.setattr(checks, "processes", lambda: number)
+    monkeypatch.setattr(checks.hardware, "choose_device", lambda wanted: device)
+    monkeypatch.setattr(checks.hardware, "compiler", lambda device: "g++")
+    check_recipe(Recipe(training=TrainingSettings(**changes)))
+    with pytest.raises(OptionError, match=f"sampled does not go with {named}; leave one out"):
+        check_recipe(Recipe(training=TrainingSettings(softmax="sampled", **changes)))
 
 
 def test_activations_are_computed_again_in_a_transformer_alone() -> None:

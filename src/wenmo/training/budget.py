@@ -195,22 +195,27 @@ def compiling_pays(model: NeuralLanguageModel, machine: Machine, seconds: float 
     return seconds is None or seconds >= COMPILING_SECONDS
 
 
-def sampling_may_pay(settings: TrainingSettings, vocab_size: int, machine: Machine) -> bool:
-    """Whether `--training.softmax auto` tries how fast training with a sample of the vocabulary is.
+def hinders_sampling(settings: TrainingSettings, device: str, processes: int) -> list[str]:
+    """Options and circumstances in which training cannot sample from the vocabulary.
 
-    Raises:
-        OptionError: When the settings ask for it and it cannot be done.
+    Args:
+        settings: What was asked for.
+        device: `cpu` or `cuda`.
+        processes: How many train together.
     """
     hindrances = {
-        "--training.device cuda": machine.device != "cpu",
-        "several processes": machine.processes > 1,
+        "--training.device cuda": device != "cpu",
+        "several processes": processes > 1,
         "--training.label-smoothing": settings.label_smoothing > 0.0,
         "--training.compile on": settings.compile == "on",
     }
-    found = [name for name, hinders in hindrances.items() if hinders]
-    if settings.softmax == "sampled" and found:
-        raise OptionError(f"--training.softmax sampled does not go with {' or '.join(found)}; leave one out")
-    return settings.softmax == "auto" and not found and vocab_size >= LEAST_VOCAB
+    return [name for name, hinders in hindrances.items() if hinders]
+
+
+def sampling_may_pay(settings: TrainingSettings, vocab_size: int, machine: Machine) -> bool:
+    """Whether `--training.softmax auto` tries how fast training with a sample of the vocabulary is."""
+    possible = vocab_size >= LEAST_VOCAB and not hinders_sampling(settings, machine.device, machine.processes)
+    return settings.softmax == "auto" and possible
 
 
 def resolve_plan(

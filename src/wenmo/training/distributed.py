@@ -181,14 +181,16 @@ def measure_speed(
     ids = torch.randint(model.vocab_size, (rows, plan.context + 1), device=parallel.device)
     batch = Batch(ids[:, :-1], ids[:, 1:], None)
     parts = max(1, own // rows)
-    frequent = frequent_tokens(np.arange(model.vocab_size), model.vocab_size)
+    vocab_size = model.vocab_size
+    sampled = plan.softmax == "sampled"
+    frequent = frequent_tokens(np.arange(vocab_size), vocab_size) if sampled else None
 
     def loss_of(part: Batch) -> Tensor:
         with computing(parallel.device.type, plan.precision, plan.compile):
             hidden, _ = parallel.hidden(part.inputs, need_state=False)
         hidden = hidden.bfloat16() if plan.precision == "bf16" else hidden
         weight = parallel.model.output_weight
-        if plan.softmax == "sampled":
+        if frequent is not None:
             return sampled_cross_entropy(hidden, weight, part.targets, frequent)
         return linear_cross_entropy(hidden, weight, part.targets)
 

@@ -62,7 +62,9 @@ class Trainer(BatchTrainer):
         self.held_out = HeldOut(
             spread(valid.ids, plan.valid_tokens), byte_lengths, eos_id=eos_id, context=plan.context
         )
-        self._frequent = frequent_tokens(sample, model.vocab_size) if plan.softmax == "sampled" else None
+        # A training that goes on with a GPU has no use for it any more.
+        sampled = plan.softmax == "sampled" and (device or model.device).type == "cpu"
+        self._frequent = frequent_tokens(sample, model.vocab_size) if sampled else None
         super().__init__(
             model,
             PackedBatches(

@@ -66,6 +66,8 @@ def check_recipe(recipe: Recipe) -> Recipe:
             f"--training.compile on needs a {'C' if device == 'cuda' else 'C++'} compiler, and none is found here; "
             "install gcc or leave it out"
         )
+    if training.softmax == "sampled" and (found := dial.hinders_sampling(training, device, processes())):
+        raise OptionError(f"--training.softmax sampled does not go with {' or '.join(found)}; leave one out")
     if training.parallel != "auto" and processes() == 1:
         raise OptionError(
             f"--training.parallel {training.parallel} divides a model over several processes, and this is one; start "
