@@ -11,7 +11,7 @@ from wenmo.models.mixture import MixtureModel
 from wenmo.models.ngram import NgramConfig, NgramModel
 from wenmo.models.recurrent import RecurrentModel
 from wenmo.models.recurrent_config import RecurrentConfig
-from wenmo.workflow import finish
+from wenmo.workflow import finish, variety
 from wenmo.workflow.finish import rehearse
 from wenmo.workflow.members import Member
 from wenmo.workflow.mixing import mixes, score_mixture
@@ -126,3 +126,25 @@ def test_what_becomes_a_mixture(mixture: MixtureModel) -> None:
     assert mixes("auto", alone) and mixes("mixture", alone)  # with its cache
     assert not mixes("lstm", alone)
     assert not mixes("auto", counted) and not mixes("mixture", counted)
+
+
+@pytest.mark.parametrize("document", ["猫坐在垫子上，狗坐在木头上。", "the cat sat on the mat. "])
+def test_looking_for_copies_is_timed_on_many_documents_where_they_are_short(
+    document: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    documents = [document] * 20_000
+    size = sum(len(text.encode()) for text in documents)
+    texts: Any = SimpleNamespace(
+        valid=SimpleNamespace(ids=IDS),
+        tokenizer=SimpleNamespace(decode=lambda ids: TEXT),
+        corpus=SimpleNamespace(texts=lambda split: iter(documents), bytes=lambda split: size),
+    )
+    asked: list[int] = []
+    monkeypatch.setattr(finish, "longest_copy", lambda text, found: asked.append(sum(map(len, found))))
+    finish.copy_seconds(texts)
+    assert asked == [finish.PROBED_CHARS]
+    monkeypatch.setattr(variety, "longest_copy", lambda text, found: asked.append(sum(map(len, found))))
+    monkeypatch.setattr(variety, "copied_share", lambda written, found: 0.0)
+    variety._search_cost(texts, [TEXT])
+    assert asked[1:] == [variety.PROBED_CHARS]
+    assert finish.searchable(texts) == pytest.approx(sum(map(len, documents)), rel=0.01)

@@ -16,7 +16,7 @@ from wenmo.models.ngram import NgramModel
 from wenmo.workflow.clock import LEAVING_SHARE, SAMPLES_SHARE, Clock
 from wenmo.workflow.mixing import MOST_FITTED_TOKENS, score_mixture
 from wenmo.workflow.texts import Texts
-from wenmo.workflow.variety import FEWEST_SEARCHED_CHARS, writing_cost
+from wenmo.workflow.variety import FEWEST_SEARCHED_CHARS, searched_texts, writing_cost
 
 SAMPLES = 2
 SAMPLE_TOKENS, FEWEST_SAMPLE_TOKENS = 150, 50
@@ -150,13 +150,13 @@ def writing_seconds(model: LanguageModel, texts: Texts, settings: GenerationSett
 
 def copy_seconds(texts: Texts) -> float:
     """Seconds to look for a copied stretch in a character of training text, timed on the beginning of the text."""
-    text = next(iter(texts.corpus.texts("train")))[:PROBED_CHARS]
+    probed, _ = searched_texts(texts, PROBED_CHARS)
     started = time.monotonic()
-    longest_copy(texts.tokenizer.decode(texts.valid.ids[:SAMPLE_TOKENS]), [text])
-    return (time.monotonic() - started) / max(len(text), 1)
+    longest_copy(texts.tokenizer.decode(texts.valid.ids[:SAMPLE_TOKENS]), probed)
+    return (time.monotonic() - started) / max(sum(map(len, probed)), 1)
 
 
 def searchable(texts: Texts) -> float:
     """About the number of characters of the training text."""
-    text = next(iter(texts.corpus.texts("train")))[:PROBED_CHARS]
-    return texts.corpus.bytes("train") * len(text) / max(len(text.encode()), 1)
+    probed, share = searched_texts(texts, PROBED_CHARS)
+    return sum(map(len, probed)) / max(share, 1e-9)

@@ -109,11 +109,11 @@ def writing_cost(
 
 def _search_cost(texts: Texts, written: list[str]) -> float:
     """Seconds to look for copies, of the model and of people, in a character of training text, timed."""
-    text = next(iter(texts.corpus.texts("train")))[:PROBED_CHARS]
+    probed, _ = searched_texts(texts, PROBED_CHARS)
     began = time.monotonic()
-    longest_copy("".join(written), [text])
-    copied_share(written, [text])
-    return 2.0 * (time.monotonic() - began) / max(len(text), 1)
+    longest_copy("".join(written), probed)
+    copied_share(written, probed)
+    return 2.0 * (time.monotonic() - began) / max(sum(map(len, probed)), 1)
 
 
 def _written(
