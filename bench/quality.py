@@ -8,6 +8,8 @@ stated: static (frozen), in which the other trainers stand, and prequential (lea
 which PPMd stands.
 
     python bench/quality.py novel.txt poems.txt --budgets 1m 5m --keras-python PYTHON
+
+With `--seeds 3` wenmo trains three times, and means and standard deviations are stated; the others train once.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import os
 import sys
 import tempfile
 from pathlib import Path
+from statistics import mean, stdev
 from typing import Any
 
 import numpy as np
@@ -34,10 +37,12 @@ from wenmo.tokenization.tokenizer import Tokenizer
 from wenmo.training.budget import parse_duration
 
 
-def ours(text: Path, budget: str, folder: Path, options: argparse.Namespace) -> tuple[dict[str, Any], Path]:
+def ours(
+    text: Path, budget: str, seed: int, folder: Path, options: argparse.Namespace
+) -> tuple[dict[str, Any], Path]:
     """Trains once, in a process of its own; returns what it printed, and its folder."""
-    output = folder / f"{text.stem}-{budget}"
-    words = ["train", str(text), "-o", str(output), "--budget", budget]
+    output = folder / f"{text.stem}-{budget}-{seed}"
+    words = ["train", str(text), "-o", str(output), "--budget", budget, "--training.seed", str(seed)]
     if options.threads:
         words += ["--training.threads", str(options.threads)]
     return wenmo(*words), output
@@ -91,22 +96,32 @@ def peers(model: Path, seconds: float, options: argparse.Namespace, folder: Path
 
 def row(text: Path, budget: str, options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """One line of the table."""
-    result, model = ours(text, budget, folder, options)
-    ppmd = result["baselines"]["ppmd"]
+    runs = [ours(text, budget, seed, folder, options) for seed in range(options.seeds)]
+    results = [result for result, _ in runs]
+
+    def average(field: str) -> float:
+        return float(mean(result[field] for result in results))
+
+    ppmd, static = mean(result["baselines"]["ppmd"] for result in results), average("static_bits_per_byte")
     line: dict[str, Any] = {
         "text": text.name,
         "budget": budget,
-        "wall / budget": round(result["seconds"] / result["budget"], 3),
-        "prequential": round(result["bits_per_byte"], 4),
+        "wall / budget": round(average("seconds") / average("budget"), 3),
+        "prequential": round(average("bits_per_byte"), 4),
         "PPMd": round(ppmd, 4),
-        "below PPMd, %": round(100 * (1 - result["bits_per_byte"] / ppmd), 1),
-        "static": round(result["static_bits_per_byte"], 4),
-        "members": {name: round(value, 4) for name, value in result["members"].items()},
+        "below PPMd, %": round(100 * (1 - average("bits_per_byte") / ppmd), 1),
+        "static": round(static, 4),
+        "members": {name: round(value, 4) for name, value in results[0]["members"].items()},
     }
+    if len(results) > 1:
+        line |= {"seeds": len(results)} | {
+            f"{name} ±": round(stdev(result[field] for result in results), 4)
+            for name, field in (("prequential", "bits_per_byte"), ("static", "static_bits_per_byte"))
+        }
     if not options.no_peers:
-        found = peers(model, parse_duration(budget), options, folder)
+        found = peers(runs[0][1], parse_duration(budget), options, folder)
         best = min(found, key=lambda name: found[name])
-        below = 100 * (1 - result["static_bits_per_byte"] / found[best])
+        below = 100 * (1 - static / found[best])
         kinds: dict[str, float] = {}
         for name, value in found.items():
             kind = name.split(" ")[0]
@@ -122,6 +137,7 @@ def main() -> None:
     )
     parser.add_argument("texts", type=Path, nargs="*", default=[])
     parser.add_argument("--budgets", nargs="+", default=["1m"])
+    parser.add_argument("--seeds", type=int, default=1, help="trainings of wenmo for each line")
     parser.add_argument("--threads", type=int, help="of every trainer; all cores when not given")
     parser.add_argument("--keras-python", help="interpreter with keras and tensorflow")
     parser.add_argument("--no-peers", action="store_true", help="only wenmo and PPMd")
