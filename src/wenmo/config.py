@@ -118,6 +118,9 @@ class TrainingSettings(Settings):
     """Tokens per forward pass; smaller than `batch_tokens` accumulates gradients."""
     weight_decay: Annotated[float, Field(ge=0)] | None = None
     """Decoupled weight decay of the matrices."""
+    embedding_decay: Annotated[float, Field(ge=0)] | None = None
+    """Decoupled weight decay of the embedding and the output layer; when not given they shrink as fast as the matrices
+    do (with SGD not at all)."""
     label_smoothing: Fraction = 0.0
     """Probability mass spread over the whole vocabulary in the training loss."""
     softmax: Literal["auto", "full", "sampled"] = "auto"

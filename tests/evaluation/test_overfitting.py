@@ -42,16 +42,20 @@ def test_overfitting_began_at_the_best_evaluation_with_step_time_and_passes() ->
 
 
 def test_what_the_recipe_did_and_what_would_help_are_said() -> None:
-    plan = {"dropout": 0.1, "weight_decay": 0.4, "averaging": "ema", "patience": 4}
+    plan = {"dropout": 0.1, "weight_decay": 0.4, "embedding_decay": 2.0, "averaging": "ema", "patience": 4}
     verdict = overfitting_verdict(curve(TRAIN, RISING), Course(plan, "early"))
     assert verdict.facts.measures == [
         "dropout 0.1",
         "weight decay 0.4",
+        "decay 2 of the embedding",
         "an average of the weights",
         "an end after 4 evaluations without a gain",
         "the weights of the best evaluation kept",
     ]
-    assert "dropout 0.1, weight decay 0.4, an average of the weights" in verdict.sentence
+    assert (
+        "dropout 0.1, weight decay 0.4, decay 2 of the embedding, an average of the weights"
+        in verdict.sentence
+    )
     # It began half-way, so that half of the time gained nothing: the sentence names the option and a value.
     assert "50% of the time gained nothing" in verdict.sentence
     assert "--model.dropout 0.25 instead of 0.1" in verdict.sentence

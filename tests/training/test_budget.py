@@ -92,6 +92,21 @@ def test_settings_override_the_derived_plan() -> None:
         plan_of(batch_tokens=8, micro_batch_tokens=16)
 
 
+@pytest.mark.parametrize(
+    ("settings", "decay"),
+    [
+        ({"optimizer": "adamw"}, 0.3),
+        ({"optimizer": "muon", "lr": 0.01, "muon_lr": 0.02}, 0.6),
+        ({"optimizer": "muon", "lr": 0.01, "muon_lr": 0.02, "weight_decay": 0.1}, 0.2),
+        ({"optimizer": "sgd"}, 0.0),
+        ({"embedding_decay": 0.05}, 0.05),
+        ({"weight_decay": 0.0}, 0.0),
+    ],
+)
+def test_the_embedding_shrinks_as_fast_as_the_matrices(settings: dict[str, object], decay: float) -> None:
+    assert plan_of(**settings).embedding_decay == pytest.approx(decay)
+
+
 def test_training_needs_more_memory_than_its_weights_and_their_moments() -> None:
     assert budget.training_memory(tiny(), plan_of()) > 24 * tiny().num_parameters()
 

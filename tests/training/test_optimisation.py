@@ -66,9 +66,35 @@ def test_groups_partition_the_parameters(architecture: str, optimizer: str) -> N
     optimizers = build_optimizers(model, optimizer, lr=0.1, muon_lr=0.2, weight_decay=0.3)
     grouped = [id(p) for o in optimizers for g in o.param_groups for p in g["params"]]
     assert sorted(grouped) == sorted(id(p) for p in model.parameters())
+    assert not any(g["weight_decay"] for o in optimizers for g in o.param_groups if g["weight_decay"] != 0.3)
     set_lr(optimizers, 0.5)
     assert optimizers[0].param_groups[0]["lr"] == pytest.approx(0.1 if optimizer == "muon" else 0.05)
     assert prefers_muon(model, 100_000) and not prefers_muon(model, 60)
+
+
+@pytest.mark.parametrize("architecture", neural_architectures())
+@pytest.mark.parametrize("optimizer", ["muon", "adamw", "sgd"])
+@pytest.mark.parametrize("tied", [True, False])
+def test_tables_have_a_decay_of_their_own(architecture: str, optimizer: str, tied: bool) -> None:
+    settings = ModelSettings(layers=2, width=32, context=16, tied=tied)
+    model = build_model(build_config(architecture, vocab_size=300, settings=settings, parameters=None))
+    assert isinstance(model, NeuralLanguageModel)
+    optimizers = build_optimizers(
+        model,
+        optimizer,
+        lr=0.1,
+        muon_lr=0.2,
+        weight_decay=0.3,
+        tables=model.lookup_tables(),
+        embedding_decay=0.7,
+    )
+    decays = {id(p): g["weight_decay"] for o in optimizers for g in o.param_groups for p in g["params"]}
+    names = {name: decays[id(p)] for name, p in model.named_parameters()}
+    assert names.pop("embedding.weight") == 0.7
+    assert names.pop("output.weight", 0.7) == 0.7
+    assert names.pop("bigrams.weight", 0.7) == 0.7
+    assert {id(p) for p in model.matrices()} == {key for key, decay in decays.items() if decay == 0.3}
+    assert all(decay == 0.0 for name, decay in names.items() if name.endswith(("norm.weight", "bias")))
 
 
 @given(st.sampled_from(["wsd", "cosine", "constant"]), st.floats(0, 1), st.floats(0, 0.3), st.floats(0, 1))

@@ -95,7 +95,7 @@ def test_auto_tries_families_and_says_so_also_after_ctrl_c(
     assert len(list((tmp_path / "model.run" / "trials").glob("*.json"))) == 1
     result = train([], resume=tmp_path / "model", progress=False)
     page = Path(result.report).read_text("utf-8")
-    assert "auto: trying transformer" in page
+    assert "auto: trying mingru, transformer" in page
     neural = [name for name in result.members if name != "ngram"]
     assert "ngram" in result.members and len(neural) <= 1  # on a busy machine no time may be left for it
     assert neural == [] or f"auto: {neural[0]} (" in page

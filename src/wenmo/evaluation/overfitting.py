@@ -112,11 +112,13 @@ def measures_of(plan: Mapping[str, float | str | None], stopped: str | None) -> 
     """What a recipe did against overfitting, in words.
 
     Args:
-        plan: `dropout`, `weight_decay` and `averaging` of the training, and `patience`.
+        plan: `dropout`, `weight_decay`, `embedding_decay` and `averaging` of the training, and `patience`.
         stopped: Why it ended.
     """
     dropout, decay = plan.get("dropout") or 0.0, plan.get("weight_decay") or 0.0
     found = [f"dropout {dropout:g}" if dropout else "no dropout", f"weight decay {float(decay):.2g}"]
+    if tables := plan.get("embedding_decay"):
+        found.append(f"decay {float(tables):.2g} of the embedding")
     if plan.get("averaging") == "ema":
         found.append("an average of the weights")
     if stopped == "early":

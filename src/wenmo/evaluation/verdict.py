@@ -54,7 +54,7 @@ class Course:
     """What a training did, as far as it bears on overfitting.
 
     Attributes:
-        plan: `dropout`, `weight_decay`, `averaging` and `patience`.
+        plan: `dropout`, `weight_decay`, `embedding_decay`, `averaging` and `patience`.
         stopped: Why it ended.
     """
 

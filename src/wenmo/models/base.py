@@ -227,6 +227,10 @@ class NeuralLanguageModel(LanguageModel):
         tables = [self.embedding.weight, self.output_weight]
         return tables[:1] if tables[0] is tables[1] else tables
 
+    def lookup_tables(self) -> list[Tensor]:
+        """Returns the parameters whose rows are looked up by number, each once: one row learns from few tokens."""
+        return self.vocabulary_tables()
+
     @abstractmethod
     def flops_per_token(self, context: int) -> float:
         """Returns the operations of one forward pass per token at the given context (matrix products only)."""

@@ -135,6 +135,11 @@ class WenmoModel(TransformerModel):
         ]
         return [*super().vocabulary_tables(), *values]
 
+    def lookup_tables(self) -> list[Tensor]:
+        """See `NeuralLanguageModel.lookup_tables`."""
+        pairs = [] if self.bigrams is None else [self.bigrams.weight]
+        return [*super().lookup_tables(), *pairs]
+
     def config_json(self) -> dict[str, Any]:
         """See `LanguageModel.config_json`."""
         return LanguageModel.config_json(self)

@@ -245,13 +245,19 @@ def resolve_plan(
     optimizer = settings.optimizer
     if optimizer == "auto":
         optimizer = "muon" if prefers_muon(model, rows * context) else "adamw"
-    default_lr = {"adamw": 3e-3, "muon": 4e-3, "sgd": 1.0}[optimizer]
+    lr = settings.lr or {"adamw": 3e-3, "muon": 4e-3, "sgd": 1.0}[optimizer]
+    muon_lr = settings.muon_lr or 0.02
+    decay = weight_decay if settings.weight_decay is None else settings.weight_decay
+    # A step takes lr * decay of a weight: the tables are to shrink as fast as the matrices. For SGD it is no decay but
+    # a penalty, which rows that are rarely used cannot bear.
+    matched = decay * {"muon": muon_lr / lr, "adamw": 1.0, "sgd": 0.0}[optimizer]
     bf16 = settings.precision == "bf16" or (settings.precision == "auto" and bfloat16_pays(machine))
     return TrainingPlan(
         optimizer=optimizer,
-        lr=settings.lr or default_lr,
-        muon_lr=settings.muon_lr or 0.02,
-        weight_decay=weight_decay if settings.weight_decay is None else settings.weight_decay,
+        lr=lr,
+        muon_lr=muon_lr,
+        weight_decay=decay,
+        embedding_decay=matched if settings.embedding_decay is None else settings.embedding_decay,
         schedule=settings.schedule,
         warmup=settings.warmup,
         decay=settings.decay,

@@ -80,6 +80,7 @@ class BatchTrainer:
         self._train_bytes_per_token = max(bytes_per_token, 1e-9)
         self._optimizers = build_optimizers(
             model, plan.optimizer, lr=plan.lr, muon_lr=plan.muon_lr, weight_decay=plan.weight_decay,
+            tables=model.lookup_tables(), embedding_decay=plan.embedding_decay,
             low_precision=plan.precision == "bf16", divided=not world.alone,
         )  # fmt: skip
         self._average = WeightAverage(model, plan.ema_share) if plan.averaging == "ema" else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -124,20 +124,24 @@ def build_optimizers(
     lr: float,
     muon_lr: float,
     weight_decay: float,
+    tables: Sequence[Tensor] = (),
+    embedding_decay: float = 0.0,
     low_precision: bool = False,
     divided: bool = False,
 ) -> list[torch.optim.Optimizer]:
     """Builds the optimisers of a model.
 
-    Matrices are decayed; vectors (norms, biases) are not, nor are embeddings, whose rows are rarely used. Every
-    parameter stands in exactly one group, which is asserted.
+    Matrices are decayed, and the tables of the vocabulary where that is asked for; vectors (norms, biases) are not.
+    Every parameter stands in exactly one group, which is asserted.
 
     Args:
         model: The model.
         optimizer: `muon` (hidden matrices by Muon, the rest by AdamW), `adamw` or `sgd`.
         lr: Learning rate of AdamW or SGD.
         muon_lr: Learning rate of Muon.
-        weight_decay: Decoupled weight decay; for SGD an L2 penalty.
+        weight_decay: Decoupled weight decay of the matrices; for SGD an L2 penalty.
+        tables: Parameters whose rows are looked up, such as the embedding.
+        embedding_decay: Weight decay of these.
         low_precision: Muon iterates in bfloat16; see `orthogonalise`.
         divided: Whether all processes of the world step together and may divide the work.
 
@@ -151,18 +155,21 @@ def build_optimizers(
     fused = next(iter(every.values())).device.type in ("cpu", "cuda")
     matrices = list(hidden.values())
     decayed = {"params": matrices, "weight_decay": weight_decay}
-    kept = {"params": rest, "weight_decay": 0.0}
+    looked_up = {id(table) for table in tables} if embedding_decay else set()
+    kept = [{"params": [p for p in rest if id(p) not in looked_up], "weight_decay": 0.0}]
+    if looked_up:
+        kept.append({"params": [p for p in rest if id(p) in looked_up], "weight_decay": embedding_decay})
     optimizers: list[torch.optim.Optimizer]
     if optimizer == "muon":
         optimizers = [
             _muon(divided)([{**decayed, "lr": muon_lr}], low_precision=low_precision),
-            torch.optim.AdamW([kept], lr=lr, betas=(0.9, 0.95), eps=1e-10, fused=fused),
+            torch.optim.AdamW(kept, lr=lr, betas=(0.9, 0.95), eps=1e-10, fused=fused),
         ]
     elif optimizer == "adamw":
-        optimizers = [torch.optim.AdamW([decayed, kept], lr=lr, betas=(0.9, 0.95), fused=fused)]
+        optimizers = [torch.optim.AdamW([decayed, *kept], lr=lr, betas=(0.9, 0.95), fused=fused)]
     elif optimizer == "sgd":
         whole = fused and not hasattr(rest[0], "device_mesh")  # slices have no fused kernel for it
-        optimizers = [torch.optim.SGD([decayed, kept], lr=lr, momentum=0.9, nesterov=True, fused=whole)]
+        optimizers = [torch.optim.SGD([decayed, *kept], lr=lr, momentum=0.9, nesterov=True, fused=whole)]
     else:
         raise ValueError(f"unknown optimizer {optimizer!r}")
     grouped = [p for o in optimizers for g in o.param_groups for p in g["params"]]

@@ -14,6 +14,7 @@ class TrainingPlan(Settings):
     lr: float
     muon_lr: float
     weight_decay: float
+    embedding_decay: float = 0.0
     schedule: Literal["wsd", "cosine", "constant"] = "wsd"
     warmup: float = 0.02
     decay: float = 0.6

@@ -28,6 +28,9 @@ LEAST_BUDGET = 600.0
 """Shorter runs have no time to try anything."""
 LEAST_TRIAL_SECONDS = 4.0
 """With shorter trials than this nothing is tried."""
+FAVOURITE = {"cpu": "mingru"}
+"""The network of such runs by device, until another is better for sure; elsewhere it is the first of `--members`. On a
+CPU minGRU takes 1.4 times as many steps as a Transformer of its size (docs/lab.md, 2026-11-27)."""
 FIRST_SHARE = 0.25
 """Every family is tried for this share of the finalists' trials."""
 FINALISTS = 2
@@ -82,8 +85,8 @@ def choose_members(
         progress: Whether to show progress lines.
 
     Successive halving (Jamieson & Talwalkar 2016) in two steps: every family is trained for a quarter of a trial; the
-    one that the mixture has by default and the best other one are trained for whole trials with several seeds. The
-    other one takes the default's place only if it is better in the mixture with the n-gram model by the test of
+    favourite of the device and the best other one are trained for whole trials with several seeds. The
+    other one takes its place only if it is better in the mixture with the n-gram model by the test of
     `wenmo.comparison.testing`, and the extrapolation to the time of the run does not speak against it.
 
     Raises:
@@ -100,19 +103,17 @@ def choose_members(
             raise ModelError(
                 f"{path} is damaged; delete it and go on: the families are tried again"
             ) from error
-    default = next(name for name in names if name != "ngram")
-    others = [name for name in neural_families() if name not in names]
-    if others:
-        shutil.rmtree(
-            run.part("trials"), ignore_errors=True
-        )  # of an interrupted experiment, with other lengths
-        try:
-            winner = _try(default, others, run, texts, machine, clock, ngram, tell, progress)
-        except Interrupted as error:
-            raise Interrupted(
-                f"{error}; everything is saved in {run.directory}. Go on with: wenmo train --resume {run.output}"
-            ) from None
-        names = [winner if name == default else name for name in names]
+    shorter = next(name for name in names if name != "ngram")
+    default = FAVOURITE.get(machine.device, shorter)
+    others = [name for name in neural_families() if name != default]
+    shutil.rmtree(run.part("trials"), ignore_errors=True)  # of an interrupted experiment, with other lengths
+    try:
+        winner = _try(default, others, run, texts, machine, clock, ngram, tell, progress)
+    except Interrupted as error:
+        raise Interrupted(
+            f"{error}; everything is saved in {run.directory}. Go on with: wenmo train --resume {run.output}"
+        ) from None
+    names = [winner if name == shorter else name for name in names]
     write_text(path, json.dumps(names))
     return names
 

@@ -193,6 +193,7 @@ def course_of(member: Member) -> Course:
     facts = {
         "dropout": shape.get("dropout"),
         "weight_decay": plan.weight_decay,
+        "embedding_decay": plan.embedding_decay,
         "averaging": plan.averaging,
         "patience": plan.patience,
     }
