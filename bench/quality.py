@@ -9,7 +9,8 @@ which PPMd stands.
 
     python bench/quality.py novel.txt poems.txt --budgets 1m 5m --keras-python PYTHON
 
-With `--seeds 3` wenmo trains three times, and means and standard deviations are stated; the others train once.
+With `--seeds 3` wenmo trains three times, and means and standard deviations are stated, in a table of their own
+(bench/results/quality_seeds.json); the others train once.
 """
 
 from __future__ import annotations
@@ -145,10 +146,11 @@ def main() -> None:
     options = parser.parse_args()
     if options.threads:
         torch.set_num_threads(options.threads)
-    path = RESULTS / "quality.json"
+    name = "quality" if options.seeds == 1 else "quality_seeds"
+    path = RESULTS / f"{name}.json"
     rows = json.loads(path.read_text("utf-8"))["rows"] if path.is_file() else []
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with tempfile.TemporaryDirectory() as directory:
+        folder = Path(directory)
         texts = [*options.texts, *([] if options.no_source else [source_code(folder)])]
         for budget in options.budgets:
             for text in texts:
@@ -156,17 +158,17 @@ def main() -> None:
                 line |= {"threads": options.threads or os.cpu_count(), "processor": cpu_name()}
                 kept = [r for r in rows if (r["text"], r["budget"]) != (text.name, budget)]
                 rows = [*kept, line]
-                keep(rows)
+                keep(name, rows)
 
 
-def keep(rows: list[dict[str, Any]]) -> None:
-    """Records the table."""
+def keep(name: str, rows: list[dict[str, Any]]) -> None:
+    """Records the table under a name."""
     most = {
         budget: min(r["below PPMd, %"] for r in rows if r["budget"] == budget)
         for budget in {r["budget"] for r in rows}
     }
     record(
-        "quality",
+        name,
         claim="After equal wall-clock, below PPMd (prequential), and at least 10 % below the best of three other "
         "trainers (static).",
         packages=("torch", "transformers"),
