@@ -119,8 +119,8 @@ class TrainingSettings(Settings):
     weight_decay: Annotated[float, Field(ge=0)] | None = None
     """Decoupled weight decay of the matrices."""
     embedding_decay: Annotated[float, Field(ge=0)] | None = None
-    """Decoupled weight decay of the embedding and the output layer; when not given they shrink as fast as the matrices
-    do (with SGD not at all)."""
+    """Decoupled weight decay of the embedding and the output layer; when not given, they shrink as fast as the matrices
+    from six passes over the text on, and not at all below three or with SGD."""
     label_smoothing: Fraction = 0.0
     """Probability mass spread over the whole vocabulary in the training loss."""
     softmax: Literal["auto", "full", "sampled"] = "auto"

@@ -66,10 +66,11 @@ def tiny(layers: int = 1) -> NeuralLanguageModel:
     return model
 
 
-def plan_of(**settings: object) -> budget.TrainingPlan:
+def plan_of(embedding_share: float = 1.0, **settings: object) -> budget.TrainingPlan:
     return budget.resolve_plan(
-        tiny(), TrainingSettings(**settings), context=8, batch_tokens=64, weight_decay=0.3, seconds=10.0,
-        steps=None, valid_tokens=50, machine=hardware.Machine("cpu", 1e11, 0.25),
+        tiny(), TrainingSettings(**settings), context=8, batch_tokens=64, weight_decay=0.3,
+        embedding_share=embedding_share, seconds=10.0, steps=None, valid_tokens=50,
+        machine=hardware.Machine("cpu", 1e11, 0.25),
     )  # fmt: skip
 
 
@@ -105,6 +106,13 @@ def test_settings_override_the_derived_plan() -> None:
 )
 def test_the_embedding_shrinks_as_fast_as_the_matrices(settings: dict[str, object], decay: float) -> None:
     assert plan_of(**settings).embedding_decay == pytest.approx(decay)
+    asked = settings.get("embedding_decay")
+    assert plan_of(0.5, **settings).embedding_decay == pytest.approx(decay if asked else decay / 2)
+
+
+def test_the_embedding_is_left_alone_in_few_passes() -> None:
+    shares = [budget.embedding_share(epochs) for epochs in (0.0, 1.0, 3.0, 4.24, 6.0, 100.0)]
+    assert shares == pytest.approx([0.0, 0.0, 0.0, 0.5, 1.0, 1.0], abs=0.01)
 
 
 def test_training_needs_more_memory_than_its_weights_and_their_moments() -> None:

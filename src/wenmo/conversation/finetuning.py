@@ -217,10 +217,7 @@ def _plan(
     seconds: Callable[[], float],
 ) -> tuple[TrainingPlan, float]:
     width = min(max(map(len, examples)), context)
-    # What the model knows of its tokens is to be kept.
-    training = TrainingSettings(
-        seed=settings.seed, evaluations=EVALUATIONS, compile="off", softmax="full", embedding_decay=0.0
-    )
+    training = TrainingSettings(seed=settings.seed, evaluations=EVALUATIONS, compile="off", softmax="full")
     plan = dial.resolve_plan(
         model, training, context=width, batch_tokens=batch_tokens, weight_decay=0.1,
         seconds=0.0, steps=None, valid_tokens=0, machine=machine,

@@ -63,6 +63,9 @@ LARGEST_EPOCHS = 30.0
 """More passes than this over fixed text overfit at any size; a larger model spends the time better."""
 FREE_EPOCHS = 6.0
 """Passes over the text before strong weight decay pays."""
+UNFORGOTTEN_EPOCHS = 3.0
+"""Passes over the text before a decay of the embedding pays: at three passes it gains and costs nothing, at seven and
+more it does what that of the matrices does (docs/lab.md, 2026-11-27). A row that is seen once has nothing to forget."""
 UNDROPPED_EPOCHS = 16.0
 """Passes over the text before dropout pays."""
 COMPILING_SECONDS = 600.0
@@ -124,6 +127,12 @@ def regularisation(epochs: float, architecture: str) -> tuple[float, float]:
     )
     most = 0.5 if kind(architecture) == "recurrent" else 0.3
     return round(most * strength, 2), 0.1 + 0.9 * decay
+
+
+def embedding_share(epochs: float) -> float:
+    """How fast the embedding shrinks, as a share of the matrices' rate, from the number of passes over the text."""
+    passes = max(epochs, 1.0)
+    return max(0.0, min(log2(passes / UNFORGOTTEN_EPOCHS), 1.0))
 
 
 def training_memory(model: NeuralLanguageModel, plan: TrainingPlan) -> float:
@@ -225,12 +234,25 @@ def resolve_plan(
     context: int,
     batch_tokens: int,
     weight_decay: float,
+    embedding_share: float = 0.0,
     seconds: float | None,
     steps: int | None,
     valid_tokens: int,
     machine: Machine,
 ) -> TrainingPlan:
     """Fills in everything the settings leave open.
+
+    Args:
+        model: The model.
+        settings: What was asked for.
+        context: Tokens per row.
+        batch_tokens: Tokens per step, where the settings do not say.
+        weight_decay: Of the matrices, where the settings do not say.
+        embedding_share: How fast the embedding shrinks beside them, where the settings do not say.
+        seconds: Limit of the training; None where steps decide.
+        steps: Optimiser steps; None where time decides.
+        valid_tokens: Held-out tokens of an evaluation.
+        machine: The measured machine.
 
     Raises:
         OptionError: When the settings contradict each other.
@@ -248,9 +270,8 @@ def resolve_plan(
     lr = settings.lr or {"adamw": 3e-3, "muon": 4e-3, "sgd": 1.0}[optimizer]
     muon_lr = settings.muon_lr or 0.02
     decay = weight_decay if settings.weight_decay is None else settings.weight_decay
-    # A step takes lr * decay of a weight: the tables are to shrink as fast as the matrices. For SGD it is no decay but
-    # a penalty, which rows that are rarely used cannot bear.
-    matched = decay * {"muon": muon_lr / lr, "adamw": 1.0, "sgd": 0.0}[optimizer]
+    # A step takes lr * decay of a weight. For SGD it is no decay but a penalty, which rarely used rows cannot bear.
+    matched = embedding_share * decay * {"muon": muon_lr / lr, "adamw": 1.0, "sgd": 0.0}[optimizer]
     bf16 = settings.precision == "bf16" or (settings.precision == "auto" and bfloat16_pays(machine))
     return TrainingPlan(
         optimizer=optimizer,
