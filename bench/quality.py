@@ -37,6 +37,8 @@ from wenmo.models.likelihood import bits_per_byte
 from wenmo.tokenization.tokenizer import Tokenizer
 from wenmo.training.budget import parse_duration
 
+AWD_WIDTHS = (128, 256)
+
 
 def ours(
     text: Path, budget: str, seed: int, folder: Path, options: argparse.Namespace
@@ -64,8 +66,14 @@ def tokens(model: Path) -> tuple[Tokenizer, dict[str, np.ndarray]]:
     return tokenizer, found
 
 
+def peer_names() -> list[str]:
+    """Names of the other trainers."""
+    sizes = [f"GPT-2 {layers} x {width}" for layers, width, _ in _peers.GPT2_SIZES]
+    return [*sizes, *(f"AWD-LSTM 2 x {width}" for width in AWD_WIDTHS), "Keras GRU"]
+
+
 def peers(model: Path, seconds: float, options: argparse.Namespace, folder: Path) -> dict[str, float]:
-    """Bits per byte of the other trainers on the test text."""
+    """Bits per byte of the chosen other trainers on the test text."""
     tokenizer, ids = tokens(model)
     size = int(tokenizer.byte_lengths[ids["test"]].sum())
     train = torch.from_numpy(ids["train"])
@@ -75,16 +83,20 @@ def peers(model: Path, seconds: float, options: argparse.Namespace, folder: Path
 
     found: dict[str, float] = {}
     for shape in _peers.GPT2_SIZES:
-        logits, steps = _peers.gpt2(train, tokenizer.vocab_size, shape, seconds)
         name = f"GPT-2 {shape[0]} x {shape[1]}"
+        if name not in options.peers:
+            continue
+        logits, steps = _peers.gpt2(train, tokenizer.vocab_size, shape, seconds)
         found[name] = bpb(_peers.nats_of(logits, ids["test"], tokenizer.eos_id, _peers.CONTEXT))
         print(model.name, name, found[name], steps, file=sys.stderr, flush=True)
-    for width in (128, 256):
-        logits, steps = _peers.awd_lstm(train, tokenizer.vocab_size, width, seconds)
+    for width in AWD_WIDTHS:
         name = f"AWD-LSTM 2 x {width}"
+        if name not in options.peers:
+            continue
+        logits, steps = _peers.awd_lstm(train, tokenizer.vocab_size, width, seconds)
         found[name] = bpb(_peers.nats_of(logits, ids["test"], tokenizer.eos_id, 256))
         print(model.name, name, found[name], steps, file=sys.stderr, flush=True)
-    if options.keras_python:
+    if options.keras_python and "Keras GRU" in options.peers:
         test = np.concatenate([[tokenizer.eos_id], ids["test"]])
         threads = options.threads or os.cpu_count() or 1
         result = _peers.keras_gru(
@@ -127,7 +139,12 @@ def row(text: Path, budget: str, options: argparse.Namespace, folder: Path) -> d
         for name, value in found.items():
             kind = name.split(" ")[0]
             kinds[kind] = round(min(value, kinds.get(kind, value)), 4)
-        line |= {**kinds, "best peer": best, "static below best peer, %": round(below, 1)}
+        line |= {
+            **kinds,
+            "best peer": best,
+            "static below best peer, %": round(below, 1),
+            "peers": len(found),
+        }
     return line
 
 
@@ -141,6 +158,13 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1, help="trainings of wenmo for each line")
     parser.add_argument("--threads", type=int, help="of every trainer; all cores when not given")
     parser.add_argument("--keras-python", help="interpreter with keras and tensorflow")
+    parser.add_argument(
+        "--peers",
+        nargs="+",
+        choices=peer_names(),
+        default=peer_names(),
+        help="only these; their number is recorded",
+    )
     parser.add_argument("--no-peers", action="store_true", help="only wenmo and PPMd")
     parser.add_argument("--no-source", action="store_true", help="leave out the source code of Python")
     options = parser.parse_args()

@@ -37,8 +37,8 @@ def make_stream(documents: int, seed: int) -> FakeStream:
 
 def make_plan(**changes: object) -> TrainingPlan:
     base = TrainingPlan(
-        optimizer="muon", lr=3e-3, muon_lr=0.02, weight_decay=0.1, context=16, rows=4, micro_rows=4,
-        steps=20, evaluations=4, valid_tokens=200,
+        optimizer="muon", lr=3e-3, muon_lr=0.02, weight_decay=0.1, embedding_decay=0.5, context=16, rows=4,
+        micro_rows=4, steps=20, evaluations=4, valid_tokens=200,
     )  # fmt: skip
     return base.model_copy(update=changes)
 

@@ -32,6 +32,20 @@ def test_training_learns_and_writes_its_curve(architecture: str, tmp_path: Path)
 
 
 @pytest.mark.parametrize("architecture", NEURAL)
+def test_the_embedding_decays_as_planned(architecture: str, tmp_path: Path) -> None:
+    tables = []
+    for decay in (0.0, 30.0):
+        trainer = make_trainer(
+            tmp_path / str(decay), architecture, embedding_decay=decay, averaging="none", steps=1
+        )
+        before = trainer.model.embedding.weight.detach().clone()
+        trainer._step(1.0)
+        tables.append((before, trainer.model.embedding.weight.detach()))
+    (before, free), (_, decayed) = tables
+    torch.testing.assert_close(decayed - free, -3e-3 * 30.0 * before, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("architecture", NEURAL)
 @pytest.mark.parametrize("optimizer", ["muon", "adamw"])
 def test_resume_is_bitwise(architecture: str, optimizer: str, tmp_path: Path) -> None:
     whole = make_trainer(tmp_path / "whole", architecture, optimizer=optimizer)

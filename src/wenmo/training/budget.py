@@ -270,7 +270,7 @@ def resolve_plan(
     lr = settings.lr or {"adamw": 3e-3, "muon": 4e-3, "sgd": 1.0}[optimizer]
     muon_lr = settings.muon_lr or 0.02
     decay = weight_decay if settings.weight_decay is None else settings.weight_decay
-    # A step takes lr * decay of a weight. For SGD it is no decay but a penalty, which rarely used rows cannot bear.
+    # A step takes lr * decay of a weight. For SGD, where it is a penalty instead, it was not tried.
     matched = embedding_share * decay * {"muon": muon_lr / lr, "adamw": 1.0, "sgd": 0.0}[optimizer]
     bf16 = settings.precision == "bf16" or (settings.precision == "auto" and bfloat16_pays(machine))
     return TrainingPlan(

@@ -85,9 +85,9 @@ def choose_members(
         progress: Whether to show progress lines.
 
     Successive halving (Jamieson & Talwalkar 2016) in two steps: every family is trained for a quarter of a trial; the
-    favourite of the device and the best other one are trained for whole trials with several seeds. The
-    other one takes its place only if it is better in the mixture with the n-gram model by the test of
-    `wenmo.comparison.testing`, and the extrapolation to the time of the run does not speak against it.
+    favourite of the device and the best other one are trained for whole trials with several seeds. The other one takes
+    its place only if it is better in the mixture with the n-gram model by the test of `wenmo.comparison.testing`, and
+    the extrapolation to the time of the run does not speak against it.
 
     Raises:
         Interrupted: After Ctrl-C; the experiment begins again when the run is resumed.
@@ -103,8 +103,8 @@ def choose_members(
             raise ModelError(
                 f"{path} is damaged; delete it and go on: the families are tried again"
             ) from error
-    shorter = next(name for name in names if name != "ngram")
-    default = FAVOURITE.get(machine.device, shorter)
+    first = next(name for name in names if name != "ngram")
+    default = FAVOURITE.get(machine.device, first)
     others = [name for name in neural_families() if name != default]
     shutil.rmtree(run.part("trials"), ignore_errors=True)  # of an interrupted experiment, with other lengths
     try:
@@ -113,7 +113,7 @@ def choose_members(
         raise Interrupted(
             f"{error}; everything is saved in {run.directory}. Go on with: wenmo train --resume {run.output}"
         ) from None
-    names = [winner if name == shorter else name for name in names]
+    names = [winner if name == first else name for name in names]
     write_text(path, json.dumps(names))
     return names
 
