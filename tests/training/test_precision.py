@@ -3,6 +3,7 @@
 import functools
 import math
 import shutil
+import statistics
 from pathlib import Path
 
 import pytest
@@ -15,10 +16,12 @@ from wenmo.config import TrainingSettings
 from wenmo.models.storage import load_model, save_model
 from wenmo.training import budget as dial
 from wenmo.training import distributed, hardware
+from wenmo.training.batches import Batch
 from wenmo.training.hardware import Machine
 from wenmo.training.low_precision import LowPrecisionProducts, lstm_runs_low
 from wenmo.training.objective import linear_cross_entropy
 from wenmo.training.optimisation import orthogonalise
+from wenmo.training.trainer import Trainer
 
 
 @pytest.fixture
@@ -28,23 +31,47 @@ def traced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="aot_eager"))
 
 
+def gradient(trainer: Trainer, batch: Batch) -> tuple[float, torch.Tensor]:
+    """The loss of a batch and its gradient, all parameters in a row."""
+    loss = trainer._loss(batch, batch.tokens)
+    loss.backward()
+    flat = torch.cat([p.grad.flatten() for p in trainer.model.parameters() if p.grad is not None])
+    trainer.model.zero_grad(set_to_none=True)
+    return loss.item(), flat
+
+
 @pytest.mark.parametrize("architecture", NEURAL)
-def test_bfloat16_learns_as_float32_does(architecture: str, tmp_path: Path) -> None:
-    curves = {}
-    # wenmo's pairs learn fast: at the rate of the others, float32 runs part as much after a change of a 500th.
-    lr = 5e-3 if architecture == "wenmo" else 2e-2
-    for precision in ("fp32", "bf16"):
-        trainer = make_trainer(
-            tmp_path / precision, architecture, dropout=0.0, steps=120, lr=lr, precision=precision
-        )
-        curves[precision] = trainer.run().curve
-        assert all(p.dtype == torch.float32 for p in trainer.model.parameters())
-    first, last = curves["bf16"][0], curves["bf16"][-1]
+def test_bfloat16_has_the_loss_and_the_gradient_of_float32_all_along_a_training(
+    architecture: str, tmp_path: Path
+) -> None:
+    # Two trainings part by chance after a rounding, how far depends on the processor: so both formats are asked at the
+    # same weights, those of a training in float32.
+    options = {"dropout": 0.0, "steps": 120, "lr": 2e-2}
+    exact = make_trainer(tmp_path / "exact", architecture, **options)
+    low = make_trainer(tmp_path / "low", architecture, precision="bf16", **options)
+    losses, gradients = [], []
+    for step in range(120):
+        batch = low._batches.next()
+        with torch.no_grad():
+            for ours, theirs in zip(low.model.parameters(), exact.model.parameters(), strict=True):
+                ours.copy_(theirs)
+        (expected, direction), (loss, ours) = gradient(exact, batch), gradient(low, batch)
+        assert not torch.equal(ours, direction)
+        losses.append(loss / expected - 1)
+        gradients.append(((ours - direction).norm() / direction.norm()).item())
+        exact._step(1 - step / 120)
+    # bfloat16 has 8 bits: a relative error of 2**-9 a product, which falls either way.
+    assert max(map(abs, losses)) < 2**-7 and abs(statistics.mean(losses)) < 2**-9
+    assert max(gradients) < 0.1 and statistics.median(gradients) < 2**-6
+
+
+@pytest.mark.parametrize("architecture", NEURAL)
+def test_a_training_in_bfloat16_learns(architecture: str, tmp_path: Path) -> None:
+    trainer = make_trainer(tmp_path, architecture, dropout=0.0, steps=120, lr=2e-2, precision="bf16")
+    first, *_, last = trainer.run().curve
+    assert all(p.dtype == torch.float32 for p in trainer.model.parameters())
     # Some have learned all that can be learned, all but the first token of a document, before they are first judged.
     assert last.valid_loss < max(0.9 * first.valid_loss, 0.2 * math.log(VOCAB))
-    # bfloat16 has 8 bits: a relative error of 2**-9 a product.
-    for ours, exact in zip(curves["bf16"], curves["fp32"], strict=True):
-        assert ours.valid_loss == pytest.approx(exact.valid_loss, rel=0.03)
 
 
 def test_the_output_layer_computes_in_bfloat16_and_adds_up_in_float32() -> None:
