@@ -229,10 +229,11 @@ class Recipe(Settings):
     """Everything that decides a training run. The resolved recipe is saved with the model and repeats the run."""
 
     architecture: Architecture = "auto"
-    """Model family; `auto` trains several together and mixes them, from ten minutes on the neural one that the text
-    wants."""
-    members: tuple[str, ...] = ("transformer", "ngram")
-    """Families in a mixture."""
+    """Model family; `auto` mixes a network with n-grams: on a CPU a minGRU, elsewhere a Transformer, from ten minutes
+    on the one that the text wants; `mixture` mixes the `members`."""
+    members: tuple[str, ...] = ()
+    """Families in a mixture; transformer,ngram when none is named, with the network of `auto` in the first place if the
+    architecture is `auto` and the shape of the model is left open."""
     budget: str | None = "10m"
     """Wall-clock time for the whole run: `90s`, `10m`, `2h`."""
     target: str | None = None

@@ -13,7 +13,7 @@ from wenmo.errors import InputError, Interrupted, ModelError, OptionError
 from wenmo.evaluation.evaluate import evaluate
 from wenmo.models.storage import load_model
 from wenmo.training.trainer import Trainer
-from wenmo.workflow import train
+from wenmo.workflow import members, train
 from wenmo.workflow.members import member_names
 
 SMALL = {
@@ -166,7 +166,6 @@ def test_a_budget_that_is_used_up_still_ends_in_a_model(text_file: Path, tmp_pat
         ({"budget": "soon"}, "--budget"),
         ({"budget": None}, "--training.steps"),
         ({"members": ("transformer", "cnn")}, "--members cnn"),
-        ({"members": ()}, "--members"),
         ({"members": ("ngram", "ngram")}, "--members"),
         ({"architecture": "ngram", "size": "5M"}, "--size"),
         ({"training": TrainingSettings(steps=1, epochs=1.0)}, "--training.epochs"),
@@ -196,6 +195,51 @@ def test_too_little_text_is_a_clear_error(tmp_path: Path) -> None:
     with pytest.raises(InputError):
         train(tmp_path / "a.txt", tmp_path / "model", Recipe(), progress=False)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.txt"]
+
+
+def test_auto_trains_the_network_of_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert member_names(Recipe(), "cpu") == ["mingru", "ngram"]
+    assert member_names(Recipe(budget="1m", model=ModelSettings(context=64, dropout=0.1)), "cpu") == [
+        "mingru",
+        "ngram",
+    ]
+    assert member_names(Recipe(), "cuda") == ["transformer", "ngram"]
+    assert member_names(Recipe(training=TrainingSettings(device="cpu"))) == ["mingru", "ngram"]
+    for recipe in (
+        Recipe(architecture="mixture"),
+        Recipe(members=("transformer", "ngram")),
+        Recipe(model=ModelSettings(heads=2)),
+        Recipe(training=TrainingSettings(compile="on")),
+    ):
+        assert member_names(recipe, "cpu") == ["transformer", "ngram"]
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "0")
+    assert member_names(Recipe(), "cpu") == ["transformer", "ngram"]
+
+
+def test_a_run_that_goes_on_elsewhere_keeps_its_network(
+    text_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = Recipe(
+        corpus=SMALL["corpus"],
+        tokenizer=SMALL["tokenizer"],
+        training=SMALL["training"],
+        model=ModelSettings(context=32),
+    )
+    original, steps = Trainer._step, []
+
+    def interrupted(self: Trainer, factor: float) -> None:
+        original(self, factor)
+        steps.append(factor)
+        if len(steps) == 5:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(Trainer, "_step", interrupted)
+    with pytest.raises(Interrupted):
+        train(text_file, tmp_path / "model", recipe, progress=False)
+    monkeypatch.setattr(members, "FAVOURITE", {})  # as on a GPU
+    result = train([], resume=tmp_path / "model", progress=False)
+    assert list(result.members) == ["mingru", "ngram"]
 
 
 def test_members_of_one_family_are_numbered() -> None:

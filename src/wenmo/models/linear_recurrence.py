@@ -1,7 +1,7 @@
 """h[t] = a[t] * h[t - 1] + b[t] for a whole sequence, with its gradient.
 
-A sequence whose steps are wide is run step by step, one fused multiply-add each: that is bound by memory, not by the
-number of steps. Narrow steps (few rows: prompts, scoring) would only wait for the calls; they are cut into
+On a CPU compiled loops run it, one pass over memory in each direction. Elsewhere a sequence whose steps are wide is run
+step by step, one fused multiply-add each. Narrow steps would only wait for the calls; they are cut into
 chunks that run side by side, each from zero, with the running product of a. The end of one chunk then enters the next.
 
 All of it is products and sums in the linear domain. With |a| <= 1 a running product can only fade to zero, where the
@@ -12,11 +12,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import numba as nb
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
+Matrix = npt.NDArray[np.floating[Any]]
+
 WIDE = 1024
-"""Numbers in a time step from which step by step is faster on a CPU."""
+"""Numbers in a time step from which step by step is faster than in chunks, where loops cannot be compiled."""
 CHUNK = 16
 """Steps of a chunk."""
 
@@ -40,10 +45,54 @@ def linear_recurrence(decay: Tensor, added: Tensor, before: Tensor) -> Tensor:
     return out
 
 
+def _compiled(*tensors: Tensor) -> bool:
+    """Whether the loops below can run on these tensors."""
+    return tensors[0].device.type == "cpu" and not torch.compiler.is_compiling()
+
+
+def _matrix(x: Tensor) -> Matrix:
+    """The memory of a contiguous tensor (T, ...) as (T, N)."""
+    found: Matrix = x.detach().view(len(x), -1).numpy()
+    return found
+
+
+@nb.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _forward_loop(decay: Matrix, added: Matrix, before: Matrix, out: Matrix) -> None:
+    """Writes all h (T, N); `before` is h[-1], (1, N)."""
+    steps, size = decay.shape
+    for t in range(steps):
+        last = out[t - 1] if t else before[0]
+        for i in range(size):
+            out[t, i] = added[t, i] + decay[t, i] * last[i]
+
+
+@nb.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _backward_loop(
+    decay: Matrix, gradient: Matrix, out: Matrix, before: Matrix, whole: Matrix, grad_decay: Matrix
+) -> None:
+    """Writes the whole gradient of every h, which is that of b, and the gradient of a, each (T, N)."""
+    steps, size = decay.shape
+    for t in range(steps - 1, -1, -1):
+        last = out[t - 1] if t else before[0]
+        if t == steps - 1:
+            for i in range(size):
+                whole[t, i] = gradient[t, i]
+                grad_decay[t, i] = whole[t, i] * last[i]
+        else:
+            for i in range(size):
+                whole[t, i] = gradient[t, i] + decay[t + 1, i] * whole[t + 1, i]
+                grad_decay[t, i] = whole[t, i] * last[i]
+
+
 class _LinearRecurrence(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, decay: Tensor, added: Tensor, before: Tensor) -> Tensor:
-        out = _run(decay, added, before)
+        if _compiled(decay):
+            decay, added, before = decay.contiguous(), added.contiguous(), before.contiguous()
+            out = torch.empty_like(added)
+            _forward_loop(_matrix(decay), _matrix(added), _matrix(before[None]), _matrix(out))
+        else:
+            out = _run(decay, added, before)
         ctx.save_for_backward(decay, out, before)
         return out
 
@@ -52,12 +101,15 @@ class _LinearRecurrence(torch.autograd.Function):
         # With g[t] the whole gradient of h[t]: g[t] = gradient[t] + a[t + 1] g[t + 1], the same recurrence backwards.
         (gradient,) = gradients
         decay, out, before = ctx.saved_tensors
-        whole = torch.empty(out.shape, dtype=out.dtype, device=out.device)
-        whole[-1] = gradient[-1]
-        _run(decay[1:], gradient[:-1], gradient[-1], out=whole[:-1], backwards=True)
-        grad_decay = torch.empty_like(whole)
-        torch.mul(whole[0], before, out=grad_decay[0])
-        torch.mul(whole[1:], out[:-1], out=grad_decay[1:])
+        whole, grad_decay = torch.empty_like(out), torch.empty_like(out)
+        if _compiled(decay):
+            found = (_matrix(x) for x in (decay, gradient.contiguous(), out, before[None], whole, grad_decay))
+            _backward_loop(*found)
+        else:
+            whole[-1] = gradient[-1]
+            _run(decay[1:], gradient[:-1], gradient[-1], out=whole[:-1], backwards=True)
+            torch.mul(whole[0], before, out=grad_decay[0])
+            torch.mul(whole[1:], out[:-1], out=grad_decay[1:])
         return grad_decay, whole, whole[0] * decay[0]
 
 

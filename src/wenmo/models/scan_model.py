@@ -73,7 +73,8 @@ class ScanLayer(nn.Module):
         if not self.config.gated:
             return projected, None
         size = self.cell.inputs
-        inputs, branch = projected[..., :size], projected[..., size:]
+        # Not by two slices, whose gradients would each be made as large as the whole and added.
+        inputs, branch = torch.split(projected, [size, projected.shape[-1] - size], -1)
         return inputs, branch
 
     def _convolve(self, x: Tensor, recent: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:

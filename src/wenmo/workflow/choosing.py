@@ -1,4 +1,4 @@
-"""`--arch auto` with time enough: a small experiment chooses the neural family of the mixture."""
+"""What `--arch auto` trains: the network of the device, or with time enough the winner of a small experiment."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ from wenmo.comparison.experiment import Found, Round, run_rounds
 from wenmo.comparison.results import early_families, family_results
 from wenmo.comparison.trials import Candidate, Judge
 from wenmo.comparison.words import joined, recommend
-from wenmo.config import ModelSettings, Recipe
+from wenmo.config import Recipe
 from wenmo.errors import Interrupted, ModelError, OptionError, ResourceError, TrainingError
 from wenmo.files import write_text
 from wenmo.models.ngram import NgramModel
 from wenmo.progress import duration
 from wenmo.training import hardware
-from wenmo.training.world import processes
 from wenmo.workflow.clock import Clock
-from wenmo.workflow.members import Member, member_names
+from wenmo.workflow.members import Member, leaves_choice, member_names
 from wenmo.workflow.run import Run
 from wenmo.workflow.texts import Texts
 from wenmo.workflow.trying import candidate, make_judge, neural_families, scored_tokens
@@ -28,9 +27,6 @@ LEAST_BUDGET = 600.0
 """Shorter runs have no time to try anything."""
 LEAST_TRIAL_SECONDS = 4.0
 """With shorter trials than this nothing is tried."""
-FAVOURITE = {"cpu": "mingru"}
-"""The network of such runs by device, until another is better for sure; elsewhere it is the first of `--members`. On a
-CPU minGRU takes 1.4 times as many steps as a Transformer of its size (docs/lab.md, 2026-11-27)."""
 FIRST_SHARE = 0.25
 """Every family is tried for this share of the finalists' trials."""
 FINALISTS = 2
@@ -44,23 +40,12 @@ FIRST_SEED = 1000
 
 
 def tries(recipe: Recipe, clock: Clock) -> bool:
-    """Whether the families are tried before training.
-
-    They are where `auto` was left to choose with ten minutes or more: no members of the user's own, and no setting that
-    only some families have. Several processes that train together try nothing.
-    """
-    plain = recipe.model == ModelSettings(
-        **{name: getattr(recipe.model, name) for name in ("context", "dropout")}
-    )
+    """Whether the families are tried before training: with ten minutes or more, where `auto` was left to choose."""
     return (
-        recipe.architecture == "auto"
+        leaves_choice(recipe)
         and recipe.compare.share > 0.0
         and clock.budget is not None
         and clock.budget >= LEAST_BUDGET
-        and recipe.members == Recipe.model_fields["members"].default
-        and plain
-        and recipe.training.compile != "on"
-        and processes() == 1
     )
 
 
@@ -92,9 +77,6 @@ def choose_members(
     Raises:
         Interrupted: After Ctrl-C; the experiment begins again when the run is resumed.
     """
-    names = member_names(run.recipe)
-    if not tries(run.recipe, clock):
-        return names
     path = run.part("trials") / "choice.json"
     if path.is_file():
         try:
@@ -103,18 +85,22 @@ def choose_members(
             raise ModelError(
                 f"{path} is damaged; delete it and go on: the families are tried again"
             ) from error
-    first = next(name for name in names if name != "ngram")
-    default = FAVOURITE.get(machine.device, first)
-    others = [name for name in neural_families() if name != default]
-    shutil.rmtree(run.part("trials"), ignore_errors=True)  # of an interrupted experiment, with other lengths
-    try:
-        winner = _try(default, others, run, texts, machine, clock, ngram, tell, progress)
-    except Interrupted as error:
-        raise Interrupted(
-            f"{error}; everything is saved in {run.directory}. Go on with: wenmo train --resume {run.output}"
-        ) from None
-    names = [winner if name == first else name for name in names]
-    write_text(path, json.dumps(names))
+    names = member_names(run.recipe, machine.device)
+    if tries(run.recipe, clock):
+        default = next(name for name in names if name != "ngram")
+        others = [name for name in neural_families() if name != default]
+        # Of an interrupted experiment, with other lengths.
+        shutil.rmtree(run.part("trials"), ignore_errors=True)
+        try:
+            winner = _try(default, others, run, texts, machine, clock, ngram, tell, progress)
+        except Interrupted as error:
+            raise Interrupted(
+                f"{error}; everything is saved in {run.directory}. Go on with: wenmo train --resume {run.output}"
+            ) from None
+        names = [winner if name == default else name for name in names]
+    if leaves_choice(run.recipe):  # on another device it might be another one
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(path, json.dumps(names))
     return names
 
 
