@@ -4,7 +4,15 @@ import torch
 from wenmo.models import linear_recurrence as module
 from wenmo.models.linear_recurrence import CHUNK, WIDE, linear_recurrence
 
+WAYS = ["compiled", "steps", "chunks"]
 STEPS = [1, 2, CHUNK, CHUNK + 1, 2 * CHUNK, 2 * CHUNK + 5, 100]
+
+
+def take(way, monkeypatch):
+    """Lets the recurrence run in one of its ways whatever its sizes."""
+    if way != "compiled":
+        monkeypatch.setattr(module, "_compiled", lambda *tensors: False)
+        monkeypatch.setattr(module, "WIDE", 0 if way == "steps" else 1 << 30)
 
 
 def naive(decay, added, before):
@@ -23,10 +31,10 @@ def example(steps, shape=(2, 3), dtype=torch.float64):
 
 
 @pytest.mark.parametrize("steps", STEPS)
-@pytest.mark.parametrize("wide", [0, WIDE])
-def test_equals_a_loop_with_gradients(steps, wide, monkeypatch):
-    """Both ways, step by step and in chunks, whatever the number of steps."""
-    monkeypatch.setattr(module, "WIDE", wide)
+@pytest.mark.parametrize("way", WAYS)
+def test_equals_a_loop_with_gradients(steps, way, monkeypatch):
+    """In compiled loops, step by step and in chunks, whatever the number of steps."""
+    take(way, monkeypatch)
     inputs = [x.requires_grad_() for x in example(steps)]
     found, expected = linear_recurrence(*inputs), naive(*inputs)
     torch.testing.assert_close(found, expected, atol=1e-12, rtol=1e-10)
@@ -40,11 +48,15 @@ def test_equals_a_loop_with_gradients(steps, wide, monkeypatch):
 
 
 @pytest.mark.parametrize("steps", [1, 3, 3 * CHUNK + 2])
-def test_gradients_are_those_of_finite_differences(steps):
+@pytest.mark.parametrize("way", WAYS)
+def test_gradients_are_those_of_finite_differences(steps, way, monkeypatch):
+    take(way, monkeypatch)
     assert torch.autograd.gradcheck(linear_recurrence, [x.requires_grad_() for x in example(steps, (1, 2))])
 
 
-def test_wide_steps_equal_narrow_ones():
+@pytest.mark.parametrize("compiled", [True, False])
+def test_wide_steps_equal_narrow_ones(compiled, monkeypatch):
+    monkeypatch.setattr(module, "_compiled", lambda *tensors: compiled)
     decay, added, before = example(70, (8, WIDE // 4), torch.float32)
     wide = linear_recurrence(decay, added, before)
     narrow = torch.cat(
@@ -53,10 +65,10 @@ def test_wide_steps_equal_narrow_ones():
     torch.testing.assert_close(wide, narrow, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("wide", [0, WIDE])
-def test_float32_stays_close_over_a_long_text(wide, monkeypatch):
+@pytest.mark.parametrize("way", WAYS)
+def test_float32_stays_close_over_a_long_text(way, monkeypatch):
     """Decays from nearly nothing to nearly one, and exactly zero and one: nothing overflows, nothing is lost."""
-    monkeypatch.setattr(module, "WIDE", wide)
+    take(way, monkeypatch)
     generator = torch.Generator().manual_seed(0)
     decay = torch.sigmoid(12.0 * torch.randn(4000, 1, 30, generator=generator))
     decay[:, :, 0], decay[:, :, 1] = 0.0, 1.0
@@ -68,7 +80,9 @@ def test_float32_stays_close_over_a_long_text(wide, monkeypatch):
     torch.testing.assert_close(found.double(), expected, atol=1e-5, rtol=1e-5)
 
 
-def test_strides_and_low_precision_do_not_matter():
+@pytest.mark.parametrize("way", WAYS)
+def test_strides_and_low_precision_do_not_matter(way, monkeypatch):
+    take(way, monkeypatch)
     decay, added, before = example(40)
     turned = [x.transpose(1, 2).contiguous().transpose(1, 2) for x in (decay, added)]
     torch.testing.assert_close(linear_recurrence(*turned, before), naive(decay, added, before))

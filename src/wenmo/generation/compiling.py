@@ -9,6 +9,7 @@ import torch
 
 from wenmo.generation.runtime import Precision, decode_runtime
 from wenmo.models.base import LanguageModel
+from wenmo.models.linear_recurrence import linear_recurrence
 from wenmo.models.mixture import MixtureModel
 from wenmo.models.ngram import NgramConfig, NgramModel
 from wenmo.models.registry import build_model
@@ -33,7 +34,7 @@ def compile_kernels(progress: bool = True) -> float:
     """Uses every compiled function once, on a few made-up tokens; what is kept from before is only loaded.
 
     An n-gram model counts and foretells, a mixture with a small Transformer is fitted, scored and asked for the next
-    token, with weights of every precision.
+    token, with weights of every precision, and a recurrence runs forward and backward.
 
     Args:
         progress: Whether to show a progress line.
@@ -65,5 +66,8 @@ def compile_kernels(progress: bool = True) -> float:
         for model in models:
             _, state = model(torch.from_numpy(ids[None, :2]))
             model(torch.from_numpy(ids[None, 2:3]), state)
+        with torch.enable_grad():
+            states = torch.zeros(2, 1, 4, requires_grad=True)
+            torch.autograd.grad(linear_recurrence(states, states, states[0]).sum(), states)
         shown.advance()
     return time.monotonic() - started

@@ -15,8 +15,6 @@ TOLERANCE = 0.05
 """Largest relative difference between the parameters asked for and those of the shape."""
 SMALLEST_WIDTH = 16
 DEFAULT_CONTEXT = 256
-STATE = {"mingru": 2}
-"""Numbers in the state of a linear recurrence, as a multiple of its width where that is not 1 (docs/lab.md, 2026-11-27)."""
 
 
 def aspect(width: int) -> float:
@@ -130,10 +128,7 @@ def _attention_fields(architecture: str, width: int, settings: ModelSettings) ->
 
 def _scan_fields(architecture: str, width: int, settings: ModelSettings) -> dict[str, Any] | None:
     """Fields of a linear recurrence of this width; None where the width does not suit and another may."""
-    fields = {
-        "state_size": STATE.get(architecture, 1) * width,
-        **_given(settings, "convolution", "gated", "activation"),
-    }
+    fields = {"state_size": width, **_given(settings, "convolution", "gated", "activation")}
     if architecture == "rglru":
         size = _head_size(width, settings)
         if size is None:

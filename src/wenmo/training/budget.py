@@ -55,10 +55,11 @@ EFFICIENCY = {
 TOKENS_PER_PARAMETER = {
     "transformer": 4.0, "wenmo": 4.0,
     "lstm": 6.0, "gru": 6.0, "rnn": 6.0,
-    "mingru": 4.0, "minlstm": 4.0, "rglru": 4.0,
+    "mingru": 2.5, "minlstm": 4.0, "rglru": 4.0,
 }  # fmt: skip
 """Tokens trained on per parameter at which the held-out loss after a fixed time was lowest. The number of the
-Transformer stands for wenmo and the linear recurrences too, whose layers have its shape; theirs is not measured."""
+Transformer stands for wenmo, minLSTM and RG-LRU too, whose layers have its shape; theirs is not measured. That of
+minGRU was measured in the mixture, on texts that are seen about ten times (docs/lab.md, 2026-11-27)."""
 LARGEST_EPOCHS = 30.0
 """More passes than this over fixed text overfit at any size; a larger model spends the time better."""
 FREE_EPOCHS = 6.0
