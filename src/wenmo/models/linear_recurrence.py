@@ -39,15 +39,15 @@ def linear_recurrence(decay: Tensor, added: Tensor, before: Tensor) -> Tensor:
     """
     dtype = torch.promote_types(torch.promote_types(decay.dtype, added.dtype), torch.float32)
     decay, added, before = decay.to(dtype), added.to(dtype), before.to(dtype)
-    if len(decay) == 1:
+    if len(decay) == 1 or not before.numel():
         return torch.addcmul(added, decay, before)
     out: Tensor = _LinearRecurrence.apply(decay, added, before)  # type: ignore[no-untyped-call]
     return out
 
 
-def _compiled(*tensors: Tensor) -> bool:
-    """Whether the loops below can run on these tensors."""
-    return tensors[0].device.type == "cpu" and not torch.compiler.is_compiling()
+def _loops(x: Tensor) -> bool:
+    """Whether the compiled loops below can run on a tensor."""
+    return x.device.type == "cpu" and not torch.compiler.is_compiling()
 
 
 def _matrix(x: Tensor) -> Matrix:
@@ -87,7 +87,7 @@ def _backward_loop(
 class _LinearRecurrence(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, decay: Tensor, added: Tensor, before: Tensor) -> Tensor:
-        if _compiled(decay):
+        if _loops(decay):
             decay, added, before = decay.contiguous(), added.contiguous(), before.contiguous()
             out = torch.empty_like(added)
             _forward_loop(_matrix(decay), _matrix(added), _matrix(before[None]), _matrix(out))
@@ -102,7 +102,7 @@ class _LinearRecurrence(torch.autograd.Function):
         (gradient,) = gradients
         decay, out, before = ctx.saved_tensors
         whole, grad_decay = torch.empty_like(out), torch.empty_like(out)
-        if _compiled(decay):
+        if _loops(decay):
             found = (_matrix(x) for x in (decay, gradient.contiguous(), out, before[None], whole, grad_decay))
             _backward_loop(*found)
         else:
