@@ -11,7 +11,7 @@ STEPS = [1, 2, CHUNK, CHUNK + 1, 2 * CHUNK, 2 * CHUNK + 5, 100]
 def take(way, monkeypatch):
     """Lets the recurrence run in one of its ways whatever its sizes."""
     if way != "compiled":
-        monkeypatch.setattr(module, "_loops", lambda x: False)
+        monkeypatch.setattr(module, "_compiles", lambda x: False)
         monkeypatch.setattr(module, "WIDE", 0 if way == "steps" else 1 << 30)
 
 
@@ -62,7 +62,7 @@ def test_no_rows_are_no_states(way, monkeypatch):
 
 @pytest.mark.parametrize("compiled", [True, False])
 def test_wide_steps_equal_narrow_ones(compiled, monkeypatch):
-    monkeypatch.setattr(module, "_loops", lambda x: compiled)
+    monkeypatch.setattr(module, "_compiles", lambda x: compiled)
     decay, added, before = example(70, (8, WIDE // 4), torch.float32)
     wide = linear_recurrence(decay, added, before)
     narrow = torch.cat(

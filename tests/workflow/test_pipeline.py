@@ -240,6 +240,7 @@ def test_a_run_that_goes_on_elsewhere_keeps_its_network(
     monkeypatch.setattr(members, "FAVOURITE", {})  # as on a GPU
     result = train([], resume=tmp_path / "model", progress=False)
     assert list(result.members) == ["mingru", "ngram"]
+    assert load_model(tmp_path / "model").info["recipe"]["members"] == ["mingru", "ngram"]
 
 
 def test_members_of_one_family_are_numbered() -> None:

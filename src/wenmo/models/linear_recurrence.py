@@ -1,6 +1,6 @@
 """h[t] = a[t] * h[t - 1] + b[t] for a whole sequence, with its gradient.
 
-On a CPU compiled loops run it, one pass over memory in each direction. Elsewhere a sequence whose steps are wide is run
+On a CPU a compiled loop runs it, in one pass over memory. Elsewhere a sequence whose steps are wide is run
 step by step, one fused multiply-add each. Narrow steps would only wait for the calls; they are cut into
 chunks that run side by side, each from zero, with the running product of a. The end of one chunk then enters the next.
 
@@ -21,7 +21,7 @@ from torch import Tensor
 Matrix = npt.NDArray[np.floating[Any]]
 
 WIDE = 1024
-"""Numbers in a time step from which step by step is faster than in chunks, where loops cannot be compiled."""
+"""Numbers in a time step from which step by step is faster than in chunks, where no loop can be compiled."""
 CHUNK = 16
 """Steps of a chunk."""
 
@@ -45,54 +45,10 @@ def linear_recurrence(decay: Tensor, added: Tensor, before: Tensor) -> Tensor:
     return out
 
 
-def _loops(x: Tensor) -> bool:
-    """Whether the compiled loops below can run on a tensor."""
-    return x.device.type == "cpu" and not torch.compiler.is_compiling()
-
-
-def _matrix(x: Tensor) -> Matrix:
-    """The memory of a contiguous tensor (T, ...) as (T, N)."""
-    found: Matrix = x.detach().view(len(x), -1).numpy()
-    return found
-
-
-@nb.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _forward_loop(decay: Matrix, added: Matrix, before: Matrix, out: Matrix) -> None:
-    """Writes all h (T, N); `before` is h[-1], (1, N)."""
-    steps, size = decay.shape
-    for t in range(steps):
-        last = out[t - 1] if t else before[0]
-        for i in range(size):
-            out[t, i] = added[t, i] + decay[t, i] * last[i]
-
-
-@nb.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _backward_loop(
-    decay: Matrix, gradient: Matrix, out: Matrix, before: Matrix, whole: Matrix, grad_decay: Matrix
-) -> None:
-    """Writes the whole gradient of every h, which is that of b, and the gradient of a, each (T, N)."""
-    steps, size = decay.shape
-    for t in range(steps - 1, -1, -1):
-        last = out[t - 1] if t else before[0]
-        if t == steps - 1:
-            for i in range(size):
-                whole[t, i] = gradient[t, i]
-                grad_decay[t, i] = whole[t, i] * last[i]
-        else:
-            for i in range(size):
-                whole[t, i] = gradient[t, i] + decay[t + 1, i] * whole[t + 1, i]
-                grad_decay[t, i] = whole[t, i] * last[i]
-
-
 class _LinearRecurrence(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, decay: Tensor, added: Tensor, before: Tensor) -> Tensor:
-        if _loops(decay):
-            decay, added, before = decay.contiguous(), added.contiguous(), before.contiguous()
-            out = torch.empty_like(added)
-            _forward_loop(_matrix(decay), _matrix(added), _matrix(before[None]), _matrix(out))
-        else:
-            out = _run(decay, added, before)
+        out = _run(decay, added, before)
         ctx.save_for_backward(decay, out, before)
         return out
 
@@ -101,23 +57,23 @@ class _LinearRecurrence(torch.autograd.Function):
         # With g[t] the whole gradient of h[t]: g[t] = gradient[t] + a[t + 1] g[t + 1], the same recurrence backwards.
         (gradient,) = gradients
         decay, out, before = ctx.saved_tensors
-        whole, grad_decay = torch.empty_like(out), torch.empty_like(out)
-        if _loops(decay):
-            found = (_matrix(x) for x in (decay, gradient.contiguous(), out, before[None], whole, grad_decay))
-            _backward_loop(*found)
-        else:
-            whole[-1] = gradient[-1]
-            _run(decay[1:], gradient[:-1], gradient[-1], out=whole[:-1], backwards=True)
-            torch.mul(whole[0], before, out=grad_decay[0])
-            torch.mul(whole[1:], out[:-1], out=grad_decay[1:])
+        whole = torch.empty(out.shape, dtype=out.dtype, device=out.device)
+        whole[-1] = gradient[-1]
+        _run(decay[1:], gradient[:-1], gradient[-1], out=whole[:-1], backwards=True)
+        grad_decay = torch.empty_like(whole)
+        torch.mul(whole[0], before, out=grad_decay[0])
+        torch.mul(whole[1:], out[:-1], out=grad_decay[1:])
         return grad_decay, whole, whole[0] * decay[0]
 
 
 def _run(
     decay: Tensor, added: Tensor, before: Tensor, *, out: Tensor | None = None, backwards: bool = False
 ) -> Tensor:
-    """Runs the recurrence in one of the two ways; `backwards` begins with the last step."""
+    """Runs the recurrence in one of the three ways; `backwards` begins with the last step."""
     out = torch.empty(added.shape, dtype=added.dtype, device=added.device) if out is None else out
+    if _compiles(decay):
+        _run_loop(*(_matrix(x) for x in (decay, added, before[None], out)), backwards)
+        return out
     steps, last = len(decay), before
     if before.numel() < WIDE:
         whole = steps - steps % CHUNK
@@ -129,6 +85,29 @@ def _run(
             return out
     _run_steps(decay, added, last, out, backwards)
     return out
+
+
+def _compiles(x: Tensor) -> bool:
+    """Whether the compiled loop can run where a tensor is."""
+    return x.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
+def _matrix(x: Tensor) -> Matrix:
+    """A tensor (T, ...) as (T, N); its own memory where it is contiguous."""
+    found: Matrix = x.detach().contiguous().view(len(x), -1).numpy()
+    return found
+
+
+@nb.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _run_loop(decay: Matrix, added: Matrix, before: Matrix, out: Matrix, backwards: bool) -> None:
+    """Writes all h (T, N), floating point; `before` is (1, N)."""
+    steps, size = decay.shape
+    last = before[0]
+    for step in range(steps):
+        t = steps - 1 - step if backwards else step
+        for i in range(size):
+            out[t, i] = added[t, i] + decay[t, i] * last[i]
+        last = out[t]
 
 
 def _run_steps(decay: Tensor, added: Tensor, last: Tensor, out: Tensor, backwards: bool) -> None:

@@ -83,7 +83,7 @@ def choose_members(
             return [str(name) for name in json.loads(path.read_text(encoding="utf-8"))]
         except (ValueError, TypeError) as error:
             raise ModelError(
-                f"{path} is damaged; delete it and go on: the families are tried again"
+                f"{path} is damaged; delete it and go on: the network is chosen again"
             ) from error
     names = member_names(run.recipe, machine.device)
     if tries(run.recipe, clock):

@@ -248,6 +248,8 @@ def resolved(outcome: Outcome) -> dict[str, Any]:
     recipe = outcome.run.recipe.model_dump(mode="json")
     tokenizer = outcome.texts.tokenizer
     recipe["tokenizer"] = {"kind": tokenizer.kind, "vocab_size": tokenizer.vocab_size}
+    if outcome.run.recipe.architecture in ("auto", "mixture"):
+        recipe["members"] = [member.name.split("-")[0] for member in outcome.members]
     recipe["trained"] = {
         member.name: {
             "model": member.model.config.model_dump(mode="json"),
