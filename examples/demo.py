@@ -94,18 +94,7 @@ def demo() -> None:
             write_text(path, text)
             print(f"{path.relative_to(ROOT)}: {len(text.encode()) / 1e6:.2f} MB")
     model = str(DEMO / "model")
-    run(
-        "train",
-        str(TEXTS),
-        "-o",
-        model,
-        "--budget",
-        BUDGET,
-        "--arch",
-        "mixture",
-        "--members",
-        "transformer,lstm,ngram",
-    )
+    run("train", str(TEXTS), "-o", model, "--budget", BUDGET)
     for prompt in PROMPTS[: 1 if texts["zh"] is None else 2]:
         run("generate", model, prompt, "--max-tokens", "120", "--seed", "1")
     print(f"\nAll in {time.monotonic() - started:.0f} s. Open {DEMO / 'model' / 'report.html'}")

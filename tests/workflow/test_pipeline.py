@@ -218,7 +218,7 @@ def test_auto_trains_the_network_of_the_device(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_run_that_goes_on_elsewhere_keeps_its_network(
-    text_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    text_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     recipe = Recipe(
         corpus=SMALL["corpus"],
@@ -236,7 +236,8 @@ def test_a_run_that_goes_on_elsewhere_keeps_its_network(
 
     monkeypatch.setattr(Trainer, "_step", interrupted)
     with pytest.raises(Interrupted):
-        train(text_file, tmp_path / "model", recipe, progress=False)
+        train(text_file, tmp_path / "model", recipe)
+    assert "auto: mingru, which learns more than a Transformer" in capsys.readouterr().err
     monkeypatch.setattr(members, "FAVOURITE", {})  # as on a GPU
     result = train([], resume=tmp_path / "model", progress=False)
     assert list(result.members) == ["mingru", "ngram"]

@@ -18,7 +18,7 @@ from wenmo.models.ngram import NgramModel
 from wenmo.progress import duration
 from wenmo.training import hardware
 from wenmo.workflow.clock import Clock
-from wenmo.workflow.members import Member, leaves_choice, member_names
+from wenmo.workflow.members import FAVOURITE, Member, leaves_choice, member_names
 from wenmo.workflow.run import Run
 from wenmo.workflow.texts import Texts
 from wenmo.workflow.trying import candidate, make_judge, neural_families, scored_tokens
@@ -98,6 +98,11 @@ def choose_members(
                 f"{error}; everything is saved in {run.directory}. Go on with: wenmo train --resume {run.output}"
             ) from None
         names = [winner if name == default else name for name in names]
+    elif leaves_choice(run.recipe) and machine.device in FAVOURITE:
+        tell(
+            f"auto: {FAVOURITE[machine.device]}, which learns more than a Transformer in the same time on a "
+            f"{machine.device.upper()}; --arch mixture trains a Transformer, which other programs open"
+        )
     if leaves_choice(run.recipe):  # on another device it might be another one
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, json.dumps(names))

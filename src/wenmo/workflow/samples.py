@@ -56,10 +56,12 @@ def write_samples(
 
 
 def _opening(texts: Texts, share: float) -> str:
-    """The first words of a line of the test text, at a share of the way through it."""
+    """The first words of a line of the test text, at a share of the way through it; of a rest, where none begins."""
     ids = texts.test.ids
     start = int(share * len(ids))
-    lines = texts.tokenizer.decode(ids[start : start + 400]).split("\n")[1:]
+    rest, *lines = texts.tokenizer.decode(ids[start : start + 400]).split("\n")
+    # What is left of a line may begin within a character.
+    lines.append(rest.lstrip("\ufffd"))
     line = next((line.strip() for line in lines if len(line.strip()) >= PROMPT_CHARS), "")
     words = line[: 2 * PROMPT_CHARS].split(" ")
     return " ".join(words[:-1]) if len(words) > 2 else line[:PROMPT_CHARS]
