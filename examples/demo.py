@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import sys
 import time
 
@@ -94,6 +95,8 @@ def demo() -> None:
             write_text(path, text)
             print(f"{path.relative_to(ROOT)}: {len(text.encode()) / 1e6:.2f} MB")
     model = str(DEMO / "model")
+    for ending in ("", ".run", ".corpus"):  # of an earlier demo, finished or not
+        shutil.rmtree(model + ending, ignore_errors=True)
     run("train", str(TEXTS), "-o", model, "--budget", BUDGET)
     for prompt in PROMPTS[: 1 if texts["zh"] is None else 2]:
         run("generate", model, prompt, "--max-tokens", "120", "--seed", "1")
