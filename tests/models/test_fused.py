@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from wenmo.models import fused
+from wenmo.models import fused, loops, scan_cells
 
 torch_double = {"dtype": torch.float64, "requires_grad": True}
 
@@ -61,3 +61,85 @@ def test_strided_inputs_and_gradients_are_accepted(name):
         (gradient,) = torch.autograd.grad(out, wide, torch.linspace(0, 1, out.numel()).view_as(out).double())
         gradients.append(gradient)
     torch.testing.assert_close(*gradients)
+
+
+def gated(projected, bias, before):
+    """Plain steps of minGRU and its branch."""
+    size, states = len(bias), []
+    for z, n in zip(projected[..., :size], projected[..., size : 2 * size], strict=True):
+        decay = torch.sigmoid(-(z + bias))
+        before = decay * before + (1.0 - decay) * n
+        states.append(before)
+    states = torch.stack(states)
+    if projected.shape[2] == 2 * size:
+        return states, states
+    return states, states * torch.nn.functional.gelu(projected[..., 2 * size :], approximate="tanh")
+
+
+SINGLE = {
+    "rms_norm": (lambda x, w: fused.rms_norm(x, w, 1e-6), rms_norm, [(3, 5, 17), (17,)]),
+    "swiglu": (fused.swiglu, swiglu, [(3, 5, 34)]),
+    "gated": (fused.gated_recurrence, gated, [(9, 4, 51), (17,), (4, 17)]),
+    "without a branch": (fused.gated_recurrence, gated, [(9, 4, 34), (17,), (4, 17)]),
+    "one step": (fused.gated_recurrence, gated, [(1, 4, 51), (17,), (4, 17)]),
+    "convolution": (
+        lambda *inputs: scan_cells._Convolve.apply(*inputs),
+        lambda padded, w, b: b + sum(padded[i : i + len(padded) - len(w) + 1] * w[i] for i in range(len(w))),
+        [(12, 5, 17), (4, 17), (17,)],
+    ),
+}
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("name", SINGLE)
+def test_compiled_loops_are_the_formulas(name, threads, monkeypatch):
+    """In float32, with one thread and with rows divided over several, values and gradients are those in float64."""
+    ours, plain, shapes = SINGLE[name]
+    monkeypatch.setattr(loops, "parts", lambda rows, numbers: min(threads, rows))
+    generator = torch.Generator().manual_seed(0)
+    inputs = [
+        torch.randn(shape, generator=generator, dtype=torch.float64).mul_(3.0).requires_grad_()
+        for shape in shapes
+    ]
+    single = [x.detach().float().requires_grad_() for x in inputs]
+    assert loops.compiles(*single) and not loops.compiles(*inputs)
+    found, wanted = ours(*single), plain(*inputs)
+    pairs = [(found, wanted)] if isinstance(found, torch.Tensor) else list(zip(found, wanted, strict=True))
+    for chosen in range(len(pairs)):  # the gradient of each result alone, then of all
+        for parts in ([pairs[chosen]], pairs):
+            weights = [torch.linspace(-1, 1, w.numel(), dtype=torch.float64).view_as(w) for _, w in parts]
+            sums = [
+                sum((x.double() * w).sum() for x, w in zip(side, weights, strict=True))
+                for side in zip(*parts, strict=True)
+            ]
+            for single_one, double_one in zip(
+                torch.autograd.grad(sums[0], single, retain_graph=True, allow_unused=True),
+                torch.autograd.grad(sums[1], inputs, retain_graph=True, allow_unused=True),
+                strict=True,
+            ):
+                torch.testing.assert_close(single_one.double(), double_one, rtol=2e-5, atol=2e-4)
+    for x, w in pairs:
+        torch.testing.assert_close(x.double(), w, rtol=1e-5, atol=2e-5)
+
+
+@pytest.mark.parametrize("name", ["rms_norm", "swiglu"])
+def test_nothing_is_read_of_nothing(name):
+    ours, _, shapes = SINGLE[name]
+    inputs = [torch.zeros(2, 0, shapes[0][-1]), *(torch.ones(shape) for shape in shapes[1:])]
+    assert ours(*inputs).shape[:2] == (2, 0)
+
+
+def test_a_gate_is_shut_or_open_without_overflow():
+    extreme = torch.tensor([-1e4, -100.0, 0.0, 100.0, 1e4]).repeat(2, 1).requires_grad_()
+    hidden = torch.cat([extreme, torch.ones_like(extreme)], 1)
+    out = fused.swiglu(hidden)
+    (gradient,) = torch.autograd.grad(out.sum(), extreme)
+    assert torch.isfinite(out).all() and torch.isfinite(gradient).all()
+    torch.testing.assert_close(out, torch.nn.functional.silu(extreme))
+
+
+@pytest.mark.skipif(torch.get_num_threads() < 2, reason="one core")
+def test_large_parts_are_divided_and_small_ones_are_not():
+    assert loops.parts(1000, loops.LEAST_NUMBERS - 1) == 1
+    assert loops.parts(1000, 100 * loops.LEAST_NUMBERS) == torch.get_num_threads()
+    assert loops.parts(1, 100 * loops.LEAST_NUMBERS) == 1

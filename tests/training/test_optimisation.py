@@ -30,7 +30,7 @@ def test_a_step_matches_torch_muon() -> None:
     start = torch.randn(24, 40)
     gradients = [torch.randn(24, 40) for _ in range(3)]
     ours, theirs = nn.Parameter(start.clone()), nn.Parameter(start.clone())
-    mine = Muon([ours], lr=0.05, momentum=0.9, weight_decay=0.1)
+    mine = Muon([ours], lr=0.05, momentum=0.9, weight_decay=0.1, row_memory=None)
     reference = torch.optim.Muon([theirs], lr=0.05, momentum=0.9, weight_decay=0.1, adjust_lr_fn="original")
     for gradient in gradients:
         ours.grad, theirs.grad = gradient.clone(), gradient.clone()
@@ -129,3 +129,32 @@ def test_the_average_follows_and_swaps_back() -> None:
     torch.testing.assert_close(layer.weight.detach(), torch.full((2, 2), expected))
     average.swap()
     torch.testing.assert_close(layer.weight.detach(), torch.full((2, 2), 5.0))
+
+
+def test_rows_of_a_tall_matrix_move_equally_far() -> None:
+    torch.manual_seed(0)
+    gradient = torch.randn(48, 16) * torch.rand(48, 1)
+    lengths = {}
+    for memory in (None, 0.95):
+        weight = nn.Parameter(torch.zeros(48, 16))
+        weight.grad = gradient.clone()
+        Muon([weight], lr=0.1, row_memory=memory).step()
+        lengths[memory] = weight.detach().norm(dim=1)
+    torch.testing.assert_close(lengths[0.95], torch.full((48,), 0.1), rtol=1e-4, atol=1e-6)
+    assert lengths[None].std() > 0.01
+
+
+def test_threads_share_the_matrices_and_change_nothing() -> None:
+    torch.manual_seed(0)
+    shapes = [(16, 16), (16, 16), (16, 16), (40, 16), (16, 40)]
+    starts, gradients = ([torch.randn(shape) for shape in shapes] for _ in range(2))
+    moved = []
+    for threads in (1, 2):
+        weights = [nn.Parameter(start.clone()) for start in starts]
+        optimizer = Muon(weights, threads=threads)
+        for _ in range(2):
+            for weight, gradient in zip(weights, gradients, strict=True):
+                weight.grad = gradient.clone()
+            optimizer.step()
+        moved.append([weight.detach() for weight in weights])
+    torch.testing.assert_close(moved[0], moved[1], rtol=1e-5, atol=1e-6)

@@ -57,7 +57,7 @@ class _SoftCrossEntropy:
     needs_mean = False
 
     def __init__(self, true: Tensor, named: Tensor, wanted: Tensor, shares: Tensor, hard: float) -> None:
-        self._true, self._named, self._wanted, self._shares, self._hard = true, named, wanted, shares, hard
+        self._true, self._named, self._wanted, self.shares, self._hard = true, named, wanted, shares, hard
 
     def columns(self, place: slice) -> None:
         """See `RowLoss.columns`."""
@@ -68,8 +68,7 @@ class _SoftCrossEntropy:
 
     def loss(self, rows: Rows) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
         """See `RowLoss.loss`."""
-        named, shares = self._named[rows.place], self._shares[rows.place]
-        wanted = self._wanted[rows.place].float()
+        named, wanted = self._named[rows.place], self._wanted[rows.place].float()
         true, log_named = rows.picked[:, 0], rows.picked[:, 1:]
         # A place without a probability names nothing.
         given = log_named.exp() * (wanted > 0)
@@ -88,6 +87,6 @@ class _SoftCrossEntropy:
             probabilities *= 1.0 - ratio
             probabilities.scatter_add_(1, named, ratio * given - soft[:, None] * wanted)
             probabilities.scatter_add_(1, self._true[rows.place], -sure[:, None])
-            return probabilities.mul_(shares[:, None])
+            return probabilities
 
-        return torch.dot(soft * taught - sure * true, shares), derivative
+        return soft * taught - sure * true, derivative

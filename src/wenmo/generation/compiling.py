@@ -8,11 +8,12 @@ import numpy as np
 import torch
 
 from wenmo.generation.runtime import Precision, decode_runtime
-from wenmo.models.base import LanguageModel
+from wenmo.models.base import LanguageModel, NeuralLanguageModel
 from wenmo.models.linear_recurrence import linear_recurrence
 from wenmo.models.mixture import MixtureModel
 from wenmo.models.ngram import NgramConfig, NgramModel
 from wenmo.models.registry import build_model
+from wenmo.models.scan_config import ScanConfig
 from wenmo.models.transformer_config import TransformerConfig
 from wenmo.progress import track
 
@@ -27,6 +28,15 @@ SMALL = TransformerConfig(
     head_size=16,
     ffn=16,
 )
+RECURRENT = ScanConfig(
+    architecture="mingru",
+    vocab_size=VOCAB_SIZE,
+    context_length=CONTEXT,
+    layers=1,
+    width=16,
+    state_size=16,
+    ffn=16,
+)
 COMPACT: tuple[Precision, ...] = ("int8", "bf16")
 
 
@@ -34,7 +44,7 @@ def compile_kernels(progress: bool = True) -> float:
     """Uses every compiled function once, on a few made-up tokens; what is kept from before is only loaded.
 
     An n-gram model counts and foretells, a mixture with a small Transformer is fitted, scored and asked for the next
-    token, with weights of every precision, and a recurrence runs forward and backward.
+    token, with weights of every precision, and recurrent layers run forward and backward.
 
     Args:
         progress: Whether to show a progress line.
@@ -45,7 +55,7 @@ def compile_kernels(progress: bool = True) -> float:
     started = time.monotonic()
     ids = np.random.default_rng(0).integers(0, VOCAB_SIZE, TOKENS)
     token_bytes = [bytes([32 + token]) for token in range(VOCAB_SIZE)]
-    with track("compiling, once after installation", 4.0, "", progress) as shown, torch.no_grad():
+    with track("compiling, once after installation", 5.0, "", progress) as shown, torch.no_grad():
         counted = NgramModel(NgramConfig(vocab_size=VOCAB_SIZE, context_length=CONTEXT))
         counted.fit(ids, token_bytes)
         shown.advance()
@@ -66,8 +76,13 @@ def compile_kernels(progress: bool = True) -> float:
         for model in models:
             _, state = model(torch.from_numpy(ids[None, :2]))
             model(torch.from_numpy(ids[None, 2:3]), state)
+        shown.advance()
         with torch.enable_grad():
             states = torch.zeros(2, 1, 4, requires_grad=True)
             torch.autograd.grad(linear_recurrence(states, states, states[0]).sum(), states)
+            network = build_model(RECURRENT)
+            assert isinstance(network, NeuralLanguageModel)
+            hidden, _ = network.train().hidden(torch.from_numpy(ids[None, :2]))
+            torch.autograd.grad(hidden.sum(), list(network.parameters()))
         shown.advance()
     return time.monotonic() - started

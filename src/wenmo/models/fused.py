@@ -1,17 +1,20 @@
 """Elementwise parts of a layer with gradients written by hand.
 
-On a CPU these parts are bound by memory: autograd's own chain makes two to three times as many passes over
-the activations. On other devices, under torch.compile, which fuses them by itself, and in low precision
-the plain formulas are used.
+On a CPU these parts are bound by memory: autograd's own chain makes many passes over the activations, where the
+compiled loops of `loops` make one. On other devices, under torch.compile, which fuses them by itself, and in other
+precisions the plain formulas are used.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from wenmo.models import loops
 
 
 def _by_hand(x: Tensor) -> bool:
@@ -19,32 +22,34 @@ def _by_hand(x: Tensor) -> bool:
     return plain and x.requires_grad and torch.is_grad_enabled() and not torch.compiler.is_compiling()
 
 
+def _rows(x: Tensor) -> Tensor:
+    return x.contiguous().view(-1, x.shape[-1])
+
+
 class _RMSNorm(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
-        scale = torch.linalg.vector_norm(x, dim=-1, keepdim=True).square_().div_(x.shape[-1])
-        scale.add_(epsilon).rsqrt_()
-        normal = x * scale
-        ctx.save_for_backward(normal, weight, scale)
-        result: Tensor = normal * weight
-        return result
+        rows = _rows(x)
+        out, scale = torch.empty_like(rows), rows.new_empty(len(rows))
+        count = loops.parts(len(rows), rows.numel())
+        arrays = (loops.array(rows), loops.vector(weight), np.float32(epsilon), out.numpy(), scale.numpy())
+        loops.divided(loops.rms_norm, len(rows), count, *arrays)
+        ctx.save_for_backward(rows, weight, scale)
+        return out.view(x.shape)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
-        (gradient,) = gradients
-        normal, weight, scale = ctx.saved_tensors
-        product = gradient * normal
-        size = weight.shape[0]
-        grad_weight = product.reshape(-1, size).sum(0)
-        # dx = scale * (g w - normal * mean(g w normal))
-        mean = torch.matmul(product, weight).unsqueeze(-1).div_(size)
-        grad_x = (gradient * weight).addcmul_(normal, mean, value=-1.0).mul_(scale)
-        return grad_x, grad_weight, None
+        rows, weight, scale = ctx.saved_tensors
+        count = loops.parts(len(rows), rows.numel())
+        grad_x, sums = torch.empty_like(rows), rows.new_zeros(count, len(weight))
+        read = loops.array(_rows(gradients[0])), loops.array(rows), loops.vector(weight), scale.numpy()
+        loops.divided(loops.rms_norm_backward, len(rows), count, *read, grad_x.numpy(), sums.numpy())
+        return grad_x.view(gradients[0].shape), sums.sum(0), None
 
 
 def rms_norm(x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
     """Root-mean-square norm of the last dimension (Zhang & Sennrich, 2019): x / rms(x) * weight."""
-    if _by_hand(x):
+    if loops.compiles(x, weight):
         normed: Tensor = _RMSNorm.apply(x, weight, epsilon)  # type: ignore[no-untyped-call]
         return normed
     return F.rms_norm(x, weight.shape, weight.to(x.dtype), epsilon)  # autocast: the weight is float32
@@ -93,27 +98,78 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 class _SwiGLU(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, hidden: Tensor) -> Tensor:
-        gate, up = hidden.chunk(2, -1)
-        active = F.silu(gate)
-        ctx.save_for_backward(hidden, active)
-        return active * up
+        rows = _rows(hidden)
+        out = rows.new_empty(len(rows), rows.shape[1] // 2)
+        count = loops.parts(len(rows), rows.numel())
+        loops.divided(loops.swiglu, len(rows), count, loops.array(rows), out.numpy())
+        ctx.save_for_backward(rows)
+        return out.view(*hidden.shape[:-1], out.shape[1])
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        (gradient,) = gradients
-        hidden, active = ctx.saved_tensors
-        gate, up = hidden.chunk(2, -1)
-        out = torch.empty_like(hidden)
-        out_gate, out_up = out.chunk(2, -1)
-        torch.mul(gradient, active, out=out_up)
-        torch.ops.aten.silu_backward.grad_input(gradient * up, gate, grad_input=out_gate)
-        return out
+        (rows,) = ctx.saved_tensors
+        out = torch.empty_like(rows)
+        count = loops.parts(len(rows), rows.numel())
+        arrays = [loops.array(x) for x in (_rows(gradients[0]), rows, out)]
+        loops.divided(loops.swiglu_backward, len(rows), count, *arrays)
+        return out.view(*gradients[0].shape[:-1], out.shape[1])
 
 
 def swiglu(hidden: Tensor) -> Tensor:
     """Gated feed-forward activation (Shazeer, 2020): silu(gate) * up for hidden = (gate, up) (..., 2 F)."""
-    if _by_hand(hidden):
+    if loops.compiles(hidden):
         activated: Tensor = _SwiGLU.apply(hidden)  # type: ignore[no-untyped-call]
         return activated
     gate, up = hidden.chunk(2, -1)
     return F.silu(gate) * up
+
+
+class _GatedRecurrence(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, projected: Tensor, bias: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
+        size, rows = len(bias), projected.shape[1]
+        states = projected.new_empty(*projected.shape[:2], size)
+        mixed = (
+            torch.empty_like(states) if projected.shape[2] == 3 * size else states.new_empty(0, rows, size)
+        )
+        count = loops.parts(rows, projected.numel())
+        read = loops.array(projected), loops.vector(bias), loops.array(before)
+        loops.divided(loops.gated_recurrence, rows, count, *read, states.numpy(), mixed.numpy())
+        ctx.save_for_backward(projected, bias, before, states)
+        ctx.set_materialize_grads(False)
+        return states, mixed
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        projected, bias, before, states = ctx.saved_tensors
+        rows = projected.shape[1]
+        none = states.new_empty(0, *states.shape[1:])
+        by_states, by_mixed = (none if given is None else given for given in gradients)
+        count = loops.parts(rows, projected.numel())
+        out, sums, carry = (
+            torch.empty(projected.shape),
+            bias.new_zeros(count, len(bias)),
+            torch.zeros(before.shape),
+        )
+        given = [loops.array(x) for x in (by_mixed, by_states, projected)]
+        read = (*given, loops.vector(bias), loops.array(before), states.numpy())
+        written = out.numpy(), sums.numpy(), carry.numpy()
+        loops.divided(loops.gated_recurrence_backward, rows, count, *read, *written)
+        return out, sums.sum(0), carry
+
+
+def gated_recurrence(projected: Tensor, bias: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
+    """Runs minGRU and its gated branch, from gates and candidates to what the layer hands on.
+
+    h[t] = n + a (h[t - 1] - n) with a = sigmoid(-z - bias), and h * gelu(u) by the tanh formula.
+
+    Args:
+        projected: (z, n) or (z, n, u) side by side, (T, B, 2 R or 3 R), for which `loops.compiles` holds; T >= 1.
+        bias: Of the gate (R,).
+        before: State before (B, R).
+
+    Returns:
+        All states (T, B, R), and what the branch makes of them; the states again where there is no branch.
+    """
+    states, mixed = _GatedRecurrence.apply(projected, bias, before)  # type: ignore[no-untyped-call]
+    return states, mixed if projected.shape[2] == 3 * len(bias) else states

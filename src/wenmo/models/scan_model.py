@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from wenmo.models.base import NeuralLanguageModel, State
 from wenmo.models.dropout import dropout
+from wenmo.models.fused import gated_recurrence
 from wenmo.models.layers import FeedForward, RMSNorm
 from wenmo.models.recurrent_state import RecurrentState
 from wenmo.models.scan_cells import CausalConvolution, MinimalCell, RealGatedCell
@@ -60,13 +61,17 @@ class ScanLayer(nn.Module):
         real = self.config.architecture == "rglru"
         if not real:
             x, recent = self._convolve(x, recent, lengths)
-        inputs, branch = self._split(self.project(x))
-        if real:
-            inputs, recent = self._convolve(inputs, recent, lengths)
-        states = self.cell(inputs, state)
-        mixed = states if branch is None else states * F.gelu(branch, approximate="tanh")
+        projected = self.project(x)
+        if isinstance(self.cell, MinimalCell) and self.cell.compiles(projected, state):
+            states, mixed = gated_recurrence(projected, self.cell.bias, state)
+        else:
+            inputs, branch = self._split(projected)
+            if real:
+                inputs, recent = self._convolve(inputs, recent, lengths)
+            states = self.cell(inputs, state)
+            mixed = states if branch is None else states * F.gelu(branch, approximate="tanh")
         # The cell computes in float32 at least, also where the whole model is in a lower precision.
-        added: Tensor = self.out(mixed.to(inputs.dtype))
+        added: Tensor = self.out(mixed.to(projected.dtype))
         return added, torch.cat([_last(states, state, lengths), recent], 1)
 
     def _split(self, projected: Tensor) -> tuple[Tensor, Tensor | None]:

@@ -37,7 +37,6 @@ class DividedMuon(Muon):
                 if parameter.grad is None:
                     continue
                 update = self._momentum(parameter, group["momentum"])
-                parameter.mul_(1.0 - group["lr"] * group["weight_decay"])
                 sizes = tuple(getattr(parameter, "muon_split", (parameter.shape[0],)))
                 buckets.setdefault((parameter.shape, sizes), []).append((parameter, update))
             for (_, sizes), pairs in buckets.items():
@@ -46,8 +45,13 @@ class DividedMuon(Muon):
                     directions = _gathered if not _sliced(part[0][0]) else _exchanged
                     steps = directions([_own(update) for _, update in part], sizes)
                     for (weight, _), direction in zip(part, steps, strict=True):
-                        _own(weight).add_(direction, alpha=-group["lr"])
+                        self._move(weight, _own(weight), direction, group)
         return loss
+
+    @staticmethod
+    def _own(tensor: Tensor) -> Tensor:
+        """What this process holds of a tensor: its slice, where the tensor is divided."""
+        return _own(tensor)
 
 
 def _sliced(tensor: Tensor) -> bool:

@@ -190,6 +190,7 @@ def median_step(
     optimizers = build_optimizers(
         model, plan.optimizer, lr=plan.lr * 1e-3, muon_lr=plan.muon_lr * 1e-3, weight_decay=0.0,
         low_precision=getattr(plan, "precision", "fp32") == "bf16", divided=divided,
+        threads=getattr(plan, "workers", 1),
     )  # fmt: skip
     times: list[float] = []
     model.train()

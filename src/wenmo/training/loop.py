@@ -81,7 +81,7 @@ class BatchTrainer:
         self._optimizers = build_optimizers(
             model, plan.optimizer, lr=plan.lr, muon_lr=plan.muon_lr, weight_decay=plan.weight_decay,
             tables=model.lookup_tables(), embedding_decay=plan.embedding_decay,
-            low_precision=plan.precision == "bf16", divided=not world.alone,
+            low_precision=plan.precision == "bf16", divided=not world.alone, threads=plan.workers,
         )  # fmt: skip
         self._average = WeightAverage(model, plan.ema_share) if plan.averaging == "ema" else None
         self._best = [p.detach().clone() for p in model.parameters()]

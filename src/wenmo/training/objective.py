@@ -73,6 +73,8 @@ class RowLoss(Protocol):
 
     needs_mean: bool
     """Whether it needs the mean log-probability as well."""
+    shares: Tensor
+    """What each row's loss counts, float32 (N,)."""
 
     def columns(self, place: slice) -> Columns | None:
         """Returns the tokens that stand for the vocabulary; None for all of it. Asked first, once for some rows."""
@@ -81,9 +83,10 @@ class RowLoss(Protocol):
         """Returns the tokens whose log-probabilities are needed, int64 (n, K): numbers of columns, where there are."""
 
     def loss(self, rows: Rows) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-        """Returns the loss of some rows, a float32 scalar, and its derivative by their logits.
+        """Returns the loss of each of some rows, float32 (n,), and its derivative by their logits.
 
-        The derivative is a function of the probabilities, float32 (n, V), and may be made in their place.
+        The derivative is a function of the probabilities, float32 (n, V), and may be made in their place. Neither is
+        weighted by `shares`.
         """
 
 
@@ -92,7 +95,7 @@ def _distributions(
 ) -> tuple[Tensor, Tensor | None, Callable[[], Tensor]]:
     """Log-probabilities of some tokens, their mean over the vocabulary, and a function that makes the probabilities.
 
-    On a CPU everything happens in the place of the logits, with half of the passes over memory that log_softmax and exp
+    On a CPU everything happens in the place of the logits, in half of the passes over memory that log_softmax and exp
     take; on a GPU these are single kernels.
     """
     if logits.device.type != "cpu":
@@ -100,9 +103,10 @@ def _distributions(
         return logs.gather(1, tokens), logs.mean(1) if needs_mean else None, logs.exp_
     chosen, top = logits.gather(1, tokens), logits.amax(1, keepdim=True)
     mean = logits.mean(1) if needs_mean else None
-    total = logits.sub_(top).exp_().sum(1, keepdim=True)
-    norm = total.log() + top
-    return chosen - norm, None if mean is None else mean - norm[:, 0], lambda: logits.mul_(total.reciprocal())
+    torch.softmax(logits, -1, out=logits)
+    # A logit less the logarithm of its probability is that of the sum; of the likeliest token, whose is never zero.
+    norm = top - logits.amax(1, keepdim=True).log_()
+    return chosen - norm, None if mean is None else mean - norm[:, 0], lambda: logits
 
 
 class _LinearLoss(torch.autograd.Function):
@@ -125,15 +129,19 @@ class _LinearLoss(torch.autograd.Function):
             if columns is not None:
                 logits += columns.offsets
             picked, mean, probabilities = _distributions(logits, of_rows.tokens(place), of_rows.needs_mean)
+            shares = of_rows.shares[place]
             found, derivative = of_rows.loss(Rows(place, picked, mean))
-            loss += found
+            loss += torch.dot(found, shares)
             if not (need_hidden or need_weight):
                 continue
             grad = derivative(probabilities()).to(part.dtype)
+            # The shares weight what is as wide as the hidden vectors, not what is as wide as the vocabulary.
+            shares = shares[:, None].to(part.dtype)
             if grad_hidden is not None:
-                torch.mm(grad, matrix, out=grad_hidden[place])
+                torch.mm(grad, matrix, out=grad_hidden[place]).mul_(shares)
             if not need_weight:
                 continue
+            part = part * shares
             if columns is not None:
                 grad_weight = torch.zeros_like(weight) if grad_weight is None else grad_weight
                 grad_weight.index_add_(0, columns.ids, torch.mm(grad.T, part).to(weight.dtype))
@@ -212,7 +220,7 @@ class CrossEntropy:
     """Weighted nats of the targets, int64 (N, 1), of which a share is spread over the vocabulary."""
 
     def __init__(self, targets: Tensor, shares: Tensor, label_smoothing: float) -> None:
-        self._targets, self._shares, self._smoothing = targets, shares, label_smoothing
+        self._targets, self.shares, self._smoothing = targets, shares, label_smoothing
         self.needs_mean = bool(label_smoothing)
 
     def columns(self, place: slice) -> Columns | None:
@@ -229,17 +237,17 @@ class CrossEntropy:
 
     def _loss(self, rows: Rows, targets: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
         """The loss of targets (n, 1) that may be numbers of columns, and its derivative."""
-        shares, smoothing = self._shares[rows.place], self._smoothing
+        smoothing = self._smoothing
         nats = -rows.picked[:, 0] * (1.0 - smoothing)
         if rows.mean is not None:
             nats = nats - rows.mean * smoothing
 
         def derivative(probabilities: Tensor) -> Tensor:
-            # Probabilities less the smoothed target, scaled by the row's weight.
+            # Probabilities less the smoothed target.
             spent = torch.full_like(rows.picked, smoothing - 1.0)
             probabilities.scatter_add_(1, targets, spent)
             if smoothing:
                 probabilities -= smoothing / probabilities.shape[1]
-            return probabilities.mul_(shares[:, None])
+            return probabilities
 
-        return torch.dot(nats, shares), derivative
+        return nats, derivative

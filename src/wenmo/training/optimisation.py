@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 import torch
@@ -48,18 +49,24 @@ def orthogonalise(updates: Tensor, low_precision: bool = False) -> Tensor:
 
 
 class Muon(torch.optim.Optimizer):
-    """Momentum orthogonalised by Newton-Schulz, for hidden matrices (Jordan et al. 2024).
+    """Momentum orthogonalised by Newton-Schulz, for hidden matrices (Jordan et al. 2024), with rows of equal length.
 
-    The same rule as `torch.optim.Muon` with its "original" learning-rate adjustment, and two differences: the
-    iteration keeps float32 on CPUs unless told otherwise, and a parameter with the attribute `muon_split` (row
+    The rows of an orthogonalised matrix that is taller than wide differ in length. As in NorMuon (Li et al. 2025,
+    https://arxiv.org/abs/2510.05491) each is divided by the root of its mean square over the last steps.
+
+    Without that it is the rule of `torch.optim.Muon` with its "original" learning-rate adjustment, and two differences:
+    the iteration keeps float32 on CPUs unless told otherwise, and a parameter with the attribute `muon_split` (row
     sizes) is several matrices stored as one, each orthogonalised alone. Matrices of one shape are iterated as a batch.
 
     Args:
         params: 2-D parameters or groups of them.
-        lr: Learning rate; an update has root-mean-square entries of about lr / sqrt(larger side).
+        lr: Learning rate; an update has root-mean-square entries of about lr / sqrt(columns) where rows are evened, and
+            of lr / sqrt(larger side), times the root of rows / columns where there are more rows, where they are not.
         momentum: Nesterov momentum.
         weight_decay: Decoupled weight decay: weights shrink by lr * weight_decay a step.
         low_precision: See `orthogonalise`.
+        row_memory: Share of the mean square of a row that is kept from step to step; None leaves rows as they are.
+        threads: Threads that orthogonalise side by side, on a CPU: matrices are too small to divide a product.
     """
 
     def __init__(
@@ -69,37 +76,74 @@ class Muon(torch.optim.Optimizer):
         momentum: float = 0.95,
         weight_decay: float = 0.0,
         low_precision: bool = False,
+        row_memory: float | None = 0.95,
+        threads: int = 1,
     ) -> None:
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
         self._low_precision = low_precision
+        self._row_memory = row_memory
+        self._threads = threads
+        self._pool: ThreadPoolExecutor | None = None
+        if threads > 1:
+            self._pool = ThreadPoolExecutor(threads, "muon", lambda: torch.set_num_threads(1))
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
         """Takes one step; see `torch.optim.Optimizer.step`."""
         loss = closure() if closure is not None else None
         for group in self.param_groups:
-            buckets: dict[tuple[int, int], list[tuple[Tensor, Tensor]]] = {}
-            for parameter in group["params"]:
-                if parameter.grad is None:
-                    continue
+            moved = [parameter for parameter in group["params"] if parameter.grad is not None]
+            directions: list[dict[int, Tensor]] = [{} for _ in moved]
+            buckets: dict[tuple[int, int], list[tuple[int, int, Tensor]]] = {}
+            for number, parameter in enumerate(moved):
                 update = self._momentum(parameter, group["momentum"])
-                parameter.mul_(1.0 - group["lr"] * group["weight_decay"])
                 sizes = getattr(parameter, "muon_split", (parameter.shape[0],))
-                pieces = zip(
-                    torch.split(parameter, list(sizes)), torch.split(update, list(sizes)), strict=True
-                )
-                for weight, piece in pieces:
-                    buckets.setdefault((piece.shape[0], piece.shape[1]), []).append((weight, piece))
-            for (rows, columns), pairs in buckets.items():
-                steps = orthogonalise(torch.stack([piece for _, piece in pairs]), self._low_precision)
-                size = -group["lr"] * math.sqrt(max(1.0, rows / columns))
-                for (weight, _), direction in zip(pairs, steps, strict=True):
-                    weight.add_(direction, alpha=size)
+                for place, piece in enumerate(torch.split(update, list(sizes))):
+                    buckets.setdefault((piece.shape[0], piece.shape[1]), []).append((number, place, piece))
+            stacks = [torch.stack([piece for _, _, piece in found]) for found in buckets.values()]
+            for found, steps in zip(buckets.values(), self._orthogonalised(stacks), strict=True):
+                scale = math.sqrt(max(1.0, steps.shape[1] / steps.shape[2]))
+                for (number, place, _), step in zip(found, steps.mul_(scale), strict=True):
+                    directions[number][place] = step
+            for parameter, pieces in zip(moved, directions, strict=True):
+                whole = torch.cat([pieces[place] for place in sorted(pieces)])
+                self._move(parameter, parameter, whole, group)
         return loss
+
+    def _orthogonalised(self, stacks: list[Tensor]) -> list[Tensor]:
+        """Orthogonalises matrices (N, rows, columns) of several shapes."""
+        if self._pool is None:
+            return [orthogonalise(stack, self._low_precision) for stack in stacks]
+        waiting = [
+            [
+                self._pool.submit(orthogonalise, part, self._low_precision)
+                for part in stack.tensor_split(min(self._threads, len(stack)))
+            ]
+            for stack in stacks
+        ]
+        return [torch.cat([task.result() for task in tasks]) for tasks in waiting]
+
+    def _move(self, parameter: Tensor, weight: Tensor, direction: Tensor, group: dict[str, Any]) -> None:
+        """Takes a step in a direction; `weight` and `direction` are what this process holds of the parameter's."""
+        weight.mul_(1.0 - group["lr"] * group["weight_decay"])
+        if self._row_memory is not None:
+            found = direction.square().mean(1, keepdim=True)
+            state = self.state[parameter]
+            if "row_moment" not in state:
+                state["row_moment"] = torch.zeros_like(parameter[:, :1])
+                self._own(state["row_moment"]).copy_(found)
+            moment = self._own(state["row_moment"]).lerp_(found, 1.0 - self._row_memory)
+            direction = direction * (moment * direction.shape[1]).add_(1e-8).rsqrt_()
+        weight.add_(direction, alpha=-group["lr"])
+
+    @staticmethod
+    def _own(tensor: Tensor) -> Tensor:
+        """What this process holds of a tensor: all of it."""
+        return tensor
 
     def _momentum(self, parameter: nn.Parameter, momentum: float) -> Tensor:
         state = self.state[parameter]
-        if not state:
+        if "momentum_buffer" not in state:
             state["momentum_buffer"] = torch.zeros_like(parameter)
         buffer: Tensor = state["momentum_buffer"]
         assert parameter.grad is not None
@@ -128,6 +172,7 @@ def build_optimizers(
     embedding_decay: float = 0.0,
     low_precision: bool = False,
     divided: bool = False,
+    threads: int = 1,
 ) -> list[torch.optim.Optimizer]:
     """Builds the optimisers of a model.
 
@@ -144,6 +189,7 @@ def build_optimizers(
         embedding_decay: Weight decay of these.
         low_precision: Muon iterates in bfloat16; see `orthogonalise`.
         divided: Whether all processes of the world step together and may divide the work.
+        threads: Threads that share Muon's work in one process on a CPU.
 
     Returns:
         One or two optimisers; every group has the key `peak_lr`, from which `set_lr` scales.
@@ -162,7 +208,9 @@ def build_optimizers(
     optimizers: list[torch.optim.Optimizer]
     if optimizer == "muon":
         optimizers = [
-            _muon(divided)([{**decayed, "lr": muon_lr}], low_precision=low_precision),
+            _muon(divided)(
+                [{**decayed, "lr": muon_lr}], low_precision=low_precision, threads=1 if divided else threads
+            ),
             torch.optim.AdamW(kept, lr=lr, betas=(0.9, 0.95), eps=1e-10, fused=fused),
         ]
     elif optimizer == "adamw":
