@@ -60,6 +60,9 @@ TOKENS_PER_PARAMETER = {
 """Tokens trained on per parameter at which the held-out loss after a fixed time was lowest. The number of the
 Transformer stands for wenmo, minLSTM and RG-LRU too, whose layers have its shape; theirs is not measured. That of
 minGRU was measured in the mixture, on texts that are seen about ten times (docs/lab.md, 2026-11-27)."""
+BESIDE_MUON = {"mingru": 8e-3}
+"""Learning rate of what AdamW moves beside Muon, embedding and vectors, where it is not 4e-3. A Transformer is within
+0.2 % anywhere between 4e-3 and 1e-2 (docs/lab.md, 2026-11-25 and 2026-11-27)."""
 LARGEST_EPOCHS = 30.0
 """More passes than this over fixed text overfit at any size; a larger model spends the time better."""
 FREE_EPOCHS = 6.0
@@ -268,7 +271,7 @@ def resolve_plan(
     optimizer = settings.optimizer
     if optimizer == "auto":
         optimizer = "muon" if prefers_muon(model, rows * context) else "adamw"
-    lr = settings.lr or {"adamw": 3e-3, "muon": 4e-3, "sgd": 1.0}[optimizer]
+    lr = settings.lr or {"adamw": 3e-3, "muon": BESIDE_MUON.get(model.architecture, 4e-3), "sgd": 1.0}[optimizer]
     muon_lr = settings.muon_lr or 0.02
     decay = weight_decay if settings.weight_decay is None else settings.weight_decay
     # A step takes lr * decay of a weight. For SGD, where it is a penalty instead, it was not tried.
