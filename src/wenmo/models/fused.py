@@ -129,9 +129,8 @@ class _GatedRecurrence(torch.autograd.Function):
     def forward(ctx: Any, projected: Tensor, bias: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
         size, rows = len(bias), projected.shape[1]
         states = projected.new_empty(*projected.shape[:2], size)
-        mixed = (
-            torch.empty_like(states) if projected.shape[2] == 3 * size else states.new_empty(0, rows, size)
-        )
+        gated = projected.shape[2] == 3 * size
+        mixed = torch.empty_like(states) if gated else states.new_empty(0, rows, size)
         count = loops.parts(rows, projected.numel())
         read = loops.array(projected), loops.vector(bias), loops.array(before)
         loops.divided(loops.gated_recurrence, rows, count, *read, states.numpy(), mixed.numpy())
@@ -146,11 +145,8 @@ class _GatedRecurrence(torch.autograd.Function):
         none = states.new_empty(0, *states.shape[1:])
         by_states, by_mixed = (none if given is None else given for given in gradients)
         count = loops.parts(rows, projected.numel())
-        out, sums, carry = (
-            torch.empty(projected.shape),
-            bias.new_zeros(count, len(bias)),
-            torch.zeros(before.shape),
-        )
+        out, carry = torch.empty(projected.shape), torch.zeros(before.shape)
+        sums = bias.new_zeros(count, len(bias))
         given = [loops.array(x) for x in (by_mixed, by_states, projected)]
         read = (*given, loops.vector(bias), loops.array(before), states.numpy())
         written = out.numpy(), sums.numpy(), carry.numpy()

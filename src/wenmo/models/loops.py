@@ -204,15 +204,9 @@ def convolve_backward(
 
 @nb.njit(**_FLAGS)  # type: ignore[untyped-decorator]
 def gated_recurrence(
-    first: int,
-    last: int,
-    part: int,
-    projected: Array,
-    bias: Array,
-    before: Array,
-    states: Array,
+    first: int, last: int, part: int, projected: Array, bias: Array, before: Array, states: Array,
     mixed: Array,
-) -> None:
+) -> None:  # fmt: skip
     """Writes all states of minGRU and what its gated branch makes of them, both (T, B, R); rows are of B.
 
     `projected` is gate z, candidate n and, where there is one, branch u side by side, (T, B, 2 R or 3 R); `bias` (R,)

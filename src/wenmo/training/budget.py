@@ -271,7 +271,10 @@ def resolve_plan(
     optimizer = settings.optimizer
     if optimizer == "auto":
         optimizer = "muon" if prefers_muon(model, rows * context) else "adamw"
-    lr = settings.lr or {"adamw": 3e-3, "muon": BESIDE_MUON.get(model.architecture, 4e-3), "sgd": 1.0}[optimizer]
+    lr = (
+        settings.lr
+        or {"adamw": 3e-3, "muon": BESIDE_MUON.get(model.architecture, 4e-3), "sgd": 1.0}[optimizer]
+    )
     muon_lr = settings.muon_lr or 0.02
     decay = weight_decay if settings.weight_decay is None else settings.weight_decay
     # A step takes lr * decay of a weight. For SGD, where it is a penalty instead, it was not tried.
