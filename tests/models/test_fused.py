@@ -1,3 +1,4 @@
+import numba as nb
 import pytest
 import torch
 
@@ -143,3 +144,38 @@ def test_large_parts_are_divided_and_small_ones_are_not():
     assert loops.parts(1000, loops.LEAST_NUMBERS - 1) == 1
     assert loops.parts(1000, 100 * loops.LEAST_NUMBERS) == torch.get_num_threads()
     assert loops.parts(1, 100 * loops.LEAST_NUMBERS) == 1
+
+
+@pytest.mark.parametrize("name", ["swiglu", "gated", "without a branch"])
+def test_what_stands_between_products_may_be_in_bfloat16(name):
+    """Results and gradients are those of the same numbers in float64, each rounded once."""
+    ours, plain, shapes = SINGLE[name]
+    generator = torch.Generator().manual_seed(0)
+    given = [torch.randn(shape, generator=generator) for shape in shapes]
+    low = [given[0].bfloat16().requires_grad_(), *(x.requires_grad_() for x in given[1:])]
+    exact = [x.detach().double().requires_grad_() for x in low]
+    found, wanted = ours(*low), plain(*exact)
+    if isinstance(found, tuple):
+        assert found[0].dtype == torch.float32
+        found, wanted = found[1], wanted[1]
+    assert found.dtype == (torch.float32 if name == "without a branch" else torch.bfloat16)
+    gradients = torch.autograd.grad(found.float().sum(), low), torch.autograd.grad(wanted.sum(), exact)
+    for single, double in zip((found, *gradients[0]), (wanted, *gradients[1]), strict=True):
+        torch.testing.assert_close(single.double(), double, rtol=2**-8, atol=1e-4)
+
+
+@nb.njit
+def round_all(numbers, out):
+    for i in range(len(numbers)):
+        out[i] = loops._rounded(out[i], numbers[i])
+
+
+def test_bfloat16_is_rounded_as_pytorch_rounds_it():
+    generator = torch.Generator().manual_seed(0)
+    powers = torch.randn(10_000, generator=generator).mul_(20.0).exp_()
+    halves = torch.arange(1.0, 2.0, 2.0**-8)  # every second one lies between two numbers of bfloat16
+    special = torch.tensor([0.0, -0.0, torch.inf, -torch.inf, torch.nan, 3.39e38, 1e-45])
+    numbers = torch.cat([powers, -powers, halves, -halves, special])
+    out = torch.empty(len(numbers), dtype=torch.bfloat16)
+    round_all(numbers.numpy(), loops.array(out))
+    torch.testing.assert_close(out, numbers.bfloat16(), rtol=0, atol=0, equal_nan=True)

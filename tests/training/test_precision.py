@@ -13,12 +13,12 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from wenmo.config import TrainingSettings
+from wenmo.models.low_precision import LowPrecisionProducts, lstm_runs_low, product
 from wenmo.models.storage import load_model, save_model
 from wenmo.training import budget as dial
 from wenmo.training import distributed, hardware
 from wenmo.training.batches import Batch
 from wenmo.training.hardware import Machine
-from wenmo.training.low_precision import LowPrecisionProducts, lstm_runs_low
 from wenmo.training.objective import linear_cross_entropy
 from wenmo.training.optimisation import orthogonalise
 from wenmo.training.trainer import Trainer
@@ -204,7 +204,7 @@ def test_an_lstm_layer_stays_in_float32_where_the_processor_cannot_run_it_lower(
     with monkeypatch.context() as patch:
         patch.setattr(torch, "lstm", missing)
         assert not lstm_runs_low.__wrapped__()
-    monkeypatch.setattr("wenmo.training.low_precision.lstm_runs_low", lambda: False)
+    monkeypatch.setattr("wenmo.models.low_precision.lstm_runs_low", lambda: False)
     layer, x = nn.LSTM(24, 24, batch_first=True), torch.randn(2, 9, 24)
     with LowPrecisionProducts():
         out, _ = layer(x)
@@ -248,3 +248,19 @@ def test_the_fixture_really_compiles(traced: None) -> None:
     before = torch._dynamo.utils.counters["stats"]["unique_graphs"]
     torch.compile(layer)(torch.ones(1, 2))
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == before + 1
+
+
+def test_a_product_for_a_loop_stays_in_bfloat16_where_products_are() -> None:
+    x, weight = torch.randn(3, 5, 8), torch.randn(6, 8)
+    assert product(x, weight).dtype == torch.float32
+    with LowPrecisionProducts():
+        kept = product(x.requires_grad_(), weight.requires_grad_())
+        with LowPrecisionProducts():
+            assert product(x, weight).dtype == torch.bfloat16
+        assert product(x.double(), weight.double()).dtype == torch.float32  # as other linear layers
+        again = nn.functional.linear(kept, torch.randn(4, 6))
+    assert kept.dtype == torch.bfloat16 and again.dtype == torch.float32
+    by_x, by_weight = torch.autograd.grad(again.sum(), (x, weight))
+    assert by_x.dtype == by_weight.dtype == torch.float32
+    torch.testing.assert_close(kept.float(), x @ weight.T, rtol=0.02, atol=0.05)
+    assert product(x, weight).dtype == torch.float32

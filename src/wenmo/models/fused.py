@@ -101,7 +101,7 @@ class _SwiGLU(torch.autograd.Function):
         rows = _rows(hidden)
         out = rows.new_empty(len(rows), rows.shape[1] // 2)
         count = loops.parts(len(rows), rows.numel())
-        loops.divided(loops.swiglu, len(rows), count, loops.array(rows), out.numpy())
+        loops.divided(loops.swiglu, len(rows), count, loops.array(rows), loops.array(out))
         ctx.save_for_backward(rows)
         return out.view(*hidden.shape[:-1], out.shape[1])
 
@@ -117,7 +117,7 @@ class _SwiGLU(torch.autograd.Function):
 
 def swiglu(hidden: Tensor) -> Tensor:
     """Gated feed-forward activation (Shazeer, 2020): silu(gate) * up for hidden = (gate, up) (..., 2 F)."""
-    if loops.compiles(hidden):
+    if loops.compiles(low=hidden):
         activated: Tensor = _SwiGLU.apply(hidden)  # type: ignore[no-untyped-call]
         return activated
     gate, up = hidden.chunk(2, -1)
@@ -128,12 +128,12 @@ class _GatedRecurrence(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, projected: Tensor, bias: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
         size, rows = len(bias), projected.shape[1]
-        states = projected.new_empty(*projected.shape[:2], size)
+        states = bias.new_empty(*projected.shape[:2], size)
         gated = projected.shape[2] == 3 * size
-        mixed = torch.empty_like(states) if gated else states.new_empty(0, rows, size)
+        mixed = projected.new_empty(len(projected) if gated else 0, rows, size)
         count = loops.parts(rows, projected.numel())
         read = loops.array(projected), loops.vector(bias), loops.array(before)
-        loops.divided(loops.gated_recurrence, rows, count, *read, states.numpy(), mixed.numpy())
+        loops.divided(loops.gated_recurrence, rows, count, *read, states.numpy(), loops.array(mixed))
         ctx.save_for_backward(projected, bias, before, states)
         ctx.set_materialize_grads(False)
         return states, mixed
@@ -142,14 +142,16 @@ class _GatedRecurrence(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         projected, bias, before, states = ctx.saved_tensors
         rows = projected.shape[1]
-        none = states.new_empty(0, *states.shape[1:])
-        by_states, by_mixed = (none if given is None else given for given in gradients)
+        nothing = (0, *states.shape[1:])
+        by_states, by_mixed = gradients
+        by_states = states.new_empty(nothing) if by_states is None else by_states
+        by_mixed = projected.new_empty(nothing) if by_mixed is None else by_mixed
         count = loops.parts(rows, projected.numel())
-        out, carry = torch.empty(projected.shape), torch.zeros(before.shape)
+        out, carry = torch.empty(projected.shape, dtype=projected.dtype), torch.zeros(before.shape)
         sums = bias.new_zeros(count, len(bias))
         given = [loops.array(x) for x in (by_mixed, by_states, projected)]
         read = (*given, loops.vector(bias), loops.array(before), states.numpy())
-        written = out.numpy(), sums.numpy(), carry.numpy()
+        written = loops.array(out), sums.numpy(), carry.numpy()
         loops.divided(loops.gated_recurrence_backward, rows, count, *read, *written)
         return out, sums.sum(0), carry
 
@@ -160,12 +162,14 @@ def gated_recurrence(projected: Tensor, bias: Tensor, before: Tensor) -> tuple[T
     h[t] = n + a (h[t - 1] - n) with a = sigmoid(-z - bias), and h * gelu(u) by the tanh formula.
 
     Args:
-        projected: (z, n) or (z, n, u) side by side, (T, B, 2 R or 3 R), for which `loops.compiles` holds; T >= 1.
+        projected: (z, n) or (z, n, u) side by side, (T, B, 2 R or 3 R), T >= 1. `loops.compiles` holds, with it as
+            `low`.
         bias: Of the gate (R,).
         before: State before (B, R).
 
     Returns:
-        All states (T, B, R), and what the branch makes of them; the states again where there is no branch.
+        All states (T, B, R), float32, and what the branch makes of them, in the format of `projected`; the states again
+        where there is no branch.
     """
     states, mixed = _GatedRecurrence.apply(projected, bias, before)  # type: ignore[no-untyped-call]
     return states, mixed if projected.shape[2] == 3 * len(bias) else states

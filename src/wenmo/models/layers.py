@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wenmo.models.fused import rms_norm, swiglu
+from wenmo.models.low_precision import product
 
 Activation = Literal["swiglu", "gelu", "relu2"]
 """SwiGLU (Shazeer, 2020, https://arxiv.org/abs/2002.05202), GELU by its tanh formula, or the square of ReLU (So et al.,
@@ -48,6 +49,9 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Returns what the feed-forward network adds to x (..., width)."""
+        if self.activation == "swiglu" and self.up.bias is None:
+            added: Tensor = self.down(swiglu(product(x, self.up.weight)))
+            return added
         hidden = self.up(x)
         if self.activation == "swiglu":
             hidden = swiglu(hidden)
@@ -55,7 +59,7 @@ class FeedForward(nn.Module):
             hidden = F.relu(hidden).square()
         else:
             hidden = F.gelu(hidden, approximate="tanh")
-        added: Tensor = self.down(hidden)
+        added = self.down(hidden)
         return added
 
 

@@ -5,7 +5,8 @@ each part is one loop forward and one backward, which recomputes what is cheaper
 Python's lock, so that threads of `training.threaded` run side by side, and where PyTorch would use several threads for
 an operator, `divided` gives each a part of the rows.
 
-All arrays are float32 and contiguous. `exp` is that of Cephes (Moshier 1992): within 3e-7 of the value.
+All arrays are contiguous. They are of float32, or of bfloat16, as unsigned numbers of 16 bits, what stands between two
+products; sums and states are float32 always. `exp` is that of Cephes (Moshier 1992): within 3e-7 of the value.
 """
 
 from __future__ import annotations
@@ -20,9 +21,12 @@ import numba as nb
 import numpy as np
 import numpy.typing as npt
 import torch
+from numba.extending import overload
 from torch import Tensor
 
 Array = npt.NDArray[np.float32]
+Numbers = npt.NDArray[np.float32] | npt.NDArray[np.uint16]
+"""float32, or bfloat16 by its bits."""
 
 LEAST_NUMBERS = 1 << 15
 """Numbers from which a part is worth a thread."""
@@ -42,16 +46,23 @@ _P3, _P4, _P5 = _F(4.1665795894e-2), _F(1.6666665459e-1), _F(5.0000001201e-1)
 _GELU, _CUBE = _F(1.5957691216), _F(0.044715)  # 2 sqrt(2 / pi): tanh(x) = 2 sigmoid(2 x) - 1
 
 
-def compiles(*tensors: Tensor) -> bool:
-    """Whether these loops can run where tensors are: float32 on a CPU, outside `torch.compile`."""
-    plain = all(x.device.type == "cpu" and x.dtype == torch.float32 for x in tensors)
-    return plain and not torch.compiler.is_compiling()
+def compiles(*tensors: Tensor, low: Tensor | None = None) -> bool:
+    """Whether these loops can run where tensors are: float32 on a CPU, outside `torch.compile`.
+
+    Args:
+        *tensors: What must be float32.
+        low: What may be bfloat16 as well.
+    """
+    every = tensors if low is None else (*tensors, low)
+    plain = all(x.device.type == "cpu" for x in every) and all(x.dtype == torch.float32 for x in tensors)
+    fitting = low is None or low.dtype in (torch.float32, torch.bfloat16)
+    return plain and fitting and not torch.compiler.is_compiling()
 
 
-def array(x: Tensor) -> Array:
-    """A tensor's own memory where it is contiguous, a copy of it otherwise."""
-    found: Array = x.detach().contiguous().numpy()
-    return found
+def array(x: Tensor) -> Any:
+    """A tensor's own memory where it is contiguous, a copy of it otherwise: `Numbers`."""
+    whole = x.detach().contiguous()
+    return whole.view(torch.int16).numpy().view(np.uint16) if x.dtype == torch.bfloat16 else whole.numpy()
 
 
 def vector(parameter: Tensor) -> Array:
@@ -82,6 +93,34 @@ def divided(loop: Callable[..., None], rows: int, count: int, *arguments: Any) -
     loop(0, borders[1], 0, *arguments)
     for task in waiting:
         task.result()
+
+
+def _read(number: Any) -> Any:
+    """A number of `Numbers` as float32."""
+
+
+@overload(_read, inline="always", strict=False)  # type: ignore[untyped-decorator]
+def _read_compiled(number: Any) -> Callable[[Any], Any]:
+    if isinstance(number, nb.types.Integer):
+        return lambda number: np.uint32(np.uint32(number) << np.uint32(16)).view(np.float32)
+    return lambda number: number
+
+
+def _rounded(place: Any, value: Any) -> Any:
+    """A float32 as a number of the kind that stands at a place of `Numbers`: the nearest, of two the even one."""
+
+
+@overload(_rounded, inline="always", strict=False)  # type: ignore[untyped-decorator]
+def _rounded_compiled(place: Any, value: Any) -> Callable[[Any, Any], Any]:
+    if isinstance(place, nb.types.Integer):
+
+        def low(place: Any, value: Any) -> Any:
+            bits = np.float32(value).view(np.uint32)
+            last = np.uint32(np.uint32(bits >> np.uint32(16)) & np.uint32(1))
+            return np.uint16(np.uint32(bits + np.uint32(0x7FFF) + last) >> np.uint32(16))
+
+        return low
+    return lambda place, value: value
 
 
 @nb.njit(inline="always")  # type: ignore[untyped-decorator]
@@ -137,27 +176,32 @@ def rms_norm_backward(
 
 
 @nb.njit(**_FLAGS)  # type: ignore[untyped-decorator]
-def swiglu(first: int, last: int, part: int, hidden: Array, out: Array) -> None:
+def swiglu(first: int, last: int, part: int, hidden: Numbers, out: Numbers) -> None:
     """Writes silu(gate) * up (N, F) of hidden = (gate, up) (N, 2 F)."""
     size = out.shape[1]
     for row in range(first, last):
         gate, up, written = hidden[row, :size], hidden[row, size:], out[row]
         for i in range(size):
-            written[i] = gate[i] * _sigmoid(gate[i]) * up[i]
+            g = _read(gate[i])
+            written[i] = _rounded(written[i], g * _sigmoid(g) * _read(up[i]))
 
 
 @nb.njit(**_FLAGS)  # type: ignore[untyped-decorator]
-def swiglu_backward(first: int, last: int, part: int, gradient: Array, hidden: Array, out: Array) -> None:
+def swiglu_backward(
+    first: int, last: int, part: int, gradient: Numbers, hidden: Numbers, out: Numbers
+) -> None:
     """Writes the gradient by hidden (N, 2 F) from that by the result (N, F)."""
     size = gradient.shape[1]
     for row in range(first, last):
         gate, up, given = hidden[row, :size], hidden[row, size:], gradient[row]
         by_gate, by_up = out[row, :size], out[row, size:]
         for i in range(size):
-            open_ = _sigmoid(gate[i])
-            active = gate[i] * open_
-            by_up[i] = given[i] * active
-            by_gate[i] = given[i] * up[i] * (open_ + active * (_ONE - open_))
+            g, wanted = _read(gate[i]), _read(given[i])
+            opened = _sigmoid(g)
+            active = g * opened
+            by_up[i] = _rounded(by_up[i], wanted * active)
+            slope = opened + active * (_ONE - opened)
+            by_gate[i] = _rounded(by_gate[i], wanted * _read(up[i]) * slope)
 
 
 @nb.njit(**_FLAGS)  # type: ignore[untyped-decorator]
@@ -204,8 +248,8 @@ def convolve_backward(
 
 @nb.njit(**_FLAGS)  # type: ignore[untyped-decorator]
 def gated_recurrence(
-    first: int, last: int, part: int, projected: Array, bias: Array, before: Array, states: Array,
-    mixed: Array,
+    first: int, last: int, part: int, projected: Numbers, bias: Array, before: Array, states: Array,
+    mixed: Numbers,
 ) -> None:  # fmt: skip
     """Writes all states of minGRU and what its gated branch makes of them, both (T, B, R); rows are of B.
 
@@ -221,18 +265,20 @@ def gated_recurrence(
             now = states[t, b]
             past = before[b] if t == 0 else states[t - 1, b]
             for i in range(size):
-                now[i] = candidate[i] + _sigmoid(-(gate[i] + bias[i])) * (past[i] - candidate[i])
+                n = _read(candidate[i])
+                now[i] = n + _sigmoid(-(_read(gate[i]) + bias[i])) * (past[i] - n)
             if gated:
                 branch, written = projected[t, b, 2 * size :], mixed[t, b]
                 for i in range(size):
-                    u = branch[i]
-                    written[i] = now[i] * u * _sigmoid(_GELU * (u + _CUBE * u * u * u))
+                    u = _read(branch[i])
+                    value = now[i] * u * _sigmoid(_GELU * (u + _CUBE * u * u * u))
+                    written[i] = _rounded(written[i], value)
 
 
 @nb.njit(**_FLAGS)  # type: ignore[untyped-decorator]
 def gated_recurrence_backward(
-    first: int, last: int, part: int, by_mixed: Array, by_states: Array, projected: Array, bias: Array,
-    before: Array, states: Array, out: Array, grad_bias: Array, carry: Array,
+    first: int, last: int, part: int, by_mixed: Numbers, by_states: Array, projected: Numbers, bias: Array,
+    before: Array, states: Array, out: Numbers, grad_bias: Array, carry: Array,
 ) -> None:  # fmt: skip
     """Writes the gradient by `projected` and adds that by the bias to its part, (parts, R); rows are of B.
 
@@ -254,23 +300,23 @@ def gated_recurrence_backward(
                 by_branch = out[t, b, 2 * size :]
                 if len(by_mixed) == 0:
                     for i in range(size):
-                        by_branch[i] = _ZERO
+                        by_branch[i] = _rounded(by_branch[i], _ZERO)
             if gated and len(by_mixed):
                 branch, given, now = projected[t, b, 2 * size :], by_mixed[t, b], states[t, b]
                 for i in range(size):
-                    u = branch[i]
+                    u, wanted = _read(branch[i]), _read(given[i])
                     s = _sigmoid(_GELU * (u + _CUBE * u * u * u))
                     slope = s + u * s * (_ONE - s) * _GELU * (_ONE + _F(3.0) * _CUBE * u * u)
-                    by_branch[i] = given[i] * now[i] * slope
-                    carried[i] += given[i] * u * s
+                    by_branch[i] = _rounded(by_branch[i], wanted * now[i] * slope)
+                    carried[i] += wanted * u * s
             gate, candidate = projected[t, b, :size], projected[t, b, size : 2 * size]
             by_gate, by_candidate = out[t, b, :size], out[t, b, size : 2 * size]
             past = before[b] if t == 0 else states[t - 1, b]
             for i in range(size):
-                a = _sigmoid(-(gate[i] + bias[i]))
+                a = _sigmoid(-(_read(gate[i]) + bias[i]))
                 whole = carried[i]
-                slope = -whole * (past[i] - candidate[i]) * a * (_ONE - a)
-                by_gate[i] = slope
-                by_candidate[i] = whole * (_ONE - a)
+                slope = -whole * (past[i] - _read(candidate[i])) * a * (_ONE - a)
+                by_gate[i] = _rounded(by_gate[i], slope)
+                by_candidate[i] = _rounded(by_candidate[i], whole * (_ONE - a))
                 sums[i] += slope
                 carried[i] = whole * a

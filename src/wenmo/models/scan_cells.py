@@ -66,7 +66,7 @@ class MinimalCell(nn.Module):
 
     def compiles(self, projected: Tensor, before: Tensor) -> bool:
         """Whether `fused.gated_recurrence` can stand for this cell and the branch beside it: minGRU on a CPU."""
-        return not self.forget and before.numel() > 0 and loops.compiles(projected, self.bias, before)
+        return not self.forget and before.numel() > 0 and loops.compiles(self.bias, before, low=projected)
 
     def forward(self, inputs: Tensor, before: Tensor) -> Tensor:
         """Returns all states (T, B, R).

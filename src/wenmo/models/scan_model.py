@@ -16,6 +16,7 @@ from wenmo.models.base import NeuralLanguageModel, State
 from wenmo.models.dropout import dropout
 from wenmo.models.fused import gated_recurrence
 from wenmo.models.layers import FeedForward, RMSNorm
+from wenmo.models.low_precision import product
 from wenmo.models.recurrent_state import RecurrentState
 from wenmo.models.scan_cells import CausalConvolution, MinimalCell, RealGatedCell
 from wenmo.models.scan_config import ScanConfig, count_parameters
@@ -61,7 +62,8 @@ class ScanLayer(nn.Module):
         real = self.config.architecture == "rglru"
         if not real:
             x, recent = self._convolve(x, recent, lengths)
-        projected = self.project(x)
+        looped = self.config.architecture == "mingru"
+        projected = product(x, self.project.weight) if looped else self.project(x)
         if isinstance(self.cell, MinimalCell) and self.cell.compiles(projected, state):
             states, mixed = gated_recurrence(projected, self.cell.bias, state)
         else:

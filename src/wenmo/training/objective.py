@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from wenmo.training.low_precision import LowPrecisionProducts
+from wenmo.models.low_precision import LowPrecisionProducts
 
 CHUNK_ELEMENTS = {"cpu": 1 << 19, "cuda": 1 << 25}
 """Logits held at a time. On a CPU 2 MB in float32, which stay in cache; on a GPU, where every chunk costs the start of

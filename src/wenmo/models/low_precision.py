@@ -1,45 +1,57 @@
-"""bfloat16 matrix products on a CPU, with everything around them in float32.
+"""bfloat16 matrix products on a CPU, with everything around them computed in float32.
 
 Autocast hands bfloat16 on to norms, activations and attention, whose CPU kernels are slower in it, or convert back and
-forth. Products alone gain from the matrix units (AMX, AVX512-BF16); casting their two inputs costs little beside them.
+forth. Products alone gain from the matrix units (AMX, AVX512-BF16). Between two of them the loops of `loops` read and
+write bfloat16 themselves; elsewhere their inputs and results are converted.
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from contextvars import ContextVar, Token
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from wenmo.models import loops
+
+_active: ContextVar[bool] = ContextVar("products in bfloat16", default=False)
+
 
 class _LowLinear(torch.autograd.Function):
-    """x @ weight.T (+ bias) with inputs rounded to bfloat16, sums and result in float32; so are the gradients."""
+    """x @ weight.T (+ bias) with inputs rounded to bfloat16 and sums in float32.
+
+    The result is float32, unless it is to be kept in bfloat16; the gradients are in the formats of what they are by.
+    """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, keep: bool) -> Tensor:
         flat = x.reshape(-1, x.shape[-1]).bfloat16()
         low = weight.bfloat16()
         ctx.save_for_backward(flat, low)
-        ctx.shape, ctx.biased = x.shape, bias is not None
-        out = torch.mm(flat, low.T).float()
+        ctx.shape, ctx.biased, ctx.given = x.shape, bias is not None, x.dtype
+        out = torch.mm(flat, low.T)
+        if not keep:
+            out = out.float()
         if bias is not None:
             out += bias
         return out.view(*x.shape[:-1], -1)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         flat, low = ctx.saved_tensors
         gradient = gradients[0].reshape(-1, low.shape[0])
         rounded = gradient.bfloat16()
-        need_x, need_weight, need_bias = ctx.needs_input_grad
+        need_x, need_weight, need_bias, _ = ctx.needs_input_grad
         return (
-            torch.mm(rounded, low).float().view(ctx.shape) if need_x else None,
+            torch.mm(rounded, low).to(ctx.given).view(ctx.shape) if need_x else None,
             torch.mm(rounded.T, flat).float() if need_weight else None,
             gradient.sum(0) if need_bias and ctx.biased else None,
+            None,
         )
 
 
@@ -63,6 +75,19 @@ class LowPrecisionProducts(TorchFunctionMode):
     Where a processor has no instructions for an LSTM in bfloat16, its layers stay in float32.
     """
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._before: list[Token[bool]] = []
+
+    def __enter__(self) -> Self:
+        self._before.append(_active.set(True))
+        super().__enter__()  # type: ignore[no-untyped-call]
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        super().__exit__(*exception)  # type: ignore[no-untyped-call]
+        _active.reset(self._before.pop())
+
     def __torch_function__(
         self,
         func: Callable[..., Any],
@@ -81,5 +106,16 @@ class LowPrecisionProducts(TorchFunctionMode):
 
 
 def _linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    product: Tensor = _LowLinear.apply(input, weight, bias)  # type: ignore[no-untyped-call]
+    product: Tensor = _LowLinear.apply(input, weight, bias, False)  # type: ignore[no-untyped-call]
     return product
+
+
+def product(x: Tensor, weight: Tensor) -> Tensor:
+    """Returns x (..., D) @ weight (M, D).T for a compiled loop (`loops`), which reads bfloat16 as well.
+
+    Where products are made in bfloat16 the result stays in it, so that neither it nor its gradient is converted.
+    """
+    if _active.get() and loops.compiles(weight, low=x):
+        kept: Tensor = _LowLinear.apply(x, weight, None, True)  # type: ignore[no-untyped-call]
+        return kept
+    return F.linear(x, weight)
