@@ -242,6 +242,7 @@ def test_a_run_that_goes_on_elsewhere_keeps_its_network(
     result = train([], resume=tmp_path / "model", progress=False)
     assert list(result.members) == ["mingru", "ngram"]
     assert load_model(tmp_path / "model").info["recipe"]["members"] == ["mingru", "ngram"]
+    assert "auto: mingru, which learns more" in Path(result.report).read_text("utf-8")
 
 
 def test_members_of_one_family_are_numbered() -> None:

@@ -80,11 +80,21 @@ def choose_members(
     path = run.part("trials") / "choice.json"
     if path.is_file():
         try:
-            return [str(name) for name in json.loads(path.read_text(encoding="utf-8"))]
-        except (ValueError, TypeError) as error:
+            kept = json.loads(path.read_text(encoding="utf-8"))
+            chosen, said = [str(name) for name in kept["members"]], str(kept["said"])
+        except (ValueError, TypeError, KeyError) as error:
             raise ModelError(
                 f"{path} is damaged; delete it and go on: the network is chosen again"
             ) from error
+        if said:
+            tell(said)
+        return chosen
+    lines: list[str] = []
+
+    def say(line: str) -> None:
+        lines.append(line)
+        tell(line)
+
     names = member_names(run.recipe, machine.device)
     if tries(run.recipe, clock):
         default = next(name for name in names if name != "ngram")
@@ -92,20 +102,20 @@ def choose_members(
         # Of an interrupted experiment, with other lengths.
         shutil.rmtree(run.part("trials"), ignore_errors=True)
         try:
-            winner = _try(default, others, run, texts, machine, clock, ngram, tell, progress)
+            winner = _try(default, others, run, texts, machine, clock, ngram, say, progress)
         except Interrupted as error:
             raise Interrupted(
                 f"{error}; everything is saved in {run.directory}. Go on with: wenmo train --resume {run.output}"
             ) from None
         names = [winner if name == default else name for name in names]
     elif leaves_choice(run.recipe) and machine.device in FAVOURITE:
-        tell(
+        say(
             f"auto: {FAVOURITE[machine.device]}, which learns more than a Transformer in the same time on a "
             f"{machine.device.upper()}; --arch mixture trains a Transformer, which other programs open"
         )
     if leaves_choice(run.recipe):  # on another device it might be another one
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, json.dumps(names))
+        write_text(path, json.dumps({"members": names, "said": lines[-1] if lines else ""}))
     return names
 
 
