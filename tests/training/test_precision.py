@@ -251,16 +251,18 @@ def test_the_fixture_really_compiles(traced: None) -> None:
 
 
 def test_a_product_for_a_loop_stays_in_bfloat16_where_products_are() -> None:
-    x, weight = torch.randn(3, 5, 8), torch.randn(6, 8)
-    assert product(x, weight).dtype == torch.float32
+    x, layer, biased = torch.randn(3, 5, 8, requires_grad=True), nn.Linear(8, 6, bias=False), nn.Linear(8, 6)
+    weight = layer.weight
+    assert product(layer, x).dtype == torch.float32
     with LowPrecisionProducts():
-        kept = product(x.requires_grad_(), weight.requires_grad_())
+        kept = product(layer, x)
         with LowPrecisionProducts():
-            assert product(x, weight).dtype == torch.bfloat16
-        assert product(x.double(), weight.double()).dtype == torch.float32  # as other linear layers
+            assert product(layer, x).dtype == torch.bfloat16
+        assert product(layer, x.double()).dtype == torch.float32  # as other linear layers
+        assert product(biased, x).dtype == product(nn.Sequential(layer), x).dtype == torch.float32
         again = nn.functional.linear(kept, torch.randn(4, 6))
     assert kept.dtype == torch.bfloat16 and again.dtype == torch.float32
     by_x, by_weight = torch.autograd.grad(again.sum(), (x, weight))
     assert by_x.dtype == by_weight.dtype == torch.float32
     torch.testing.assert_close(kept.float(), x @ weight.T, rtol=0.02, atol=0.05)
-    assert product(x, weight).dtype == torch.float32
+    assert product(layer, x).dtype == torch.float32

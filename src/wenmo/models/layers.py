@@ -49,17 +49,13 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Returns what the feed-forward network adds to x (..., width)."""
-        if self.activation == "swiglu" and self.up.bias is None:
-            added: Tensor = self.down(swiglu(product(x, self.up.weight)))
-            return added
-        hidden = self.up(x)
         if self.activation == "swiglu":
-            hidden = swiglu(hidden)
+            hidden = swiglu(product(self.up, x))
         elif self.activation == "relu2":
-            hidden = F.relu(hidden).square()
+            hidden = F.relu(self.up(x)).square()
         else:
-            hidden = F.gelu(hidden, approximate="tanh")
-        added = self.down(hidden)
+            hidden = F.gelu(self.up(x), approximate="tanh")
+        added: Tensor = self.down(hidden)
         return added
 
 

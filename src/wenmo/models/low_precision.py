@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from wenmo.models import loops
@@ -110,12 +110,16 @@ def _linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
     return product
 
 
-def product(x: Tensor, weight: Tensor) -> Tensor:
-    """Returns x (..., D) @ weight (M, D).T for a compiled loop (`loops`), which reads bfloat16 as well.
+def product(layer: nn.Module, x: Tensor) -> Tensor:
+    """Returns layer(x) for a compiled loop (`loops`), which reads bfloat16 as well.
 
-    Where products are made in bfloat16 the result stays in it, so that neither it nor its gradient is converted.
+    Where products are made in bfloat16, that of a linear layer without bias stays in it, so that neither it nor its
+    gradient is converted.
     """
-    if _active.get() and loops.compiles(weight, low=x):
-        kept: Tensor = _LowLinear.apply(x, weight, None, True)  # type: ignore[no-untyped-call]
-        return kept
-    return F.linear(x, weight)
+    if _active.get() and isinstance(layer, nn.Linear) and layer.bias is None:
+        weight: Tensor = layer.weight
+        if loops.compiles(weight, low=x):
+            kept: Tensor = _LowLinear.apply(x, weight, None, True)
+            return kept
+    result: Tensor = layer(x)
+    return result

@@ -63,7 +63,7 @@ class ScanLayer(nn.Module):
         if not real:
             x, recent = self._convolve(x, recent, lengths)
         looped = self.config.architecture == "mingru"
-        projected = product(x, self.project.weight) if looped else self.project(x)
+        projected = product(self.project, x) if looped else self.project(x)
         if isinstance(self.cell, MinimalCell) and self.cell.compiles(projected, state):
             states, mixed = gated_recurrence(projected, self.cell.bias, state)
         else:
