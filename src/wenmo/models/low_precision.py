@@ -116,7 +116,8 @@ def product(layer: nn.Module, x: Tensor) -> Tensor:
     Where products are made in bfloat16, that of a linear layer without bias stays in it, so that neither it nor its
     gradient is converted.
     """
-    if _active.get() and isinstance(layer, nn.Linear) and layer.bias is None:
+    low = not torch.compiler.is_compiling() and _active.get()  # which a compiler cannot look into
+    if low and isinstance(layer, nn.Linear) and layer.bias is None:
         weight: Tensor = layer.weight
         if loops.compiles(weight, low=x):
             kept: Tensor = _LowLinear.apply(x, weight, None, True)
