@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from wenmo.models import fused, loops, scan_cells
+from wenmo.models.loop_dispatch import LEAST_NUMBERS, array, compiles, parts
 
 torch_double = {"dtype": torch.float64, "requires_grad": True}
 
@@ -96,22 +97,23 @@ SINGLE = {
 def test_compiled_loops_are_the_formulas(name, threads, monkeypatch):
     """In float32, with one thread and with rows divided over several, values and gradients are those in float64."""
     ours, plain, shapes = SINGLE[name]
-    monkeypatch.setattr(loops, "parts", lambda rows, numbers: min(threads, rows))
+    for module in (fused, scan_cells):
+        monkeypatch.setattr(module, "parts", lambda rows, numbers: min(threads, rows))
     generator = torch.Generator().manual_seed(0)
     inputs = [
         torch.randn(shape, generator=generator, dtype=torch.float64).mul_(3.0).requires_grad_()
         for shape in shapes
     ]
     single = [x.detach().float().requires_grad_() for x in inputs]
-    assert loops.compiles(*single) and not loops.compiles(*inputs)
+    assert compiles(*single) and not compiles(*inputs)
     found, wanted = ours(*single), plain(*inputs)
     pairs = [(found, wanted)] if isinstance(found, torch.Tensor) else list(zip(found, wanted, strict=True))
     for chosen in range(len(pairs)):  # the gradient of each result alone, then of all
-        for parts in ([pairs[chosen]], pairs):
-            weights = [torch.linspace(-1, 1, w.numel(), dtype=torch.float64).view_as(w) for _, w in parts]
+        for judged in ([pairs[chosen]], pairs):
+            weights = [torch.linspace(-1, 1, w.numel(), dtype=torch.float64).view_as(w) for _, w in judged]
             sums = [
                 sum((x.double() * w).sum() for x, w in zip(side, weights, strict=True))
-                for side in zip(*parts, strict=True)
+                for side in zip(*judged, strict=True)
             ]
             for single_one, double_one in zip(
                 torch.autograd.grad(sums[0], single, retain_graph=True, allow_unused=True),
@@ -141,9 +143,9 @@ def test_a_gate_is_shut_or_open_without_overflow():
 
 @pytest.mark.skipif(torch.get_num_threads() < 2, reason="one core")
 def test_large_parts_are_divided_and_small_ones_are_not():
-    assert loops.parts(1000, loops.LEAST_NUMBERS - 1) == 1
-    assert loops.parts(1000, 100 * loops.LEAST_NUMBERS) == torch.get_num_threads()
-    assert loops.parts(1, 100 * loops.LEAST_NUMBERS) == 1
+    assert parts(1000, LEAST_NUMBERS - 1) == 1
+    assert parts(1000, 100 * LEAST_NUMBERS) == torch.get_num_threads()
+    assert parts(1, 100 * LEAST_NUMBERS) == 1
 
 
 @pytest.mark.parametrize("name", ["swiglu", "gated", "without a branch"])
@@ -177,5 +179,5 @@ def test_bfloat16_is_rounded_as_pytorch_rounds_it():
     special = torch.tensor([0.0, -0.0, torch.inf, -torch.inf, torch.nan, 3.39e38, 1e-45])
     numbers = torch.cat([powers, -powers, halves, -halves, special])
     out = torch.empty(len(numbers), dtype=torch.bfloat16)
-    round_all(numbers.numpy(), loops.array(out))
+    round_all(numbers.numpy(), array(out))
     torch.testing.assert_close(out, numbers.bfloat16(), rtol=0, atol=0, equal_nan=True)

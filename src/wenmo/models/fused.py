@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from wenmo.models import loops
+from wenmo.models.loop_dispatch import array, compiles, divided, parts, vector
 
 
 def _by_hand(x: Tensor) -> bool:
@@ -31,25 +32,25 @@ class _RMSNorm(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
         rows = _rows(x)
         out, scale = torch.empty_like(rows), rows.new_empty(len(rows))
-        count = loops.parts(len(rows), rows.numel())
-        arrays = (loops.array(rows), loops.vector(weight), np.float32(epsilon), out.numpy(), scale.numpy())
-        loops.divided(loops.rms_norm, len(rows), count, *arrays)
+        count = parts(len(rows), rows.numel())
+        arrays = (array(rows), vector(weight), np.float32(epsilon), out.numpy(), scale.numpy())
+        divided(loops.rms_norm, len(rows), count, *arrays)
         ctx.save_for_backward(rows, weight, scale)
         return out.view(x.shape)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
         rows, weight, scale = ctx.saved_tensors
-        count = loops.parts(len(rows), rows.numel())
+        count = parts(len(rows), rows.numel())
         grad_x, sums = torch.empty_like(rows), rows.new_zeros(count, len(weight))
-        read = loops.array(_rows(gradients[0])), loops.array(rows), loops.vector(weight), scale.numpy()
-        loops.divided(loops.rms_norm_backward, len(rows), count, *read, grad_x.numpy(), sums.numpy())
+        read = array(_rows(gradients[0])), array(rows), vector(weight), scale.numpy()
+        divided(loops.rms_norm_backward, len(rows), count, *read, grad_x.numpy(), sums.numpy())
         return grad_x.view(gradients[0].shape), sums.sum(0), None
 
 
 def rms_norm(x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
     """Root-mean-square norm of the last dimension (Zhang & Sennrich, 2019): x / rms(x) * weight."""
-    if loops.compiles(x, weight):
+    if compiles(x, weight):
         normed: Tensor = _RMSNorm.apply(x, weight, epsilon)  # type: ignore[no-untyped-call]
         return normed
     return F.rms_norm(x, weight.shape, weight.to(x.dtype), epsilon)  # autocast: the weight is float32
@@ -100,8 +101,8 @@ class _SwiGLU(torch.autograd.Function):
     def forward(ctx: Any, hidden: Tensor) -> Tensor:
         rows = _rows(hidden)
         out = rows.new_empty(len(rows), rows.shape[1] // 2)
-        count = loops.parts(len(rows), rows.numel())
-        loops.divided(loops.swiglu, len(rows), count, loops.array(rows), loops.array(out))
+        count = parts(len(rows), rows.numel())
+        divided(loops.swiglu, len(rows), count, array(rows), array(out))
         ctx.save_for_backward(rows)
         return out.view(*hidden.shape[:-1], out.shape[1])
 
@@ -109,15 +110,15 @@ class _SwiGLU(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
         (rows,) = ctx.saved_tensors
         out = torch.empty_like(rows)
-        count = loops.parts(len(rows), rows.numel())
-        arrays = [loops.array(x) for x in (_rows(gradients[0]), rows, out)]
-        loops.divided(loops.swiglu_backward, len(rows), count, *arrays)
+        count = parts(len(rows), rows.numel())
+        arrays = [array(x) for x in (_rows(gradients[0]), rows, out)]
+        divided(loops.swiglu_backward, len(rows), count, *arrays)
         return out.view(*gradients[0].shape[:-1], out.shape[1])
 
 
 def swiglu(hidden: Tensor) -> Tensor:
     """Gated feed-forward activation (Shazeer, 2020): silu(gate) * up for hidden = (gate, up) (..., 2 F)."""
-    if loops.compiles(low=hidden):
+    if compiles(low=hidden):
         activated: Tensor = _SwiGLU.apply(hidden)  # type: ignore[no-untyped-call]
         return activated
     gate, up = hidden.chunk(2, -1)
@@ -131,9 +132,9 @@ class _GatedRecurrence(torch.autograd.Function):
         states = bias.new_empty(*projected.shape[:2], size)
         gated = projected.shape[2] == 3 * size
         mixed = projected.new_empty(len(projected) if gated else 0, rows, size)
-        count = loops.parts(rows, projected.numel())
-        read = loops.array(projected), loops.vector(bias), loops.array(before)
-        loops.divided(loops.gated_recurrence, rows, count, *read, states.numpy(), loops.array(mixed))
+        count = parts(rows, projected.numel())
+        read = array(projected), vector(bias), array(before)
+        divided(loops.gated_recurrence, rows, count, *read, states.numpy(), array(mixed))
         ctx.save_for_backward(projected, bias, before, states)
         ctx.set_materialize_grads(False)
         return states, mixed
@@ -146,13 +147,13 @@ class _GatedRecurrence(torch.autograd.Function):
         by_states, by_mixed = gradients
         by_states = states.new_empty(nothing) if by_states is None else by_states
         by_mixed = projected.new_empty(nothing) if by_mixed is None else by_mixed
-        count = loops.parts(rows, projected.numel())
+        count = parts(rows, projected.numel())
         out, carry = torch.empty(projected.shape, dtype=projected.dtype), torch.zeros(before.shape)
         sums = bias.new_zeros(count, len(bias))
-        given = [loops.array(x) for x in (by_mixed, by_states, projected)]
-        read = (*given, loops.vector(bias), loops.array(before), states.numpy())
-        written = loops.array(out), sums.numpy(), carry.numpy()
-        loops.divided(loops.gated_recurrence_backward, rows, count, *read, *written)
+        given = [array(x) for x in (by_mixed, by_states, projected)]
+        read = (*given, vector(bias), array(before), states.numpy())
+        written = array(out), sums.numpy(), carry.numpy()
+        divided(loops.gated_recurrence_backward, rows, count, *read, *written)
         return out, sums.sum(0), carry
 
 
@@ -162,8 +163,8 @@ def gated_recurrence(projected: Tensor, bias: Tensor, before: Tensor) -> tuple[T
     h[t] = n + a (h[t - 1] - n) with a = sigmoid(-z - bias), and h * gelu(u) by the tanh formula.
 
     Args:
-        projected: (z, n) or (z, n, u) side by side, (T, B, 2 R or 3 R), T >= 1. `loops.compiles` holds, with it as
-            `low`.
+        projected: (z, n) or (z, n, u) side by side, (T, B, 2 R or 3 R), T >= 1; `loop_dispatch.compiles` holds for the
+            three, with this one as `low`.
         bias: Of the gate (R,).
         before: State before (B, R).
 

@@ -2,8 +2,8 @@
 
 A small model's products are so short that norms, gates and activations, an operator each, take as long as they do. Here
 each part is one loop forward and one backward, which recomputes what is cheaper to compute than to read. They release
-Python's lock, so that threads of `training.threaded` run side by side, and where PyTorch would use several threads for
-an operator, `divided` gives each a part of the rows.
+Python's lock, so that threads of `training.threaded` run side by side. Each runs over the rows `first` to `last` and
+adds up in row `part` of its sums; `loop_dispatch` says where loops can run, and deals out the rows.
 
 All arrays are contiguous. They are of float32, or of bfloat16, as unsigned numbers of 16 bits, what stands between two
 products; sums and states are float32 always. `exp` is that of Cephes (Moshier 1992): within 3e-7 of the value.
@@ -11,25 +11,18 @@ products; sums and states are float32 always. `exp` is that of Cephes (Moshier 1
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from typing import Any
 
 import numba as nb
 import numpy as np
 import numpy.typing as npt
-import torch
 from numba.extending import overload
-from torch import Tensor
 
 Array = npt.NDArray[np.float32]
 Numbers = npt.NDArray[np.float32] | npt.NDArray[np.uint16]
 """float32, or bfloat16 by its bits."""
 
-LEAST_NUMBERS = 1 << 15
-"""Numbers from which a part is worth a thread."""
 _FLAGS: dict[str, Any] = {
     "cache": True,
     "nogil": True,
@@ -44,55 +37,6 @@ _LOG2_E, _LN2_HIGH, _LN2_LOW = _F(1.44269504), _F(0.693359375), _F(-2.12194440e-
 _P0, _P1, _P2 = _F(1.9875691500e-4), _F(1.3981999507e-3), _F(8.3334519073e-3)
 _P3, _P4, _P5 = _F(4.1665795894e-2), _F(1.6666665459e-1), _F(5.0000001201e-1)
 _GELU, _CUBE = _F(1.5957691216), _F(0.044715)  # 2 sqrt(2 / pi): tanh(x) = 2 sigmoid(2 x) - 1
-
-
-def compiles(*tensors: Tensor, low: Tensor | None = None) -> bool:
-    """Whether these loops can run where tensors are: float32 on a CPU, outside `torch.compile`.
-
-    Args:
-        *tensors: What must be float32.
-        low: What may be bfloat16 as well.
-    """
-    every = tensors if low is None else (*tensors, low)
-    plain = all(x.device.type == "cpu" for x in every) and all(x.dtype == torch.float32 for x in tensors)
-    fitting = low is None or low.dtype in (torch.float32, torch.bfloat16)
-    return plain and fitting and not torch.compiler.is_compiling()
-
-
-def array(x: Tensor) -> Any:
-    """A tensor's own memory where it is contiguous, a copy of it otherwise: `Numbers`."""
-    whole = x.detach().contiguous()
-    return whole.view(torch.int16).numpy().view(np.uint16) if x.dtype == torch.bfloat16 else whole.numpy()
-
-
-def vector(parameter: Tensor) -> Array:
-    """A copy of a parameter, whose own memory FSDP frees and could not once an array has seen it."""
-    found: Array = parameter.detach().clone().numpy()
-    return found
-
-
-@cache
-def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(os.cpu_count() or 1, "loops")
-
-
-def parts(rows: int, numbers: int) -> int:
-    """Threads that share `rows` of together so many numbers: never more than PyTorch would use here."""
-    return max(1, min(torch.get_num_threads(), rows, numbers // LEAST_NUMBERS))
-
-
-def divided(loop: Callable[..., None], rows: int, count: int, *arguments: Any) -> None:
-    """Runs loop(first, last, part, *arguments) for `count` parts of the rows, each in a thread of its own.
-
-    The parts depend on their number alone, so that sums of parts are the same every time.
-    """
-    borders = [rows * part // count for part in range(count + 1)]
-    waiting = [
-        _pool().submit(loop, borders[part], borders[part + 1], part, *arguments) for part in range(1, count)
-    ]
-    loop(0, borders[1], 0, *arguments)
-    for task in waiting:
-        task.result()
 
 
 def _read(number: Any) -> Any:

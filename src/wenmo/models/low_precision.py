@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from wenmo.models import loops
+from wenmo.models.loop_dispatch import compiles
 
 _active: ContextVar[bool] = ContextVar("products in bfloat16", default=False)
 
@@ -119,7 +119,7 @@ def product(layer: nn.Module, x: Tensor) -> Tensor:
     low = not torch.compiler.is_compiling() and _active.get()  # which a compiler cannot look into
     if low and isinstance(layer, nn.Linear) and layer.bias is None:
         weight: Tensor = layer.weight
-        if loops.compiles(weight, low=x):
+        if compiles(weight, low=x):
             kept: Tensor = _LowLinear.apply(x, weight, None, True)
             return kept
     result: Tensor = layer(x)

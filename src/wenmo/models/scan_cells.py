@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from wenmo.models import loops
 from wenmo.models.linear_recurrence import linear_recurrence
+from wenmo.models.loop_dispatch import array, compiles, divided, parts, vector
 from wenmo.models.scan_config import ScanConfig
 
 _TINY = 1e-20
@@ -64,9 +65,14 @@ class MinimalCell(nn.Module):
         else:
             self.bias.copy_(-torch.log(memory))
 
-    def compiles(self, projected: Tensor, before: Tensor) -> bool:
-        """Whether `fused.gated_recurrence` can stand for this cell and the branch beside it: minGRU on a CPU."""
-        return not self.forget and before.numel() > 0 and loops.compiles(self.bias, before, low=projected)
+    def fuses(self, x: Tensor, before: Tensor) -> bool:
+        """Whether `fused.gated_recurrence` can stand for the cell and its branch: minGRU on a CPU.
+
+        Args:
+            x: What the matrices read, (T, B, width).
+            before: State before, (B, R).
+        """
+        return not self.forget and before.numel() > 0 and compiles(x, self.bias, before)
 
     def forward(self, inputs: Tensor, before: Tensor) -> Tensor:
         """Returns all states (T, B, R).
@@ -160,11 +166,11 @@ class _Convolve(torch.autograd.Function):
     def forward(ctx: Any, padded: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         width, steps = len(weight), len(padded) - len(weight) + 1
         ctx.save_for_backward(padded, weight)
-        if loops.compiles(padded, weight, bias):
+        if compiles(padded, weight, bias):
             out = padded.new_empty(steps, *padded.shape[1:])
-            read = loops.array(padded), loops.vector(weight), loops.vector(bias)
-            count = loops.parts(steps, width * out.numel())
-            loops.divided(loops.convolve, steps, count, *read, out.numpy())
+            read = array(padded), vector(weight), vector(bias)
+            count = parts(steps, width * out.numel())
+            divided(loops.convolve, steps, count, *read, out.numpy())
             return out
         low = weight.to(padded.dtype)  # autocast: the text may be in low precision
         total = torch.addcmul(bias.to(padded.dtype), padded[:steps], low[0])
@@ -176,17 +182,17 @@ class _Convolve(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         (gradient,) = gradients
         padded, weight = ctx.saved_tensors
-        if loops.compiles(gradient, padded, weight):
+        if compiles(gradient, padded, weight):
             rows = padded.shape[1]
-            count = loops.parts(rows, len(weight) * padded.numel())
+            count = parts(rows, len(weight) * padded.numel())
             grad_padded = torch.empty(padded.shape)
             by_weight, by_bias = (
                 padded.new_zeros(count, *weight.shape),
                 padded.new_zeros(count, weight.shape[1]),
             )
-            read = loops.array(gradient), loops.array(padded), loops.vector(weight)
+            read = array(gradient), array(padded), vector(weight)
             written = grad_padded.numpy(), by_weight.numpy(), by_bias.numpy()
-            loops.divided(loops.convolve_backward, rows, count, *read, *written)
+            divided(loops.convolve_backward, rows, count, *read, *written)
             return grad_padded, by_weight.sum(0), by_bias.sum(0)
         steps, low = len(gradient), weight.to(gradient.dtype)
         grad_padded, grad_weight = torch.zeros_like(padded), torch.empty_like(weight)

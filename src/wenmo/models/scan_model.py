@@ -62,9 +62,9 @@ class ScanLayer(nn.Module):
         real = self.config.architecture == "rglru"
         if not real:
             x, recent = self._convolve(x, recent, lengths)
-        looped = self.config.architecture == "mingru"
-        projected = product(self.project, x) if looped else self.project(x)
-        if isinstance(self.cell, MinimalCell) and self.cell.compiles(projected, state):
+        fused = isinstance(self.cell, MinimalCell) and self.cell.fuses(x, state)
+        projected = product(self.project, x) if fused else self.project(x)
+        if fused:
             states, mixed = gated_recurrence(projected, self.cell.bias, state)
         else:
             inputs, branch = self._split(projected)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, cast
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from wenmo.training.optimisation import Muon, orthogonalise
+from wenmo.training.optimisation import Muon, local, orthogonalise
 
 Sizes = tuple[int, ...]
 _all_gather = getattr(dist, "all_gather_single", dist.all_gather_into_tensor)  # its name from PyTorch 2.13 on
@@ -42,25 +41,11 @@ class DividedMuon(Muon):
             for (_, sizes), pairs in buckets.items():
                 for start in range(0, len(pairs), size):
                     part = pairs[start : start + size]
-                    directions = _gathered if not _sliced(part[0][0]) else _exchanged
-                    steps = directions([_own(update) for _, update in part], sizes)
-                    for (weight, _), direction in zip(part, steps, strict=True):
-                        self._move(weight, _own(weight), direction, group)
+                    directions = _exchanged if hasattr(part[0][0], "device_mesh") else _gathered
+                    steps = directions([local(update) for _, update in part], sizes)
+                    for (parameter, _), direction in zip(part, steps, strict=True):
+                        self._move(parameter, direction, group)
         return loss
-
-    @staticmethod
-    def _own(tensor: Tensor) -> Tensor:
-        """What this process holds of a tensor: its slice, where the tensor is divided."""
-        return _own(tensor)
-
-
-def _sliced(tensor: Tensor) -> bool:
-    return hasattr(tensor, "device_mesh")
-
-
-def _own(tensor: Tensor) -> Tensor:
-    """What this process holds of a tensor."""
-    return cast(Any, tensor).to_local() if _sliced(tensor) else tensor
 
 
 def _orthogonalised(matrix: Tensor, sizes: Sizes) -> Tensor:

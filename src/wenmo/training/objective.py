@@ -104,7 +104,7 @@ def _distributions(
     chosen, top = logits.gather(1, tokens), logits.amax(1, keepdim=True)
     mean = logits.mean(1) if needs_mean else None
     torch.softmax(logits, -1, out=logits)
-    # A logit less the logarithm of its probability is that of the sum; of the likeliest token, whose is never zero.
+    # A token's logit less the logarithm of its probability is that of the sum. The likeliest one's is never of zero.
     norm = top - logits.amax(1, keepdim=True).log_()
     return chosen - norm, None if mean is None else mean - norm[:, 0], lambda: logits
 
@@ -136,12 +136,12 @@ class _LinearLoss(torch.autograd.Function):
                 continue
             grad = derivative(probabilities()).to(part.dtype)
             # The shares weight what is as wide as the hidden vectors, not what is as wide as the vocabulary.
-            shares = shares[:, None].to(part.dtype)
+            shares = shares[:, None]
             if grad_hidden is not None:
                 torch.mm(grad, matrix, out=grad_hidden[place]).mul_(shares)
             if not need_weight:
                 continue
-            part = part * shares
+            part = (part * shares).to(part.dtype)
             if columns is not None:
                 grad_weight = torch.zeros_like(weight) if grad_weight is None else grad_weight
                 grad_weight.index_add_(0, columns.ids, torch.mm(grad.T, part).to(weight.dtype))

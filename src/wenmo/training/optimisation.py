@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -46,6 +46,11 @@ def orthogonalise(updates: Tensor, low_precision: bool = False) -> Tensor:
     if tall:
         x = x.mT
     return x.to(updates.dtype)
+
+
+def local(tensor: Tensor) -> Tensor:
+    """What this process holds of a tensor: its slice of a `DTensor`, all of any other."""
+    return cast(Any, tensor).to_local() if hasattr(tensor, "device_mesh") else tensor
 
 
 class Muon(torch.optim.Optimizer):
@@ -93,21 +98,21 @@ class Muon(torch.optim.Optimizer):
         loss = closure() if closure is not None else None
         for group in self.param_groups:
             moved = [parameter for parameter in group["params"] if parameter.grad is not None]
-            directions: list[dict[int, Tensor]] = [{} for _ in moved]
-            buckets: dict[tuple[int, int], list[tuple[int, int, Tensor]]] = {}
-            for number, parameter in enumerate(moved):
+            directions: list[Tensor] = []
+            buckets: dict[tuple[int, int], list[tuple[Tensor, Tensor]]] = {}
+            for parameter in moved:
                 update = self._momentum(parameter, group["momentum"])
-                sizes = getattr(parameter, "muon_split", (parameter.shape[0],))
-                for place, piece in enumerate(torch.split(update, list(sizes))):
-                    buckets.setdefault((piece.shape[0], piece.shape[1]), []).append((number, place, piece))
-            stacks = [torch.stack([piece for _, _, piece in found]) for found in buckets.values()]
-            for found, steps in zip(buckets.values(), self._orthogonalised(stacks), strict=True):
-                scale = math.sqrt(max(1.0, steps.shape[1] / steps.shape[2]))
-                for (number, place, _), step in zip(found, steps.mul_(scale), strict=True):
-                    directions[number][place] = step
-            for parameter, pieces in zip(moved, directions, strict=True):
-                whole = torch.cat([pieces[place] for place in sorted(pieces)])
-                self._move(parameter, parameter, whole, group)
+                directions.append(torch.empty_like(update))
+                sizes = list(getattr(parameter, "muon_split", (parameter.shape[0],)))
+                for pair in zip(torch.split(update, sizes), torch.split(directions[-1], sizes), strict=True):
+                    buckets.setdefault((pair[0].shape[0], pair[0].shape[1]), []).append(pair)
+            stacks = [torch.stack([piece for piece, _ in pairs]) for pairs in buckets.values()]
+            found = self._orthogonalised(stacks)
+            for ((rows, columns), pairs), steps in zip(buckets.items(), found, strict=True):
+                for (_, place), step in zip(pairs, steps, strict=True):
+                    torch.mul(step, math.sqrt(max(1.0, rows / columns)), out=place)
+            for parameter, direction in zip(moved, directions, strict=True):
+                self._move(parameter, direction, group)
         return loss
 
     def _orthogonalised(self, stacks: list[Tensor]) -> list[Tensor]:
@@ -123,23 +128,19 @@ class Muon(torch.optim.Optimizer):
         ]
         return [torch.cat([task.result() for task in tasks]) for tasks in waiting]
 
-    def _move(self, parameter: Tensor, weight: Tensor, direction: Tensor, group: dict[str, Any]) -> None:
-        """Takes a step in a direction; `weight` and `direction` are what this process holds of the parameter's."""
+    def _move(self, parameter: Tensor, direction: Tensor, group: dict[str, Any]) -> None:
+        """Takes a step in a direction, of which this process has what it has of the parameter."""
+        weight = local(parameter)
         weight.mul_(1.0 - group["lr"] * group["weight_decay"])
         if self._row_memory is not None:
             found = direction.square().mean(1, keepdim=True)
             state = self.state[parameter]
             if "row_moment" not in state:
                 state["row_moment"] = torch.zeros_like(parameter[:, :1])
-                self._own(state["row_moment"]).copy_(found)
-            moment = self._own(state["row_moment"]).lerp_(found, 1.0 - self._row_memory)
+                local(state["row_moment"]).copy_(found)
+            moment = local(state["row_moment"]).lerp_(found, 1.0 - self._row_memory)
             direction = direction * (moment * direction.shape[1]).add_(1e-8).rsqrt_()
         weight.add_(direction, alpha=-group["lr"])
-
-    @staticmethod
-    def _own(tensor: Tensor) -> Tensor:
-        """What this process holds of a tensor: all of it."""
-        return tensor
 
     def _momentum(self, parameter: nn.Parameter, momentum: float) -> Tensor:
         state = self.state[parameter]
