@@ -2,8 +2,9 @@
 
 One round is one step of ours (forward, backward, optimiser) and then the products alone that such a step cannot do
 without, of the same shapes, in the same number format, with as many threads: for each matrix the product with
-the inputs and the two of the backward pass, and attention's two with its four. What the step takes on top are norms,
-activations, softmax, the loss and the optimiser. The two take turns; the ratio is taken within each round.
+the inputs and the two of the backward pass, and in a Transformer attention's two with its four. What the step takes on
+top are norms, activations, softmax, the loss and the optimiser. The two take turns; the ratio is taken within each
+round.
 
     python bench/products.py --threads 1
 """
@@ -29,7 +30,7 @@ from wenmo.training.optimisation import build_optimizers
 
 @dataclass(frozen=True)
 class Shape:
-    """Shape of a Transformer and of its batch."""
+    """Shape of a model and of its batch; one without heads is a minGRU, the others are Transformers."""
 
     name: str
     layers: int
@@ -42,19 +43,21 @@ class Shape:
 
 SHAPES = (
     Shape("a few minutes' model", 3, 96, 3, 2048, 256, 8),
+    Shape("a few minutes' minGRU", 2, 96, 0, 2048, 256, 8),
     Shape("4 x 256", 4, 256, 4, 4096, 256, 8),
     Shape("GPT-2 124M", 12, 768, 12, 50257, 512, 4),
 )
 
 
 def build(shape: Shape) -> NeuralLanguageModel:
-    """The Transformer in the default layout; GPT-2 in its own."""
+    """A minGRU, or a Transformer in the default layout; GPT-2 in its own."""
     torch.manual_seed(0)
-    settings = ModelSettings(
-        layers=shape.layers, width=shape.width, heads=shape.heads, context=shape.context, dropout=0.0,
-        layout="gpt2" if shape.name.startswith("GPT-2") else "qwen3",
-    )  # fmt: skip
-    model = build_model(build_config("transformer", vocab_size=shape.vocab, settings=settings))
+    settings = ModelSettings(layers=shape.layers, width=shape.width, context=shape.context, dropout=0.0)
+    if shape.heads:
+        layout = "gpt2" if shape.name.startswith("GPT-2") else "qwen3"
+        settings = settings.model_copy(update={"heads": shape.heads, "layout": layout})
+    architecture = "transformer" if shape.heads else "mingru"
+    model = build_model(build_config(architecture, vocab_size=shape.vocab, settings=settings))
     assert isinstance(model, NeuralLanguageModel)
     return model
 
@@ -97,6 +100,8 @@ def products_of(model: NeuralLanguageModel, shape: Shape, precision: str) -> lis
     for out, inner in matrices:
         x, dy, w = random(tokens, inner), random(tokens, out), random(out, inner)
         made += [partial(torch.mm, x, w.T), partial(torch.mm, dy, w), partial(torch.mm, dy.T, x)]
+    if not shape.heads:
+        return made
     size = shape.width // shape.heads
     queries = random(shape.rows * shape.heads, shape.context, size)
     scores = random(shape.rows * shape.heads, shape.context, shape.context)
