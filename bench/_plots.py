@@ -121,7 +121,7 @@ def penn(rows: Rows) -> Figure:
     def colour(row: dict[str, Any]) -> str:
         if not row["bits per byte"]:
             return PEER
-        own = row["model"].startswith(("wenmo", "transformer"))
+        own = row["model"].startswith(("wenmo", "mingru", "transformer"))
         return OURS if row["model"].startswith("wenmo") else SOFT if own else RIVAL
 
     return _bars(
@@ -155,6 +155,7 @@ PLOTS: dict[str, Callable[[Rows], Figure]] = {
     "few_translation": _by_examples,
     "few_question_answering": _by_examples,
     "penn": penn,
+    "penn_longer": penn,
     "time_to_quality": time_to_quality,
     "products": products,
 }

@@ -5,7 +5,9 @@ it as any other text, in pieces of words, and knows nothing of the closed vocabu
 spelled; its nats for the whole test text, over the words and ends of lines, give the perplexity that others state.
 
     python bench/penn.py --folder ptb --budget 60m --threads 1
-    python bench/penn.py --folder ptb --model runs/ptb     # of a model that was trained on it already
+    python bench/penn.py --folder ptb --budget 60m --model runs/ptb     # of one that was trained so already
+
+What is not known here, as `--tokenizer.vocab-size 8192`, is handed to `wenmo train`.
 """
 
 from __future__ import annotations
@@ -27,13 +29,17 @@ PUBLISHED = {
 }
 
 
-def trained(folder: Path, budget: str, threads: int | None, place: Path) -> dict[str, Any]:
+BOUND_OF_AN_HOUR, BOUND_OF_MORE = 75, 57
+"""What an hour, and what a longer time, must stay below."""
+
+
+def trained(folder: Path, budget: str, threads: int | None, model: Path, more: list[str]) -> dict[str, Any]:
     """Trains on the text with its held-out files."""
-    corpus = str(place / "corpus")
+    corpus = f"{model}.corpus"
     files = {split: str(folder / f"ptb.{split}.txt") for split in ("train", "valid", "test")}
     wenmo("prepare", files["train"], "--valid", files["valid"], "--test", files["test"], "-o", corpus)
-    more = ["--training.threads", str(threads)] if threads else []
-    return wenmo("train", corpus, "-o", str(place / "model"), "--budget", budget, *more)
+    shared = ["--training.threads", str(threads)] if threads else []
+    return wenmo("train", corpus, "-o", str(model), "--budget", budget, *shared, *more)
 
 
 def main() -> None:
@@ -44,8 +50,9 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="with ptb.train.txt, ptb.valid.txt and ptb.test.txt")
     parser.add_argument("--budget", default="60m")
     parser.add_argument("--threads", type=int)
+    parser.add_argument("--output", type=Path, help="folder that keeps the model")
     parser.add_argument("--model", type=Path, help="trained already on this text; nothing is trained")
-    options = parser.parse_args()
+    options, more = parser.parse_known_args()
     folder = options.folder or shared_data("lm", "ptb")
     test = folder / "ptb.test.txt"
     if not test.is_file():
@@ -56,7 +63,8 @@ def main() -> None:
         result = load_model(options.model).info["scores"]
     else:
         with tempfile.TemporaryDirectory() as name:
-            result = trained(folder, options.budget, options.threads, Path(name))
+            kept = options.output or Path(name) / "model"
+            result = trained(folder, options.budget, options.threads, kept, more)
 
     def perplexity(bits_per_byte: float) -> float:
         return round(float(2.0 ** (bits_per_byte * result["bytes"] / words)), 1)
@@ -74,11 +82,13 @@ def main() -> None:
     ]
     best = perplexity(result["bits_per_byte"])
     minutes = result["seconds"] / 60
+    an_hour = result["budget"] <= 3600
+    bound = BOUND_OF_AN_HOUR if an_hour else BOUND_OF_MORE
     record(
-        "penn",
-        claim="Below 75 on the test text after an hour.",
+        "penn" if an_hour else "penn_longer",
+        claim=f"Below {bound} on the test text after {'an hour' if an_hour else 'a longer time'}.",
         rows=rows,
-        verdict=f"{best} after {minutes:.1f} minutes: {'reached' if best < 75 else 'not reached'}.",
+        verdict=f"{best} after {minutes:.1f} minutes: {'reached' if best < bound else 'not reached'}.",
         budget_s=result["budget"],
         seconds=result["seconds"],
         words=words,
