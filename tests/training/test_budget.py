@@ -59,8 +59,8 @@ def test_regularisation_grows_with_the_epochs(first: float, second: float) -> No
     assert budget.regularisation(1.0, "lstm") == (0.0, 0.1)
 
 
-def tiny(layers: int = 1) -> NeuralLanguageModel:
-    settings = ModelSettings(layers=layers, width=16, heads=2, context=8)
+def tiny() -> NeuralLanguageModel:
+    settings = ModelSettings(layers=1, width=16, heads=2, context=8)
     model = build_model(build_config("transformer", vocab_size=300, settings=settings))
     assert isinstance(model, NeuralLanguageModel)
     return model
@@ -113,45 +113,6 @@ def test_the_embedding_shrinks_as_fast_as_the_matrices(settings: dict[str, objec
 def test_the_embedding_is_left_alone_in_few_passes() -> None:
     shares = [budget.embedding_share(epochs) for epochs in (0.0, 1.0, 3.0, 4.24, 6.0, 100.0)]
     assert shares == pytest.approx([0.0, 0.0, 0.0, 0.5, 1.0, 1.0], abs=0.01)
-
-
-def test_training_needs_more_memory_than_its_weights_and_their_moments() -> None:
-    assert budget.training_memory(tiny(), plan_of()) > 24 * tiny().num_parameters()
-
-
-def test_memory_with_activations_computed_again_and_with_slices() -> None:
-    model, plan = tiny(layers=4), plan_of()
-    kept = budget.training_memory(model, plan)
-    again = budget.training_memory(model, plan.model_copy(update={"checkpoint_activations": True}))
-    assert again < kept
-    weights = 24 * model.num_parameters()
-    alone, four, many = (
-        budget.training_memory(model, plan.model_copy(update={"parallel": "fsdp", "processes": n, "rows": 1}))
-        for n in (1, 4, 1000)
-    )
-    assert alone > four > many > alone - weights
-    assert alone - four == pytest.approx(weights * 3 / 4)
-
-
-def test_a_model_is_sliced_where_a_copy_does_not_fit() -> None:
-    model, settings = tiny(), TrainingSettings()
-    plan = plan_of().model_copy(update={"processes": 4})
-    needed = budget.training_memory(model, plan)
-    assert budget.fitted(model, plan, settings, needed + 1).parallel == "ddp"
-    assert budget.fitted(model, plan, settings, needed - 1).parallel == "fsdp"
-    alone = plan.model_copy(update={"processes": 1})
-    assert budget.fitted(model, alone, settings, 0.0).parallel == "ddp"
-    for wanted in ("ddp", "fsdp"):
-        assert budget.fitted(model, plan, TrainingSettings(parallel=wanted), 0.0).parallel == wanted
-
-
-def test_the_advice_names_activation_checkpointing_where_it_helps() -> None:
-    model, plan = tiny(layers=4), plan_of()
-    again = plan.model_copy(update={"checkpoint_activations": True})
-    enough = budget.training_memory(model, again)
-    assert "--training.checkpoint-activations it fits" in budget.memory_advice(model, plan, enough)
-    assert "--training.checkpoint-activations it needs less" in budget.memory_advice(model, plan, enough - 1)
-    assert "checkpoint-activations" not in budget.memory_advice(model, again, enough)
 
 
 def test_context_follows_the_text_and_the_time() -> None:

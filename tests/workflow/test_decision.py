@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from wenmo.config import Recipe, TrainingSettings
+from wenmo.training import budget as dial
 from wenmo.training.hardware import Machine
 from wenmo.workflow import team
 from wenmo.workflow.decision import decide
@@ -27,3 +28,19 @@ def test_what_is_seen_often_makes_the_embedding_decay(
     assert plan.weight_decay >= 0.1
     # A step takes lr * decay of a weight: of the matrices, and of the embedding.
     assert plan.lr * plan.embedding_decay == pytest.approx(share * plan.muon_lr * plan.weight_decay)
+
+
+def test_decay_and_dropout_follow_the_passes_that_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        team, "speed", lambda _, plan, **__: 12_000.0 if plan.softmax == "sampled" else 4_000.0
+    )
+    texts = SimpleNamespace(**{**vars(TEXTS), "tokenizer": SimpleNamespace(vocab_size=3_000)})
+    found = {}
+    for softmax in ("full", "auto"):
+        recipe = Recipe(training=TrainingSettings(softmax=softmax, workers=1), size="300k")
+        shape = found[softmax] = decide("mingru", recipe, texts, Machine("cpu", 3e10, 0.1), 600.0, 0)
+        dropout, decay = dial.regularisation(shape.epochs, "mingru")
+        assert (shape.config["dropout"], shape.plan.weight_decay) == (dropout, decay)
+    assert found["auto"].epochs == pytest.approx(3 * found["full"].epochs)
+    assert found["auto"].config["dropout"] > found["full"].config["dropout"] > 0.0
+    assert found["auto"].config["width"] == found["full"].config["width"]

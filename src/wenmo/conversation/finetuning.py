@@ -33,6 +33,7 @@ from wenmo.training import budget as dial
 from wenmo.training import hardware
 from wenmo.training.distributed import measure_speed
 from wenmo.training.loop import BatchTrainer
+from wenmo.training.memory import training_memory
 from wenmo.training.outcome import TrainingOutcome
 from wenmo.training.plan import TrainingPlan
 
@@ -222,7 +223,7 @@ def _plan(
         model, training, context=width, batch_tokens=batch_tokens, weight_decay=0.1,
         seconds=0.0, steps=None, valid_tokens=0, machine=machine,
     )  # fmt: skip
-    memory = dial.training_memory(model, plan)
+    memory = training_memory(model, plan)
     available = hardware.available_memory(machine.device)
     if memory > available:
         raise ResourceError(
@@ -267,7 +268,7 @@ def _summary(
     return (
         f"{model.architecture}: {quantity(model.num_parameters(), '')} parameters, {plan.optimizer}, batches of "
         f"{batch_tokens:,} tokens, {speed:,.0f} tokens/s, {length}; "
-        f"{quantity(dial.training_memory(model, plan.model_copy(update={'micro_rows': plan.rows})), 'B')} of memory"
+        f"{quantity(training_memory(model, plan.model_copy(update={'micro_rows': plan.rows})), 'B')} of memory"
     )
 
 

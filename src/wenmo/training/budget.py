@@ -13,7 +13,6 @@ from wenmo.errors import OptionError
 from wenmo.models.base import NeuralLanguageModel
 from wenmo.models.registry import kind
 from wenmo.training.hardware import Machine, compiler
-from wenmo.training.objective import chunk_rows
 from wenmo.training.optimisation import prefers_muon
 from wenmo.training.plan import TrainingPlan
 from wenmo.training.sampled_softmax import LEAST_VOCAB
@@ -139,57 +138,6 @@ def embedding_share(epochs: float) -> float:
     return max(0.0, min(log2(passes / UNFORGOTTEN_EPOCHS), 1.0))
 
 
-def training_memory(model: NeuralLanguageModel, plan: TrainingPlan) -> float:
-    """Estimates the bytes that training needs.
-
-    Weights, gradients, two optimiser moments, the average and the best weights are six float32 numbers per
-    parameter; activations are about 24 vectors of the model's width per layer and token for each forward pass.
-    With activation checkpointing they are one vector per layer and token, and those of one layer. Slices of a model
-    (`parallel` fsdp) divide the six numbers by the processes; the weights of a layer, and its gradients, are gathered
-    one layer ahead.
-    """
-    parameters = model.num_parameters()
-    layers = getattr(model.config, "layers", 1)
-    states = 4.0 * 6.0 * parameters
-    if plan.parallel == "fsdp":
-        outer = 2.0 * model.output_weight.numel()
-        states = states / plan.processes + 4.0 * 2.0 * (2.0 * parameters / layers + outer)
-    rows = min(plan.micro_rows, -(-plan.rows // plan.processes))
-    vectors = layers + 24.0 if plan.checkpoint_activations else 24.0 * layers
-    activations = 4.0 * vectors * model.output_weight.shape[1] * rows * plan.context
-    logits = 3.0 * 4.0 * chunk_rows(model.device.type, model.vocab_size) * model.vocab_size
-    return states + activations + logits + 64e6
-
-
-def fitted(
-    model: NeuralLanguageModel, plan: TrainingPlan, settings: TrainingSettings, memory: float
-) -> TrainingPlan:
-    """Resolves `--training.parallel auto`: a copy of the model in every process, slices where a copy does not fit.
-
-    Args:
-        model: The model.
-        plan: The plan so far.
-        settings: What was asked for.
-        memory: Bytes that are free for one process.
-    """
-    slices = settings.parallel == "fsdp"
-    if settings.parallel == "auto" and plan.processes > 1:
-        slices = training_memory(model, plan) > memory
-    return plan.model_copy(update={"parallel": "fsdp" if slices else "ddp"})
-
-
-def memory_advice(model: NeuralLanguageModel, plan: TrainingPlan, memory: float) -> str:
-    """What to choose where a training does not fit into `memory` bytes."""
-    advice = "choose a smaller --size or --training.micro-batch-tokens"
-    recomputed = plan.model_copy(update={"checkpoint_activations": True})
-    if model.architecture == "transformer" and training_memory(model, recomputed) < training_memory(
-        model, plan
-    ):
-        fits = "fits" if training_memory(model, recomputed) <= memory else "needs less"
-        advice += f"; with --training.checkpoint-activations it {fits}, and a step takes about a third longer"
-    return advice
-
-
 def bfloat16_pays(machine: Machine) -> bool:
     """Whether `--training.precision auto` takes bfloat16: where its products are faster.
 
@@ -276,16 +224,12 @@ def resolve_plan(
         or {"adamw": 3e-3, "muon": BESIDE_MUON.get(model.architecture, 4e-3), "sgd": 1.0}[optimizer]
     )
     muon_lr = settings.muon_lr or 0.02
-    decay = weight_decay if settings.weight_decay is None else settings.weight_decay
-    # A step takes lr * decay of a weight. For SGD, where it is a penalty instead, it was not tried.
-    matched = embedding_share * decay * {"muon": muon_lr / lr, "adamw": 1.0, "sgd": 0.0}[optimizer]
     bf16 = settings.precision == "bf16" or (settings.precision == "auto" and bfloat16_pays(machine))
-    return TrainingPlan(
+    plan = TrainingPlan(
         optimizer=optimizer,
         lr=lr,
         muon_lr=muon_lr,
-        weight_decay=decay,
-        embedding_decay=matched if settings.embedding_decay is None else settings.embedding_decay,
+        weight_decay=weight_decay,
         schedule=settings.schedule,
         warmup=settings.warmup,
         decay=settings.decay,
@@ -310,3 +254,23 @@ def resolve_plan(
         processes=machine.processes,
         seed=settings.seed,
     )
+    return decayed(plan, settings, weight_decay, embedding_share)
+
+
+def decayed(
+    plan: TrainingPlan, settings: TrainingSettings, weight_decay: float, embedding_share: float
+) -> TrainingPlan:
+    """The plan with the decay of its weights.
+
+    Args:
+        plan: The plan, with its optimiser and learning rates.
+        settings: What was asked for.
+        weight_decay: Of the matrices, where the settings do not say.
+        embedding_share: How fast the embedding shrinks beside them, where the settings do not say.
+    """
+    decay = weight_decay if settings.weight_decay is None else settings.weight_decay
+    # A step takes lr * decay of a weight. For SGD, where it is a penalty instead, it was not tried.
+    rates = {"muon": plan.muon_lr / plan.lr, "adamw": 1.0, "sgd": 0.0}
+    matched = embedding_share * decay * rates[plan.optimizer]
+    chosen = matched if settings.embedding_decay is None else settings.embedding_decay
+    return plan.model_copy(update={"weight_decay": decay, "embedding_decay": chosen})

@@ -20,6 +20,7 @@ from wenmo.models.sizes import parse_size
 from wenmo.progress import duration, quantity
 from wenmo.training import budget as dial
 from wenmo.training import hardware, sampled_softmax
+from wenmo.training.memory import fitted, memory_advice, training_memory
 from wenmo.training.plan import TrainingPlan
 from wenmo.workflow import team
 from wenmo.workflow.texts import Texts
@@ -98,30 +99,25 @@ def decide(
     context = dial.choose_context(train_tokens, texts.bytes_per_token, horizon, settings)
     pinned = parse_size(recipe.size) if recipe.size else None
     rate = machine.flops * dial.EFFICIENCY[architecture]
-    parameters = pinned
+    parameters = pinned or 0
+
+    def shaped(parameters: int, dropout: float) -> ModelConfig:
+        free = {name for name in ("dropout", "recurrent_dropout") if getattr(settings, name) is None}
+        chosen = settings.model_copy(update={"context": context, **dict.fromkeys(free, dropout)})
+        return build_config(
+            architecture, vocab_size=texts.tokenizer.vocab_size, settings=chosen, parameters=parameters
+        )
+
     for attempt in range(2):
         if pinned is None:
-            parameters = dial.choose_parameters(architecture, rate, horizon, train_tokens)
-        assert parameters is not None
-        # A vocabulary alone may need more than the law asks for.
-        if pinned is None:
-            parameters = max(parameters, texts.tokenizer.vocab_size * 64 + 100_000)
+            wanted = dial.choose_parameters(architecture, rate, horizon, train_tokens)
+            # A vocabulary alone may need more than the law asks for.
+            parameters = max(wanted, texts.tokenizer.vocab_size * 64 + 100_000)
         batch = recipe.training.batch_tokens or dial.choose_batch_tokens(parameters, train_tokens, horizon)
         speed = rate / (6.0 * parameters)
         epochs = _epochs(training.steps, training.epochs, batch, speed * horizon, train_tokens)
         dropout, decay = dial.regularisation(epochs, architecture)
-        shaped = settings.model_copy(
-            update={
-                "context": context,
-                "dropout": dropout if settings.dropout is None else settings.dropout,
-                "recurrent_dropout": dropout
-                if settings.recurrent_dropout is None
-                else settings.recurrent_dropout,
-            }
-        )
-        config = build_config(
-            architecture, vocab_size=texts.tokenizer.vocab_size, settings=shaped, parameters=parameters
-        )
+        config = shaped(parameters, dropout)
         model = build(config, seed)
         steps = training.steps
         if training.epochs is not None:
@@ -134,13 +130,13 @@ def decide(
         available = hardware.available_memory(machine.device)
         if machine.device == "cpu":
             available /= machine.processes
-        plan = dial.fitted(model, plan, training, available)
-        memory = dial.training_memory(model, plan)
+        plan = fitted(model, plan, training, available)
+        memory = training_memory(model, plan)
         if memory > available:
             raise ResourceError(
                 f"training a {architecture} of {quantity(model.num_parameters(), '')} parameters needs "
                 f"{quantity(memory, 'B')} of memory and {quantity(available, 'B')} is free; "
-                f"{dial.memory_advice(model, plan, available)}"
+                f"{memory_advice(model, plan, available)}"
             )
         measure = functools.partial(team.speed, model, device=machine.device)
         if machine.device == "cpu" and machine.processes == 1:
@@ -162,7 +158,11 @@ def decide(
     plan = plan.model_copy(
         update={"valid_tokens": _valid_tokens(speed, horizon, training.evaluations, texts)}
     )
-    epochs = _epochs(steps, None, plan.rows * plan.context, speed * horizon, train_tokens)
+    epochs = _epochs(steps, training.epochs, plan.rows * plan.context, speed * horizon, train_tokens)
+    # The passes are known only now: the speed that the shape was chosen by is an estimate.
+    dropout, decay = dial.regularisation(epochs, architecture)
+    config = shaped(parameters, dropout)
+    plan = dial.decayed(plan, training, decay, dial.embedding_share(epochs))
     return Shape(config.model_dump(mode="json"), plan, speed, actual, memory, epochs)
 
 
