@@ -5,7 +5,13 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from wenmo.interrupts import deferred_interrupt, kept_interrupts, raise_lost_interrupt, take_interrupt
+from wenmo.interrupts import (
+    deferred_interrupt,
+    kept_interrupts,
+    raise_lost_interrupt,
+    take_interrupt,
+    unbroken,
+)
 from wenmo.progress import track
 from wenmo.workflow.clock import Clock
 
@@ -133,3 +139,40 @@ def test_another_thread_leaves_interrupts_alone() -> None:
     thread.start()
     thread.join()
     assert seen == [(False, before)]
+
+
+@pytest.mark.parametrize("pressed", [0, 1, 2, 3])
+def test_a_press_waits_for_the_step_that_is_under_way(pressed: int) -> None:
+    done: list[int] = []
+    yielded: list[int] = []
+
+    def steps() -> Iterator[int]:
+        for step in range(4):
+            if step == pressed:
+                press()
+            if step == 3:  # the one that finds out that there are no more
+                return
+            done.append(step)
+            yield step
+
+    with pytest.raises(KeyboardInterrupt):
+        for step in unbroken(steps()):
+            yielded.append(step)
+    assert yielded == list(range(pressed))
+    assert done == list(range(min(pressed + 1, 3)))
+
+
+def test_a_press_between_two_steps_and_a_second_one_within_end_at_once() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        for _ in unbroken(iter(range(3))):
+            press()
+
+    def insisted() -> Iterator[int]:
+        press()
+        press()
+        raise AssertionError("went on after the second Ctrl-C")
+        yield 0
+
+    with pytest.raises(KeyboardInterrupt):
+        next(unbroken(insisted()))
+    assert list(unbroken(iter("abc"))) == ["a", "b", "c"]

@@ -11,11 +11,13 @@ import _thread
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from itertools import islice
+from typing import Any, TypeVar
 
+Step = TypeVar("Step")
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 """What asks a training to end."""
 RETRY_SECONDS = 0.01
@@ -119,3 +121,22 @@ def deferred_interrupt(patient: bool = False) -> Iterator[Interruption]:
     finally:
         for number, handler in previous:
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+
+def unbroken(steps: Iterator[Step]) -> Generator[Step, None, None]:
+    """Yields what `steps` does, and lets the first Ctrl-C or SIGTERM wait until the step that is under way is done.
+
+    For native code that calls back: an exception in its callback would make it panic, or leave a thread of its own
+    that is never told to end.
+
+    Raises:
+        KeyboardInterrupt: After the step in which the signal came.
+    """
+    while True:
+        with deferred_interrupt() as interruption:
+            found = list(islice(steps, 1))
+        if interruption.asked:
+            raise KeyboardInterrupt
+        if not found:
+            return
+        yield found[0]

@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from wenmo.corpus.reading import Block, Plan, blocks
 from wenmo.corpus.working import counts_by_script, digest, pieces
+from wenmo.interrupts import unbroken
 from wenmo.text import SCRIPTS
 
 MAX_BLOCKS = 8
@@ -215,7 +216,7 @@ def run(plans: Sequence[Plan]) -> Generator[pa.Table, None, None]:
     frame = frame.explode("piece")
     partitions = frame.iter_partitions(results_buffer_size=2)
     try:
-        for part in partitions:
+        for part in unbroken(partitions):
             table = part.to_arrow()
             if not table.num_rows:
                 continue
