@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def doctor(*, common: Common = Common()) -> None:  # noqa: B008 - frozen
     """Tell what this machine has, what is missing, how fast it is, and what sizes it can train.
 
-    After installation it also compiles (about twenty seconds) what the first training would compile in its own time.
+    After installation it also compiles (about 25 seconds) what the first training would compile in its own time.
     """
     from wenmo.cli.output import print_json
     from wenmo.doctor import examine

@@ -24,7 +24,7 @@ from wenmo.doctor.system import (
 
 
 def examine() -> DoctorReport:
-    """Looks at the machine and measures it: about eight seconds, and twenty more the first time, which compiles."""
+    """Looks at the machine and measures it: about eight seconds, and 25 more the first time, which compiles."""
     import torch
 
     from wenmo import __version__

@@ -52,7 +52,7 @@ def compile_kernels(progress: bool = True) -> float:
         progress: Whether to show a progress line.
 
     Returns:
-        Seconds that it took: about thirty after installation, and less than one afterwards.
+        Seconds that it took: about 25 after installation, and less than one afterwards.
     """
     started = time.monotonic()
     ids = np.random.default_rng(0).integers(0, VOCAB_SIZE, TOKENS)

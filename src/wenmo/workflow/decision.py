@@ -124,8 +124,7 @@ def decide(
             steps = max(1, round(training.epochs * train_tokens / batch))
         plan = dial.resolve_plan(
             model, training, context=context, batch_tokens=batch, weight_decay=decay,
-            embedding_share=dial.embedding_share(epochs), seconds=seconds if timed else None, steps=steps,
-            valid_tokens=0, machine=machine,
+            seconds=seconds if timed else None, steps=steps, valid_tokens=0, machine=machine,
         )  # fmt: skip
         available = hardware.available_memory(machine.device)
         if machine.device == "cpu":
