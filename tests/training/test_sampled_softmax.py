@@ -36,6 +36,7 @@ def layer() -> tuple[torch.Tensor, torch.Tensor]:
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Samples from vocabularies that are small enough for a test."""
     monkeypatch.setattr(sampled_softmax, "FREQUENT", 4)
+    monkeypatch.setattr(sampled_softmax, "MULTIPLE", 8)
 
 
 def test_the_commonest_tokens_are_frequent(few: None) -> None:
@@ -79,6 +80,36 @@ def test_the_sum_under_the_softmax_and_the_gradient_are_right_on_average(few: No
     assert (np.abs(ratios.mean(0) - 1.0) < 4.0 * error).all() and (ratios.std(0) > 0.05).all()
     expected = torch.autograd.grad(sum(whole), weight)[0]
     assert torch.nn.functional.cosine_similarity(mean.flatten(), expected.flatten(), dim=0) > 0.99
+
+
+@pytest.mark.parametrize("rows", [1, 7, 100, 3000])
+def test_rows_are_compared_with_few_different_numbers_of_tokens(rows: int) -> None:
+    vocab, sizes = 4096, set()
+    frequent = frequent_tokens(np.arange(vocab), vocab)
+    for _ in range(5):
+        loss = sampled_softmax._SampledCrossEntropy(
+            torch.randint(vocab, (rows, 1)), torch.ones(rows), frequent
+        )
+        columns = loss.columns(slice(0, rows))
+        sizes.add(len(columns.ids))
+        assert len(columns.ids.unique()) == len(columns.ids)
+        assert set(loss.tokens(slice(0, rows)).flatten().tolist()) < set(range(len(columns.ids)))
+        certain = columns.offsets == 0.0
+        assert int(certain.sum()) >= sampled_softmax.FREQUENT
+        # The drawn stand for themselves and for those left out: the columns stand for the whole vocabulary.
+        assert torch.exp(columns.offsets).sum().item() == pytest.approx(vocab, rel=1e-4)
+        share = torch.exp(-columns.offsets[~certain])
+        assert share.min() >= sampled_softmax.RATE - 1e-6
+    assert all(size % sampled_softmax.MULTIPLE == 0 for size in sizes) and len(sizes) <= 2
+
+
+def test_nothing_is_drawn_from_where_every_token_is_wanted(few: None, layer) -> None:
+    hidden, weight = layer
+    targets = torch.arange(30) % 12
+    everything = torch.ones(VOCAB, dtype=torch.bool)
+    everything[:3] = False
+    found = sampled_cross_entropy(hidden, weight, targets, everything)
+    torch.testing.assert_close(found, linear_cross_entropy(hidden, weight, targets))
 
 
 def test_the_draw_is_the_generators_of_the_thread(few: None, layer) -> None:

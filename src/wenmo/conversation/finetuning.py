@@ -265,10 +265,12 @@ def _summary(
     time = plan.seconds if plan.seconds is not None else steps / speed
     passes = f"about {time * speed / max(tokens, 1):.1f} passes in {duration(time)}"
     length = f"{plan.steps:,} steps, {passes}" if plan.steps is not None else passes
+    memory = training_memory(model, plan.model_copy(update={"micro_rows": plan.rows}))
+    memory += hardware.resident_memory(model.device.type)
     return (
         f"{model.architecture}: {quantity(model.num_parameters(), '')} parameters, {plan.optimizer}, batches of "
         f"{batch_tokens:,} tokens, {speed:,.0f} tokens/s, {length}; "
-        f"{quantity(training_memory(model, plan.model_copy(update={'micro_rows': plan.rows})), 'B')} of memory"
+        f"{quantity(memory, 'B')} of memory"
     )
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import os
+import resource
 import shutil
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -97,6 +99,18 @@ def available_memory(device: str) -> float:
         return 1024.0 * next(float(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
     except (OSError, StopIteration):
         return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+
+
+def resident_memory(device: str) -> float:
+    """Memory in bytes of a device that this process holds (`cpu`: of the machine)."""
+    if device == "cuda":
+        return float(torch.cuda.memory_reserved())
+    try:
+        pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
+        return float(pages) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return float(most) * (1.0 if sys.platform == "darwin" else 1024.0)
 
 
 def time_for_trials(plan: TrainingPlan, speed: float, seconds: float) -> bool:

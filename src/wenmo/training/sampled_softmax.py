@@ -1,13 +1,15 @@
 """Cross-entropy against a part of the vocabulary: on a CPU the output layer is half of a small model's training.
 
 Rows are compared with the tokens that follow any of them, with the frequent tokens, and with some of the others. These
-are drawn at random, and each stands for as many as it was drawn from (Horvitz and Thompson 1952): the sum under the
-softmax is right on average, and what is missing from it is rare. The model is the one that the whole softmax trains,
-and is scored with it. See Bengio and Senécal (2003) and Jean et al. (2015, https://arxiv.org/abs/1412.2007).
+are drawn at random, so many that shapes recur, and each stands for as many as it was drawn from (Horvitz and Thompson
+1952): the sum under the softmax is right on average, and what is missing from it is rare. The model is the one that the
+whole softmax trains, and is scored with it. See Bengio and Senécal (2003) and Jean et al. (2015,
+https://arxiv.org/abs/1412.2007).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -21,7 +23,10 @@ from wenmo.training.objective import Columns, CrossEntropy, Rows, linear_loss, s
 FREQUENT = 512
 """Tokens that every row is compared with."""
 RATE = 0.125
-"""Share of the other tokens that are drawn."""
+"""Share of the other tokens that are drawn, at the least."""
+MULTIPLE = 128
+"""The tokens that rows are compared with are a multiple of this many, so that few shapes of products occur: oneDNN
+keeps code and memory for a thousand (docs/lab.md, 2026-11-28)."""
 LEAST_VOCAB = 2560
 """Smaller vocabularies are compared with whole: of 1,728 tokens 695 would be left, which gains no more than the draw's
 noise costs; of 4,096 a quarter is (docs/lab.md, 2026-11-27)."""
@@ -76,11 +81,13 @@ class _SampledCrossEntropy(CrossEntropy):
         targets = self._targets[place]
         certain = self._frequent.clone()
         certain[targets] = True
-        drawn = torch.rand(len(certain), generator=random_generator()) < RATE
-        ids, others = certain.nonzero()[:, 0], (drawn & ~certain).nonzero()[:, 0]
-        offsets = torch.zeros(len(ids) + len(others))
-        offsets[len(ids) :] = -np.log(RATE)
-        ids = torch.cat([ids, others])
+        ids, others = certain.nonzero()[:, 0], (~certain).nonzero()[:, 0]
+        least = len(ids) + math.ceil(RATE * len(others))
+        draws = min(len(others), -(-least // MULTIPLE) * MULTIPLE - len(ids))
+        order = torch.randperm(len(others), generator=random_generator())[:draws]
+        offsets = torch.zeros(len(ids) + draws)
+        offsets[len(ids) :] = math.log(len(others) / draws) if draws else 0.0
+        ids = torch.cat([ids, others[order]])
         self._column[ids] = torch.arange(len(ids))
         self._wanted = self._column[targets]
         return Columns(ids, offsets)

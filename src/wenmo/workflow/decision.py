@@ -22,6 +22,7 @@ from wenmo.training import budget as dial
 from wenmo.training import hardware, sampled_softmax
 from wenmo.training.memory import fitted, memory_advice, training_memory
 from wenmo.training.plan import TrainingPlan
+from wenmo.training.threaded import return_freed_memory
 from wenmo.workflow import team
 from wenmo.workflow.texts import Texts
 
@@ -35,7 +36,7 @@ class Shape:
         plan: The resolved numbers.
         tokens_per_second: Measured speed.
         parameters: Parameters of the model.
-        memory: Bytes that training needs.
+        memory: Bytes that the process holds while it trains.
         epochs: Passes over the text that the budget allows.
     """
 
@@ -126,15 +127,16 @@ def decide(
             model, training, context=context, batch_tokens=batch, weight_decay=decay,
             seconds=seconds if timed else None, steps=steps, valid_tokens=0, machine=machine,
         )  # fmt: skip
-        available = hardware.available_memory(machine.device)
+        return_freed_memory()
+        held, available = hardware.resident_memory(machine.device), hardware.available_memory(machine.device)
         if machine.device == "cpu":
             available /= machine.processes
         plan = fitted(model, plan, training, available)
-        memory = training_memory(model, plan)
-        if memory > available:
+        needed = training_memory(model, plan)
+        if needed > available:
             raise ResourceError(
                 f"training a {architecture} of {quantity(model.num_parameters(), '')} parameters needs "
-                f"{quantity(memory, 'B')} of memory and {quantity(available, 'B')} is free; "
+                f"{quantity(needed, 'B')} of memory and {quantity(available, 'B')} is free; "
                 f"{memory_advice(model, plan, available)}"
             )
         measure = functools.partial(team.speed, model, device=machine.device)
@@ -162,7 +164,7 @@ def decide(
     dropout, decay = dial.regularisation(epochs, architecture)
     config = shaped(parameters, dropout)
     plan = dial.decayed(plan, training, decay, dial.embedding_share(epochs))
-    return Shape(config.model_dump(mode="json"), plan, speed, actual, memory, epochs)
+    return Shape(config.model_dump(mode="json"), plan, speed, actual, held + needed, epochs)
 
 
 def _epochs(steps: int | None, epochs: float | None, batch: int, tokens: float, train_tokens: int) -> float:
