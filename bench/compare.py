@@ -39,7 +39,7 @@ def rows_of(
     from wenmo.models.ngram import NgramModel
     from wenmo.training import hardware
     from wenmo.workflow.clock import Clock
-    from wenmo.workflow.members import train_ngram
+    from wenmo.workflow.counting import train_ngram
     from wenmo.workflow.texts import load_texts, open_corpus
     from wenmo.workflow.trying import candidate, make_judge
 

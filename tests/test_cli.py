@@ -143,6 +143,8 @@ def test_resume_needs_no_text(trained):
     [
         (["train"], "needs text"),
         (["train", "a", "--training.lrr", "1"], "--training.lrr"),
+        (["train", "a", "--lr", "1"], "--lr is no option of this; did you mean --training.lr?"),
+        (["train", "a", "--seed=1"], "--corpus.seed or --generation.seed or --training.seed?"),
         (["train", "a", "--training.lr", "abc"], "--training.lr"),
         (["train", "a", "--training.lr", "-1"], "--training.lr"),
         (["train", "a", "--corpus.valid-fraction", "1.5"], "--corpus.valid-fraction"),

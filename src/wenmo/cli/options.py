@@ -17,6 +17,7 @@ from wenmo.errors import OptionError
 
 if TYPE_CHECKING:
     from cyclopts import CycloptsError
+    from cyclopts.exceptions import UnknownOptionError
 
 AnySettings = TypeVar("AnySettings", bound=Settings)
 NAME_LISTS = ("members", "samplers", "architectures")
@@ -129,7 +130,7 @@ def settings_sentence(error: ValidationError, kind: type[BaseModel] | None, pref
 
 def option_sentence(error: CycloptsError) -> str:
     """Says in one sentence which option is wrong."""
-    from cyclopts.exceptions import UnusedCliTokensError
+    from cyclopts.exceptions import UnknownOptionError, UnusedCliTokensError
 
     cause = error.__cause__ or error.__context__
     if isinstance(cause, ValidationError):
@@ -140,7 +141,16 @@ def option_sentence(error: CycloptsError) -> str:
     if isinstance(error, UnusedCliTokensError) and error.unused_tokens:
         words = " ".join(error.unused_tokens).replace(STDIN, "-")
         return f"not expected here: {words}; put text with spaces in quotes, and write lists with commas"
+    if isinstance(error, UnknownOptionError) and (meant := _ending_alike(error)):
+        return f"{error.token.keyword or error.token.value} is no option of this; did you mean {meant}?"
     return " ".join(str(error).replace(STDIN, "-").split()).rstrip(".")
+
+
+def _ending_alike(error: UnknownOptionError) -> str:
+    """The options of groups whose last word was given: `--seed` means `--training.seed`."""
+    word = (error.token.keyword or error.token.value).split("=")[0].lstrip("-")
+    names = [name for argument in error.argument_collection for name in argument.names]
+    return " or ".join(sorted(name for name in names if name.endswith(f".{word}")))
 
 
 def _suggestion(location: Sequence[str], kind: type[BaseModel] | None) -> str:

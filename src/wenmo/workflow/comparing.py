@@ -29,7 +29,7 @@ from wenmo.training import budget as dial
 from wenmo.training import hardware
 from wenmo.workflow.checks import check_recipe
 from wenmo.workflow.clock import Clock
-from wenmo.workflow.members import train_ngram
+from wenmo.workflow.counting import train_ngram
 from wenmo.workflow.pipeline import Told
 from wenmo.workflow.run import Run
 from wenmo.workflow.texts import Texts, load_texts, open_corpus

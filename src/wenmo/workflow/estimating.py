@@ -26,10 +26,11 @@ from wenmo.training.reach import Reach, joint_loss, joint_sharpness, needed_loss
 from wenmo.training.trainer import Trainer
 from wenmo.workflow.checks import check_recipe
 from wenmo.workflow.clock import Clock
+from wenmo.workflow.counting import train_ngram
 from wenmo.workflow.decision import build, decide
 from wenmo.workflow.finish import measured_scoring
 from wenmo.workflow.forecast import Probe, TimeEstimate, sentence
-from wenmo.workflow.members import member_names, train_ngram
+from wenmo.workflow.members import member_names
 from wenmo.workflow.mixing import mixes
 from wenmo.workflow.pipeline import Told
 from wenmo.workflow.target import parse_target, whole_score

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-
-import numpy as np
 
 from wenmo.config import ModelSettings, Recipe, TrainingSettings
 from wenmo.errors import Interrupted, OptionError
 from wenmo.models.base import LanguageModel, NeuralLanguageModel
-from wenmo.models.ngram import NgramConfig, NgramModel, compilations
 from wenmo.models.registry import member_architectures, parse_config
 from wenmo.models.storage import load_model, save_model
-from wenmo.progress import duration, quantity, track
-from wenmo.tokenization.stream import shuffled, spread
+from wenmo.progress import duration
 from wenmo.training import hardware
 from wenmo.training.curve import Ending
 from wenmo.training.outcome import CurveRow, Stopped, TrainingOutcome
@@ -23,7 +18,7 @@ from wenmo.training.plan import TrainingPlan
 from wenmo.training.trainer import Trainer
 from wenmo.training.world import processes
 from wenmo.workflow import team
-from wenmo.workflow.clock import COUNTING_SHARE, Clock
+from wenmo.workflow.clock import Clock
 from wenmo.workflow.decision import Shape, build, decide
 from wenmo.workflow.finish import measured_scoring
 from wenmo.workflow.mixing import mixes
@@ -32,16 +27,6 @@ from wenmo.workflow.target import parse_target
 from wenmo.workflow.texts import Texts
 from wenmo.workflow.watching import Watch
 
-PROBED_TOKENS = 8_000
-"""Tokens that are counted to see how fast it goes, where the budget may be too short for all."""
-UNPROBED_BYTES_PER_SECOND = 50_000
-"""Where a text would be counted in its time at this speed, the speed is not measured."""
-NGRAM_LEAST_TOKENS = 20_000
-"""Tokens that are counted even when the budget is used up: a fraction of a second."""
-NGRAM_MOST_TOKENS = 1 << 28
-"""Most tokens that are counted, whatever the time: they are put in order in memory; the tables are full long before."""
-NGRAM_CONTEXT = 16
-"""Context length written into the n-gram model, which remembers fewer tokens than any neural member."""
 MEMBERS = ("transformer", "ngram")
 """Families in a mixture where none is named."""
 FAVOURITE = {"cpu": "mingru"}
@@ -124,69 +109,6 @@ def member_names(recipe: Recipe, device: str = "") -> list[str]:
         count = sum(name.split("-")[0] == family for name in names)
         names.append(f"{family}-{count + 1}" if count else family)
     return names
-
-
-def train_ngram(
-    texts: Texts,
-    clock: Clock,
-    seed: int,
-    tell: Callable[[str], None],
-    progress: bool,
-    share: float = COUNTING_SHARE,
-) -> Member:
-    """Counts the n-gram model over the training text; over stretches from all of it when the budget is short.
-
-    Several documents are read in blocks of random order: the model adapts, and what it read last, such as the last of
-    two languages, would count most. A single text is read as it runs.
-
-    Args:
-        texts: What to count.
-        clock: The clock of the run.
-        seed: Seed of the order.
-        tell: Told what was decided.
-        progress: Whether to show a progress line.
-        share: Largest share of the time that is left.
-    """
-    ids = texts.train.ids
-    config = NgramConfig(vocab_size=texts.tokenizer.vocab_size, context_length=NGRAM_CONTEXT)
-    _load(config, texts, tell)
-    started = time.monotonic()
-    seconds = share * clock.left
-    most = (
-        len(ids)
-        if texts.train.num_bytes < UNPROBED_BYTES_PER_SECOND * seconds
-        else _countable(config, texts, seconds)
-    )
-    most = min(most, NGRAM_MOST_TOKENS)
-    if len(ids) > most:
-        ids = spread(ids, max(int(most), NGRAM_LEAST_TOKENS))
-        tell(f"ngram: counts {quantity(texts.num_bytes(ids), 'B')} of the text, taken from all over it")
-    if texts.train.num_documents > 1:
-        ids = shuffled(ids, seed)
-    model = NgramModel(config)
-    with track("n-gram model", float(len(ids)), "tokens", progress) as shown:
-        model.fit(np.asarray(ids), texts.tokenizer.token_bytes, progress=shown)
-    spent = time.monotonic() - started
-    return Member("ngram", model, [], None, None, spent, 1.0, len(ids) / max(spent, 1e-9))
-
-
-def _load(config: NgramConfig, texts: Texts, tell: Callable[[str], None]) -> None:
-    """Loads the compiled code that counts, and tells what it took when it had to be compiled first."""
-    started, before = time.monotonic(), compilations()
-    NgramModel(config).fit(np.asarray(texts.train.ids[:64], np.int64), texts.tokenizer.token_bytes)
-    if compilations() > before:
-        took = duration(time.monotonic() - started)
-        tell(
-            f"ngram: its code was compiled, once after installation ({took}); `wenmo doctor` does so beforehand"
-        )
-
-
-def _countable(config: NgramConfig, texts: Texts, seconds: float) -> float:
-    """Tokens that can be counted in a time, by counting a few."""
-    ids = np.asarray(texts.train.ids[:PROBED_TOKENS], dtype=np.int64)
-    started = time.monotonic()
-    NgramModel(config).fit(ids, texts.tokenizer.token_bytes)
-    return len(ids) * seconds / max(time.monotonic() - started, 1e-6)
 
 
 def train_neural(

@@ -22,6 +22,7 @@ from wenmo.workflow.assisting import assist
 from wenmo.workflow.checks import check_recipe
 from wenmo.workflow.choosing import choose_members
 from wenmo.workflow.clock import BASELINE_SHARE, COUNTING_SHARE, Clock
+from wenmo.workflow.counting import train_ngram
 from wenmo.workflow.doubling import Halves, measure_halves
 from wenmo.workflow.finish import measured_scoring, plan_finish, rehearse
 from wenmo.workflow.members import (
@@ -30,7 +31,6 @@ from wenmo.workflow.members import (
     keep,
     member_names,
     train_neural,
-    train_ngram,
 )
 from wenmo.workflow.mixing import mixes
 from wenmo.workflow.reporting import kept_corpus
