@@ -64,9 +64,13 @@ def test_training_is_deterministic(texts: list[str], kind: str) -> None:
 
 
 def test_sizes_follow_the_corpus() -> None:
-    sizes = [choose_tokenizer(size, 0.0)[1] for size in (10**5, 10**6, 5 * 10**6, 2 * 10**7, 10**8, 10**12)]
-    assert sizes == sorted(sizes)
-    assert sizes[2:] == [4096, 8192, 18304, 65536]
+    corpora = (10**5, 10**6, 2_500_000, 5 * 10**6, 2 * 10**7, 10**8, 10**12)
+    sizes = [choose_tokenizer(size, 0.0)[1] for size in corpora]
+    assert sizes == [576, 1856, 2880, 4096, 8192, 18304, 65536]
+    ample = [choose_tokenizer(size, 0.0, ample=True)[1] for size in corpora]
+    assert ample == [576, 1856, 4096, 8192, 8192, 18304, 65536]
+    assert choose_tokenizer(2_600_000, 1.0, ample=True)[1] == 6144
+    assert choose_tokenizer(10_000_000, 1.0, ample=True)[1] == 8192
     assert 1000 <= choose_tokenizer(1_100_000, 0.0)[1] <= 2000
     assert choose_tokenizer(2_600_000, 1.0)[1] == 4096
     assert choose_tokenizer(2_600_000, 1.0)[1] > choose_tokenizer(2_600_000, 0.0)[1]

@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 
 from wenmo.config import Recipe, TrainingSettings
+from wenmo.models.base import NeuralLanguageModel
 from wenmo.training import budget as dial
 from wenmo.training.hardware import Machine
+from wenmo.training.plan import TrainingPlan
 from wenmo.workflow import team
 from wenmo.workflow.decision import decide
 
@@ -44,3 +46,23 @@ def test_decay_and_dropout_follow_the_passes_that_are_measured(monkeypatch: pyte
     assert found["auto"].epochs == pytest.approx(3 * found["full"].epochs)
     assert found["auto"].config["dropout"] > found["full"].config["dropout"] > 0.0
     assert found["auto"].config["width"] == found["full"].config["width"]
+
+
+def test_tokens_that_cost_little_leave_the_network_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine("cpu", 1e11, 0.1)
+
+    def speed(model: NeuralLanguageModel, plan: TrainingPlan, **_: object) -> float:
+        network = model.num_parameters() - model.output_weight.numel()
+        compared = 0.3 if plan.softmax == "sampled" else 1.0
+        return 5e10 / 6 / (network + compared * model.output_weight.numel())
+
+    monkeypatch.setattr(team, "speed", speed)
+    network = {}
+    for vocab_size, softmax in ((4_096, "auto"), (8_192, "auto"), (4_096, "full"), (8_192, "full")):
+        texts = SimpleNamespace(**{**vars(TEXTS), "tokenizer": SimpleNamespace(vocab_size=vocab_size)})
+        recipe = Recipe(training=TrainingSettings(softmax=softmax, workers=1))
+        config = decide("mingru", recipe, texts, machine, 300.0, 0).config
+        network[vocab_size, softmax] = config["layers"] * config["width"] ** 2
+    assert network[8_192, "auto"] == pytest.approx(network[4_096, "auto"], rel=0.3)
+    assert network[4_096, "auto"] == network[4_096, "full"]
+    assert network[8_192, "full"] < 0.7 * network[8_192, "auto"]

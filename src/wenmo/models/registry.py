@@ -114,7 +114,12 @@ def parse_config(data: dict[str, Any]) -> ModelConfig:
 
 
 def build_config(
-    architecture: str, *, vocab_size: int, settings: ModelSettings, parameters: int | None = None
+    architecture: str,
+    *,
+    vocab_size: int,
+    settings: ModelSettings,
+    parameters: int | None = None,
+    counted_vocab: int | None = None,
 ) -> ModelConfig:
     """Derives the shape of a neural model.
 
@@ -123,6 +128,7 @@ def build_config(
         vocab_size: Number of tokens V.
         settings: Shape as far as it was asked for; explicit fields win over `parameters`.
         parameters: Wanted number of parameters, embeddings included; see `sizes.solve`.
+        counted_vocab: The tokens whose embeddings count among `parameters`; all when None.
 
     Raises:
         ModelError: When the architecture is unknown.
@@ -132,8 +138,10 @@ def build_config(
 
     if kind(architecture) in ("counted", "mixture"):
         raise OptionError(f"{architecture} has no layers to size; it is built from its own configuration")
-    fields = sizes.solve(architecture, vocab_size=vocab_size, settings=settings, parameters=parameters)
-    return config_class(architecture).model_validate(fields)
+    fields = sizes.solve(
+        architecture, vocab_size=counted_vocab or vocab_size, settings=settings, parameters=parameters
+    )
+    return config_class(architecture).model_validate({**fields, "vocab_size": vocab_size})
 
 
 def build_model(config: ModelConfig) -> LanguageModel:

@@ -39,19 +39,25 @@ SPECIALS_AND_BYTES = 257
 
 
 def choose_tokenizer(
-    total_bytes: int, chinese: float, settings: TokenizerSettings | None = None
+    total_bytes: int,
+    chinese: float,
+    settings: TokenizerSettings | None = None,
+    *,
+    ample: bool = False,
 ) -> tuple[str, int]:
     """Decides kind and vocabulary size from the size of the corpus.
 
     The law for BPE is 4096 * sqrt(bytes / 5e6) tokens: 1,900 at 1.1 MB, 4096 at 5 MB, 8192 at 20 MB, 18,000
     at 100 MB, within 512 and 65,536. Chinese needs a token for each frequent character, so the part of the
-    text that is Chinese asks for at least min(bytes / 500, 4096). A rule of thumb, to be refined by the
-    experiments in `docs/lab.md`.
+    text that is Chinese asks for at least min(bytes / 500, 4096). Ample time, and an output layer that is trained
+    on a sample of the vocabulary, make more tokens pay: from 1.3 to 20 MB, min(bytes / 610, 8192), and for
+    Chinese min(bytes / 425, 8192) (docs/lab.md, 2026-11-29).
 
     Args:
         total_bytes: UTF-8 bytes of the training text.
         chinese: Share of Han characters among its letters, 0 to 1.
         settings: What the user fixed.
+        ample: There are minutes to train a language model of the text.
 
     Returns:
         Kind (`bpe`, `char` or `byte`) and vocabulary size. For `char` the size is a limit: every character
@@ -73,7 +79,9 @@ def choose_tokenizer(
     if kind == "char":
         return kind, LARGEST
     law = 4096 * (total_bytes / 5e6) ** 0.5
-    characters = chinese * min(total_bytes / 500, 4096)
+    if ample:
+        law = max(law, 8192 * min(total_bytes / 5e6, 1.0))
+    characters = chinese * (min(total_bytes / 425, 8192) if ample else min(total_bytes / 500, 4096))
     return kind, max(512, min(LARGEST, round(max(law, characters) / 64) * 64))
 
 
@@ -83,6 +91,7 @@ def train_tokenizer(
     total_bytes: int,
     *,
     seconds: float | None = None,
+    ample: bool = False,
     progress: bool = True,
 ) -> Tokenizer:
     """Trains a tokenizer in one pass; the same texts give the same tokenizer.
@@ -93,6 +102,7 @@ def train_tokenizer(
         total_bytes: UTF-8 bytes of all texts; above `SAMPLE_BYTES` an even sample of them is used.
         seconds: Time that BPE should take on a slow core, which may make the sample smaller. It follows from this
             number alone, not from a clock, so that a repeated run has the same tokens.
+        ample: See `choose_tokenizer`.
         progress: Show a progress line on stderr.
 
     Returns:
@@ -113,7 +123,10 @@ def train_tokenizer(
     if not read:
         raise InputError("there is no text to train a tokenizer on; give files that contain text")
     kind, vocab_size = choose_tokenizer(
-        total_bytes, han_share("".join(text[:PEEK_CHARACTERS] for text in head)), settings
+        total_bytes,
+        han_share("".join(text[:PEEK_CHARACTERS] for text in head)),
+        settings,
+        ample=ample,
     )
     if kind == "byte":
         return Tokenizer(assemble("byte"), "byte")

@@ -15,7 +15,7 @@ from wenmo.models.registry import kind
 from wenmo.training.hardware import Machine, compiler
 from wenmo.training.optimisation import prefers_muon
 from wenmo.training.plan import TrainingPlan
-from wenmo.training.sampled_softmax import LEAST_VOCAB
+from wenmo.training.sampled_softmax import LEAST_VOCAB, RATE
 
 _UNITS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -73,6 +73,11 @@ UNDROPPED_EPOCHS = 16.0
 """Passes over the text before dropout pays."""
 COMPILING_SECONDS = 600.0
 """Shortest training that is compiled on a GPU: compiling takes up to a minute before the first step."""
+COUNTED_VOCAB = 4096
+"""Size of the vocabulary with which the law of sizes was measured for a sampled softmax."""
+SAMPLING_GAIN = 1.4
+"""How many times as fast steps are with a sampled softmax of `COUNTED_VOCAB` tokens. The law of sizes counts the time
+as if they were not: twice the parameters of its choice are worse by 0.7 % (docs/lab.md, 2026-11-29)."""
 SMALLEST_PARAMETERS, LARGEST_PARAMETERS = 200_000, 1_000_000_000
 
 
@@ -95,6 +100,18 @@ def choose_parameters(architecture: str, flops: float, seconds: float, train_tok
     # Beyond the balance a larger model still learns more per token, but slower: go half of the way.
     wanted = balanced if repeated <= balanced else (balanced * repeated) ** 0.5
     return int(min(max(wanted, SMALLEST_PARAMETERS), LARGEST_PARAMETERS))
+
+
+def counted_vocab(vocab_size: int) -> int:
+    """The tokens that count in the size of a network whose softmax is sampled: the others cost next to nothing.
+
+    A network that shares its parameters with 8,192 tokens instead of 4,096 is too small (docs/lab.md, 2026-11-29).
+    """
+    return (
+        vocab_size
+        if vocab_size <= COUNTED_VOCAB
+        else round(COUNTED_VOCAB + RATE * (vocab_size - COUNTED_VOCAB))
+    )
 
 
 def choose_context(train_tokens: int, bytes_per_token: float, seconds: float, settings: ModelSettings) -> int:

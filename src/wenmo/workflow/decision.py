@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 import json
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from wenmo.config import Recipe
+from wenmo.config import Recipe, TrainingSettings
 from wenmo.errors import ModelError, ResourceError
 from wenmo.files import write_text
 from wenmo.models.base import ModelConfig, NeuralLanguageModel
@@ -101,19 +102,26 @@ def decide(
     pinned = parse_size(recipe.size) if recipe.size else None
     rate = machine.flops * dial.EFFICIENCY[architecture]
     parameters = pinned or 0
+    vocab_size = texts.tokenizer.vocab_size
+    may_pay = dial.sampling_may_pay(training, vocab_size, machine)
+    counted_vocab = dial.counted_vocab(vocab_size) if may_pay and pinned is None else vocab_size
 
     def shaped(parameters: int, dropout: float) -> ModelConfig:
         free = {name for name in ("dropout", "recurrent_dropout") if getattr(settings, name) is None}
         chosen = settings.model_copy(update={"context": context, **dict.fromkeys(free, dropout)})
         return build_config(
-            architecture, vocab_size=texts.tokenizer.vocab_size, settings=chosen, parameters=parameters
+            architecture,
+            vocab_size=vocab_size,
+            settings=chosen,
+            parameters=parameters,
+            counted_vocab=counted_vocab,
         )
 
     for attempt in range(2):
         if pinned is None:
             wanted = dial.choose_parameters(architecture, rate, horizon, train_tokens)
             # A vocabulary alone may need more than the law asks for.
-            parameters = max(wanted, texts.tokenizer.vocab_size * 64 + 100_000)
+            parameters = max(wanted, counted_vocab * 64 + 100_000)
         batch = recipe.training.batch_tokens or dial.choose_batch_tokens(parameters, train_tokens, horizon)
         speed = rate / (6.0 * parameters)
         epochs = _epochs(training.steps, training.epochs, batch, speed * horizon, train_tokens)
@@ -140,22 +148,13 @@ def decide(
                 f"{memory_advice(model, plan, available)}"
             )
         measure = functools.partial(team.speed, model, device=machine.device)
-        if machine.device == "cpu" and machine.processes == 1:
-            plan, speed = hardware.choose_execution(
-                plan, measure, precision=training.precision, workers=training.workers, seconds=horizon
-            )
-        else:
-            speed = measure(plan)
+        plan, speed = _fastest(plan, measure, training, machine, may_pay, horizon)
         actual = model.num_parameters()
-        if attempt or pinned is not None or 0.67 < speed * 6.0 * parameters / rate < 1.5:
+        gained = dial.SAMPLING_GAIN if plan.softmax == "sampled" else 1.0
+        reached = speed * 6.0 * parameters / gained
+        if attempt or pinned is not None or 0.67 < reached / rate < 1.5:
             break
-        rate = speed * 6.0 * parameters
-    may_pay = dial.sampling_may_pay(training, texts.tokenizer.vocab_size, machine)
-    if may_pay and hardware.time_for_trials(plan, speed, horizon):
-        sampled = plan.model_copy(update={"softmax": "sampled"})
-        faster = measure(sampled)
-        if faster > sampled_softmax.LEAST_GAIN * speed:
-            plan, speed = sampled, faster
+        rate = reached
     plan = plan.model_copy(
         update={"valid_tokens": _valid_tokens(speed, horizon, training.evaluations, texts)}
     )
@@ -165,6 +164,29 @@ def decide(
     config = shaped(parameters, dropout)
     plan = dial.decayed(plan, training, decay, dial.embedding_share(epochs))
     return Shape(config.model_dump(mode="json"), plan, speed, actual, held + needed, epochs)
+
+
+def _fastest(
+    plan: TrainingPlan,
+    measure: Callable[[TrainingPlan], float],
+    training: TrainingSettings,
+    machine: hardware.Machine,
+    sampling: bool,
+    seconds: float,
+) -> tuple[TrainingPlan, float]:
+    """Chooses by timing how steps are computed, and whether the softmax is sampled; with the tokens per second."""
+    if machine.device == "cpu" and machine.processes == 1:
+        plan, speed = hardware.choose_execution(
+            plan, measure, precision=training.precision, workers=training.workers, seconds=seconds
+        )
+    else:
+        speed = measure(plan)
+    if sampling and hardware.time_for_trials(plan, speed, seconds):
+        sampled = plan.model_copy(update={"softmax": "sampled"})
+        faster = measure(sampled)
+        if faster > sampled_softmax.LEAST_GAIN * speed:
+            return sampled, faster
+    return plan, speed
 
 
 def _epochs(steps: int | None, epochs: float | None, batch: int, tokens: float, train_tokens: int) -> float:

@@ -22,6 +22,9 @@ from wenmo.training.budget import recipe_seconds
 SPLITS = ("train", "valid", "test")
 TOKENIZER_SHARE = 0.04
 """Share of the budget in which BPE is trained, on a sample of the text where all of it would take longer."""
+AMPLE_SECONDS = 300.0
+"""Budget from which a text of a few megabytes gets more tokens; see `choose_tokenizer`. In a minute the network sees
+each of them too rarely."""
 LEAST_TOKENS = 64
 """Fewer training tokens than this are not a text to learn from."""
 
@@ -95,7 +98,12 @@ def load_texts(corpus: Corpus, recipe: Recipe, directory: Path, progress: bool) 
         budget = recipe_seconds(recipe)
         seconds = None if budget is None else TOKENIZER_SHARE * budget
         tokenizer = train_tokenizer(
-            texts, recipe.tokenizer, corpus.bytes("train"), seconds=seconds, progress=progress
+            texts,
+            recipe.tokenizer,
+            corpus.bytes("train"),
+            seconds=seconds,
+            ample=budget is not None and budget >= AMPLE_SECONDS,
+            progress=progress,
         )
         with atomic_directory(tokenizer_path) as temporary:
             tokenizer.save(temporary)
