@@ -1,11 +1,11 @@
 """Held-out bits per byte after equal wall-clock: `wenmo train` beside PPMd and three other trainers.
 
 wenmo is given nothing but the budget, everything of which counts: reading, tokenizer, training, scoring, saving. The
-other trainers read the tokens that wenmo made and are given the whole budget for training alone: GPT-2 of
-`transformers` with AdamW at the best of four sizes, an AWD-LSTM at the better of two widths, and the GRU of
-TensorFlow's tutorial in Keras. PPMd (order 6, 256 MB) reads the same training bytes. Both protocols are
-stated: static (frozen), in which the other trainers stand, and prequential (learning on after each prediction), in
-which PPMd stands.
+other trainers read tokens of wenmo's making, of a vocabulary that suits a whole softmax (fewer than wenmo itself takes
+from five minutes on), and are given the whole budget for training alone: GPT-2 of `transformers` with AdamW at the best
+of four sizes, an AWD-LSTM at the better of two widths, and the GRU of TensorFlow's tutorial in Keras. PPMd (order 6,
+256 MB) reads the same training bytes. Both protocols are stated: static (frozen), in which the other trainers stand,
+and prequential (learning on after each prediction), in which PPMd stands.
 
     python bench/quality.py novel.txt poems.txt --budgets 1m 5m --keras-python PYTHON
 
@@ -31,10 +31,12 @@ import _peers
 from _record import RESULTS, record
 from _run import wenmo
 from budget import source_code
+from wenmo.config import TokenizerSettings
 from wenmo.corpus import Corpus
 from wenmo.doctor import cpu_name
 from wenmo.models.likelihood import bits_per_byte
 from wenmo.tokenization.tokenizer import Tokenizer
+from wenmo.tokenization.training import train_tokenizer
 from wenmo.training.budget import parse_duration
 
 AWD_WIDTHS = (128, 256)
@@ -52,9 +54,10 @@ def ours(
 
 
 def tokens(model: Path) -> tuple[Tokenizer, dict[str, np.ndarray]]:
-    """The tokenizer of a model and the tokens of its training and test text, each document followed by eos."""
-    tokenizer = Tokenizer.load(model)
+    """A tokenizer of a model's text and the tokens of its training and test text, each document followed by eos."""
     corpus = Corpus.open(model.with_name(model.name + ".corpus"))
+    texts = (text for text, _ in corpus.parts("train"))
+    tokenizer = train_tokenizer(texts, TokenizerSettings(), corpus.bytes("train"), progress=False)
     found = {}
     for split in ("train", "test"):
         pieces: list[int] = []
