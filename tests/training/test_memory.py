@@ -5,7 +5,7 @@ from wenmo.models.base import NeuralLanguageModel
 from wenmo.models.registry import build_config, build_model
 from wenmo.training import hardware
 from wenmo.training.budget import resolve_plan
-from wenmo.training.memory import fitted, memory_advice, training_memory
+from wenmo.training.memory import KEPT_FOR_A_THREAD, fitted, memory_advice, training_memory
 from wenmo.training.plan import TrainingPlan
 
 
@@ -26,6 +26,15 @@ def plan_of(model: NeuralLanguageModel) -> TrainingPlan:
 def test_training_needs_more_memory_than_its_weights_and_their_moments() -> None:
     model = model_of(1)
     assert training_memory(model, plan_of(model)) > 24 * model.num_parameters()
+
+
+def test_threads_need_memory_of_their_own() -> None:
+    model = model_of(1)
+    one, two, three = (
+        training_memory(model, plan_of(model).model_copy(update={"workers": n})) for n in (1, 2, 3)
+    )
+    assert 2 * KEPT_FOR_A_THREAD < two - one < 3 * KEPT_FOR_A_THREAD
+    assert KEPT_FOR_A_THREAD < three - two < two - one
 
 
 def test_memory_with_activations_computed_again_and_with_slices() -> None:

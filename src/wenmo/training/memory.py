@@ -7,6 +7,10 @@ from wenmo.models.base import NeuralLanguageModel
 from wenmo.training.objective import chunk_rows
 from wenmo.training.plan import TrainingPlan
 
+KEPT, KEPT_FOR_A_THREAD = 128e6, 64e6
+"""Bytes that stay with the process for code, evaluations and what was freed, and for each thread of
+`training.threaded`: there it is what its arena is enlarged by. Measured by `bench/memory.py`."""
+
 
 def training_memory(model: NeuralLanguageModel, plan: TrainingPlan) -> float:
     """Estimates the bytes that training needs.
@@ -15,7 +19,7 @@ def training_memory(model: NeuralLanguageModel, plan: TrainingPlan) -> float:
     parameter; activations are about 24 vectors of the model's width per layer and token for each forward pass.
     With activation checkpointing they are one vector per layer and token, and those of one layer. Slices of a model
     (`parallel` fsdp) divide the six numbers by the processes; the weights of a layer, and its gradients, are gathered
-    one layer ahead.
+    one layer ahead. Each of several threads has logits of its own, and memory that the C library keeps for it.
     """
     parameters = model.num_parameters()
     layers = getattr(model.config, "layers", 1)
@@ -27,7 +31,8 @@ def training_memory(model: NeuralLanguageModel, plan: TrainingPlan) -> float:
     vectors = layers + 24.0 if plan.checkpoint_activations else 24.0 * layers
     activations = 4.0 * vectors * model.output_weight.shape[1] * rows * plan.context
     logits = 3.0 * 4.0 * chunk_rows(model.device.type, model.vocab_size) * model.vocab_size
-    return states + activations + logits + 64e6
+    threads = plan.workers if plan.workers > 1 else 0
+    return states + activations + max(threads, 1) * logits + KEPT + threads * KEPT_FOR_A_THREAD
 
 
 def fitted(

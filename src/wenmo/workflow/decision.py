@@ -163,7 +163,8 @@ def decide(
     dropout, decay = dial.regularisation(epochs, architecture)
     config = shaped(parameters, dropout)
     plan = dial.decayed(plan, training, decay, dial.embedding_share(epochs))
-    return Shape(config.model_dump(mode="json"), plan, speed, actual, held + needed, epochs)
+    memory = held + training_memory(model, plan)  # the threads are known only now
+    return Shape(config.model_dump(mode="json"), plan, speed, actual, memory, epochs)
 
 
 def _fastest(
