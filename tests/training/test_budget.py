@@ -57,6 +57,11 @@ def test_regularisation_grows_with_the_epochs(first: float, second: float) -> No
     for architecture in neural_architectures():
         assert budget.regularisation(low, architecture) <= budget.regularisation(high, architecture)
     assert budget.regularisation(1.0, "lstm") == (0.0, 0.1)
+    assert [round(budget.regularisation(passes, "mingru")[1], 2) for passes in (32, 63, 1000)] == [
+        0.64,
+        1.69,
+        4.0,
+    ]
 
 
 def tiny() -> NeuralLanguageModel:

@@ -66,6 +66,9 @@ LARGEST_EPOCHS = 30.0
 """More passes than this over fixed text overfit at any size; a larger model spends the time better."""
 FREE_EPOCHS = 6.0
 """Passes over the text before strong weight decay pays."""
+OFTEN = 32.0
+"""Passes over the text from which weight decay grows as they do: at 63 passes 2 and 4 are better than 0.9 by 0.2 to
+0.5 % in the mixture (docs/lab.md, 2026-11-29)."""
 UNFORGOTTEN_EPOCHS = 3.0
 """Passes over the text before a decay of the embedding pays: at three passes it gains and costs nothing, at seven and
 more it does what that of the matrices does (docs/lab.md, 2026-11-27). A row that is seen once has nothing to forget."""
@@ -138,15 +141,16 @@ def regularisation(epochs: float, architecture: str) -> tuple[float, float]:
     """Dropout and weight decay from the number of passes over the text.
 
     Models of a minute's or an hour's training are small: what they cannot hold they cannot memorise. Weight decay grows
-    with the logarithm of the passes from `FREE_EPOCHS` on; dropout only from `UNDROPPED_EPOCHS` on (at 14 passes 0.1
-    cost 4 %, at 26 passes 0.17 cost as much and 0.05 nothing: docs/lab.md, 2026-11-25).
+    with the logarithm of the passes from `FREE_EPOCHS` on, and beyond `OFTEN` as the passes do; dropout only from
+    `UNDROPPED_EPOCHS` on (at 14 passes 0.1 cost 4 %, at 26 passes 0.17 cost as much and 0.05 nothing: docs/lab.md,
+    2026-11-25).
     """
     passes = max(epochs, 1.0)
     decay, strength = (
         max(0.0, min(log2(passes / free) / 4.0, 1.0)) for free in (FREE_EPOCHS, UNDROPPED_EPOCHS)
     )
     most = 0.5 if kind(architecture) == "recurrent" else 0.3
-    return round(most * strength, 2), 0.1 + 0.9 * decay
+    return round(most * strength, 2), (0.1 + 0.9 * decay) * min(max(passes / OFTEN, 1.0), 4.0)
 
 
 def embedding_share(epochs: float) -> float:
