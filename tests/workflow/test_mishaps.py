@@ -25,7 +25,7 @@ SHORT = [
     "32",
 ]
 PLACES = {
-    "counting": "wenmo.workflow.members.NgramModel.fit",
+    "counting": "wenmo.workflow.counting.NgramModel.fit",
     "training": "wenmo.training.trainer.Trainer._step",
     "checkpoint": "wenmo.training.checkpoint.save_checkpoint",
     "a member": "wenmo.workflow.members.save_model",
