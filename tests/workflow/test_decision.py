@@ -1,4 +1,5 @@
 import math
+from itertools import product
 from types import SimpleNamespace
 
 import numpy as np
@@ -58,11 +59,12 @@ def test_tokens_that_cost_little_leave_the_network_its_size(monkeypatch: pytest.
 
     monkeypatch.setattr(team, "speed", speed)
     network = {}
-    for vocab_size, softmax in ((4_096, "auto"), (8_192, "auto"), (4_096, "full"), (8_192, "full")):
+    for vocab_size, softmax in product((4_096, 8_192), ("auto", "sampled", "full")):
         texts = SimpleNamespace(**{**vars(TEXTS), "tokenizer": SimpleNamespace(vocab_size=vocab_size)})
         recipe = Recipe(training=TrainingSettings(softmax=softmax, workers=1))
         config = decide("mingru", recipe, texts, machine, 300.0, 0).config
         network[vocab_size, softmax] = config["layers"] * config["width"] ** 2
     assert network[8_192, "auto"] == pytest.approx(network[4_096, "auto"], rel=0.3)
+    assert network[8_192, "sampled"] == network[8_192, "auto"]
     assert network[4_096, "auto"] == network[4_096, "full"]
     assert network[8_192, "full"] < 0.7 * network[8_192, "auto"]

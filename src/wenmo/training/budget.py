@@ -110,11 +110,7 @@ def counted_vocab(vocab_size: int) -> int:
 
     A network that shares its parameters with 8,192 tokens instead of 4,096 is too small (docs/lab.md, 2026-11-29).
     """
-    return (
-        vocab_size
-        if vocab_size <= COUNTED_VOCAB
-        else round(COUNTED_VOCAB + RATE * (vocab_size - COUNTED_VOCAB))
-    )
+    return min(vocab_size, COUNTED_VOCAB) + round(RATE * max(vocab_size - COUNTED_VOCAB, 0))
 
 
 def choose_context(train_tokens: int, bytes_per_token: float, seconds: float, settings: ModelSettings) -> int:
@@ -194,10 +190,15 @@ def hinders_sampling(settings: TrainingSettings, device: str, processes: int) ->
     return [name for name, hinders in hindrances.items() if hinders]
 
 
+def may_sample(settings: TrainingSettings, device: str, processes: int) -> bool:
+    """Whether training samples the softmax, or tries how fast it is; see `hinders_sampling`."""
+    return settings.softmax != "full" and not hinders_sampling(settings, device, processes)
+
+
 def sampling_may_pay(settings: TrainingSettings, vocab_size: int, machine: Machine) -> bool:
     """Whether `--training.softmax auto` tries how fast training with a sample of the vocabulary is."""
-    possible = vocab_size >= LEAST_VOCAB and not hinders_sampling(settings, machine.device, machine.processes)
-    return settings.softmax == "auto" and possible
+    possible = may_sample(settings, machine.device, machine.processes)
+    return settings.softmax == "auto" and vocab_size >= LEAST_VOCAB and possible
 
 
 def resolve_plan(

@@ -104,7 +104,8 @@ def decide(
     parameters = pinned or 0
     vocab_size = texts.tokenizer.vocab_size
     may_pay = dial.sampling_may_pay(training, vocab_size, machine)
-    counted_vocab = dial.counted_vocab(vocab_size) if may_pay and pinned is None else vocab_size
+    sampled = dial.may_sample(training, machine.device, machine.processes)
+    counted_vocab = dial.counted_vocab(vocab_size) if sampled and pinned is None else vocab_size
 
     def shaped(parameters: int, dropout: float) -> ModelConfig:
         free = {name for name in ("dropout", "recurrent_dropout") if getattr(settings, name) is None}

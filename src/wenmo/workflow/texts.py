@@ -17,7 +17,9 @@ from wenmo.files import atomic_directory
 from wenmo.tokenization.stream import TokenStream
 from wenmo.tokenization.tokenizer import Tokenizer
 from wenmo.tokenization.training import train_tokenizer
-from wenmo.training.budget import recipe_seconds
+from wenmo.training import hardware
+from wenmo.training.budget import may_sample, recipe_seconds
+from wenmo.training.world import processes
 
 SPLITS = ("train", "valid", "test")
 TOKENIZER_SHARE = 0.04
@@ -75,6 +77,13 @@ def open_corpus(paths: Sequence[str], recipe: Recipe, directory: Path, progress:
     return corpus
 
 
+def ample(recipe: Recipe) -> bool:
+    """Whether a run has the time, and may sample the softmax, so that more tokens pay; see `choose_tokenizer`."""
+    budget, device = recipe_seconds(recipe), hardware.choose_device(recipe.training.device)
+    enough = budget is not None and budget >= AMPLE_SECONDS
+    return enough and may_sample(recipe.training, device, processes())
+
+
 def load_texts(corpus: Corpus, recipe: Recipe, directory: Path, progress: bool) -> Texts:
     """Trains the tokenizer and builds the token streams, or opens those that were built from the same corpus.
 
@@ -102,7 +111,7 @@ def load_texts(corpus: Corpus, recipe: Recipe, directory: Path, progress: bool) 
             recipe.tokenizer,
             corpus.bytes("train"),
             seconds=seconds,
-            ample=budget is not None and budget >= AMPLE_SECONDS,
+            ample=ample(recipe),
             progress=progress,
         )
         with atomic_directory(tokenizer_path) as temporary:

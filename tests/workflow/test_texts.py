@@ -1,0 +1,28 @@
+import pytest
+
+from wenmo.config import Recipe, TrainingSettings
+from wenmo.workflow import texts
+
+
+@pytest.mark.parametrize(
+    ("budget", "training", "expected"),
+    [
+        ("5m", {}, True),
+        ("4m", {}, False),
+        ("5m", {"softmax": "sampled"}, True),
+        ("5m", {"softmax": "full"}, False),
+        ("5m", {"label_smoothing": 0.1}, False),
+        ("5m", {"steps": 10}, False),
+        (None, {"epochs": 2.0}, False),
+    ],
+    ids=str,
+)
+def test_more_tokens_take_time_and_a_sampled_softmax(budget, training, expected):
+    recipe = Recipe(budget=budget, training=TrainingSettings(device="cpu", **training))
+    assert texts.ample(recipe) is expected
+
+
+def test_several_processes_train_the_whole_softmax(monkeypatch):
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert not texts.ample(Recipe(budget="1h", training=TrainingSettings(device="cpu")))
