@@ -37,6 +37,14 @@ def test_more_text_reserves_more_time_up_to_what_compressors_read() -> None:
     assert reserves[0] < reserves[1] < reserves[2] == reserves[3]
 
 
+def test_half_a_minute_on_seven_megabytes_leaves_time_for_a_network() -> None:
+    half, time = started(
+        30.0, text_bytes=7_090_000, held_out_bytes=394_000.0, scoring_speeds={"ngram": 250_000.0}
+    )
+    time.pass_by(11.3)  # prepared, tokenized and counted
+    assert half.training(1) > 2.0
+
+
 def test_a_budget_that_is_used_up_leaves_nothing() -> None:
     late, time = started(10.0)
     time.pass_by(100.0)

@@ -15,8 +15,9 @@ from wenmo.models.likelihood import bits_per_byte, score_stream
 from wenmo.models.mixture import MixtureModel
 from wenmo.models.ngram import NgramModel
 from wenmo.tokenization.stream import spread
+from wenmo.workflow.clock import XZ_BYTES_PER_SECOND
 from wenmo.workflow.mixing import score_mixture
-from wenmo.workflow.rivals import LEAST_SCORED_TOKENS, XZ_BYTES_PER_SECOND
+from wenmo.workflow.rivals import LEAST_SCORED_TOKENS
 from wenmo.workflow.scoring import Scores
 from wenmo.workflow.texts import Texts
 

@@ -22,8 +22,10 @@ SCORING_SECONDS_PER_BYTE = 5e-5
 """Time to score a byte with all members, generously, until the members' own speeds are known."""
 SCORING_MARGIN = 1.15
 """Fitting weights, and what is done once for each scoring, on top of the measured speeds."""
-RIVALS_SECONDS_PER_BYTE = 1.2e-6
-"""Time for the compressors to read a byte of training text, until it is measured."""
+PPMD_SECONDS_PER_BYTE = 5e-7
+"""Time in which PPMd reads a byte of training text on a slow core, until it is measured."""
+XZ_BYTES_PER_SECOND = 300_000
+"""Speed of xz -9e on one slow core; bounds the training text that xz reads first where the budget is short."""
 MOST_BYTES = 32_000_000
 """Compressors read no more training text than this."""
 VARIETY_SHARE, SHORTEST_VARIETY, LONGEST_VARIETY = 0.02, 2.0, 12.0
@@ -113,7 +115,8 @@ class Clock:
     @property
     def rivals(self) -> float:
         """Seconds that the compressors are expected to read, before that is measured."""
-        return RIVALS_SECONDS_PER_BYTE * min(self.text_bytes, MOST_BYTES)
+        read = min(self.text_bytes, MOST_BYTES)
+        return PPMD_SECONDS_PER_BYTE * read + min(read / XZ_BYTES_PER_SECOND, self.scoring)
 
     def scoring_seconds(self, num_bytes: float, unknown: int = 0) -> float:
         """Seconds for scoring so many bytes with all members, within the share of the budget.

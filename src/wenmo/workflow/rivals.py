@@ -11,12 +11,10 @@ from wenmo.evaluation import baselines
 from wenmo.models.likelihood import bits_per_byte
 from wenmo.models.ngram import NgramModel
 from wenmo.tokenization.stream import spread
-from wenmo.workflow.clock import Clock
+from wenmo.workflow.clock import XZ_BYTES_PER_SECOND, Clock
 from wenmo.workflow.texts import Texts
 
 LEAST_SCORED_TOKENS = 2_000
-XZ_BYTES_PER_SECOND = 300_000
-"""Speed of xz -9e on one slow core; bounds the training text that xz reads first where the budget is short."""
 
 
 @dataclass(frozen=True)
