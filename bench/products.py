@@ -1,10 +1,10 @@
 """How near a training step on a CPU comes to the bare matrix products of its shapes.
 
 One round is one step of ours (forward, backward, optimiser) and then the products alone that such a step cannot do
-without, of the same shapes, in the same number format, with as many threads: for each matrix the product with
-the inputs and the two of the backward pass, and in a Transformer attention's two with its four. What the step takes on
-top are norms, activations, softmax, the loss and the optimiser. The two take turns; the ratio is taken within each
-round.
+without, of the same shapes, in the same number format, with as many threads, into memory that is there before: for each
+matrix the product with the inputs and the two of the backward pass, and in a Transformer attention's two with its four.
+What the step takes on top are norms, activations, softmax, the loss and the optimiser. The two take turns; the ratio is
+taken within each round.
 
     python bench/products.py --threads 1
 """
@@ -24,7 +24,8 @@ from _record import record, spread
 from wenmo.config import ModelSettings
 from wenmo.models.base import NeuralLanguageModel
 from wenmo.models.registry import build_config, build_model
-from wenmo.training.objective import computing, linear_cross_entropy
+from wenmo.training.heap import keep_freed_memory
+from wenmo.training.objective import chunk_rows, computing, linear_cross_entropy
 from wenmo.training.optimisation import build_optimizers
 
 
@@ -41,6 +42,8 @@ class Shape:
     rows: int
 
 
+WARM = 3
+"""Rounds before those that count: by then the memory that is kept is all there."""
 SHAPES = (
     Shape("a few minutes' model", 3, 96, 3, 2048, 256, 8),
     Shape("a few minutes' minGRU", 2, 96, 0, 2048, 256, 8),
@@ -85,33 +88,45 @@ def step_of(model: NeuralLanguageModel, shape: Shape, precision: str) -> Callabl
 
 
 def products_of(model: NeuralLanguageModel, shape: Shape, precision: str) -> list[Callable[[], Tensor]]:
-    """The matrix products of a step; the table of tokens counts once, as output layer."""
+    """The matrix products of a step, into memory that is there before; the table of tokens counts as output layer.
+
+    The output layer goes by the rows that the loss holds at a time: with all rows at once its products are slower.
+    """
     kind = torch.bfloat16 if precision == "bf16" else torch.float32
     tokens = shape.rows * shape.context
-    matrices = [p.shape for p in model.matrices()] + [model.output_weight.shape]
     made: list[Callable[[], Tensor]] = []
-    kept: dict[tuple[int, ...], Tensor] = {}
+    kept: dict[tuple[str, tuple[int, ...]], Tensor] = {}
 
-    def random(*size: int) -> Tensor:
-        if size not in kept:
-            kept[size] = torch.randn(*size, dtype=kind)
-        return kept[size]
+    def random(*size: int, name: str = "read") -> Tensor:
+        if (name, size) not in kept:
+            kept[name, size] = torch.randn(*size, dtype=kind)
+        return kept[name, size]
 
-    for out, inner in matrices:
+    def product(first: Tensor, second: Tensor) -> Callable[[], Tensor]:
+        into = random(*first.shape[:-1], second.shape[-1], name="written")
+        return partial(torch.matmul, first, second, out=into)
+
+    for out, inner in [p.shape for p in model.matrices()]:
         x, dy, w = random(tokens, inner), random(tokens, out), random(out, inner)
-        made += [partial(torch.mm, x, w.T), partial(torch.mm, dy, w), partial(torch.mm, dy.T, x)]
+        made += [product(x, w.T), product(dy, w), product(dy.T, x)]
+    out, inner = model.output_weight.shape
+    chunk, w = min(tokens, chunk_rows("cpu", out)), random(out, inner)
+    for start in range(0, tokens, chunk):
+        x, dy = random(min(chunk, tokens - start), inner), random(min(chunk, tokens - start), out)
+        gradient = random(out, inner, name="written")
+        made += [
+            product(x, w.T),
+            product(dy, w),
+            partial(torch.addmm, gradient, dy.T, x, beta=0, out=gradient),
+        ]
     if not shape.heads:
         return made
     size = shape.width // shape.heads
     queries = random(shape.rows * shape.heads, shape.context, size)
     scores = random(shape.rows * shape.heads, shape.context, shape.context)
     for _ in range(shape.layers):
-        made += [
-            partial(torch.bmm, queries, queries.transpose(1, 2))
-        ] * 2  # scores; their gradient from the values'
-        made += [
-            partial(torch.bmm, scores, queries)
-        ] * 4  # mixing, and the gradients of queries, keys and values
+        # Scores and, from the values', their gradient; mixing, and the gradients of queries, keys and values.
+        made += [product(queries, queries.transpose(1, 2))] * 2 + [product(scores, queries)] * 4
     return made
 
 
@@ -146,7 +161,8 @@ def main() -> None:
                 product()
 
         rounds = options.rounds if shape.width < 512 else max(3, options.rounds // 3)
-        times = [(timed(step), timed(bare)) for _ in range(rounds + 1)][1:]
+        keep_freed_memory()  # as every training does
+        times = [(timed(step), timed(bare)) for _ in range(rounds + WARM)][WARM:]
         share = spread([alone / whole for whole, alone in times])
         rows.append(
             {

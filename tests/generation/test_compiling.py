@@ -11,15 +11,16 @@ import torch
 from numba.core.dispatcher import Dispatcher
 from wenmo.generation import kernels
 from wenmo.generation.compiling import compile_kernels
-from wenmo.models import context_mixing, mixing_weights, tree_mixing
+from wenmo.models import context_mixing, loops, mixing_weights, softmax_loop, tree_mixing
 
 torch.set_num_threads(1)
 compile_kernels()
 if torch.get_num_threads() != 1:
     print(torch.get_num_threads(), "threads")
-for module in (context_mixing, tree_mixing, mixing_weights, kernels):
+for module in (context_mixing, tree_mixing, mixing_weights, kernels, loops, softmax_loop):
     for name, function in vars(module).items():
-        if isinstance(function, Dispatcher) and not function.signatures:
+        inlined = isinstance(function, Dispatcher) and function.targetoptions.get("inline") == "always"
+        if isinstance(function, Dispatcher) and not inlined and not function.signatures:
             print(name)
 """
 

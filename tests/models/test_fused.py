@@ -23,6 +23,10 @@ def swiglu(hidden):
     return gate * torch.sigmoid(gate) * up
 
 
+def gelu(hidden, bias=0.0):
+    return torch.nn.functional.gelu(hidden + bias, approximate="tanh")
+
+
 def inputs():
     x = torch.randn(2, 3, 4, 6, **torch_double)
     weight = torch.randn(6, **torch_double)
@@ -46,7 +50,7 @@ def test_gradients_by_hand_are_the_numerical_ones():
     assert torch.autograd.gradcheck(fused.swiglu, (x,))
 
 
-@pytest.mark.parametrize("name", ["rms_norm", "rotate", "swiglu"])
+@pytest.mark.parametrize("name", ["rms_norm", "rotate", "swiglu", "gelu"])
 def test_strided_inputs_and_gradients_are_accepted(name):
     wide = torch.randn(2, 3, 9, 12, **torch_double)
     x = wide[:, :, 2:6, 3:9]
@@ -55,6 +59,7 @@ def test_strided_inputs_and_gradients_are_accepted(name):
         "rms_norm": (lambda f: f(x, weight), lambda x, w: fused.rms_norm(x, w, 1e-6), rms_norm),
         "rotate": (lambda f: f(x, cos, sin), fused.rotate, rotate),
         "swiglu": (lambda f: f(x), fused.swiglu, swiglu),
+        "gelu": (lambda f: f(x), fused.gelu, gelu),
     }
     call, ours, plain = calls[name]
     gradients = []
@@ -81,6 +86,8 @@ def gated(projected, bias, before):
 SINGLE = {
     "rms_norm": (lambda x, w: fused.rms_norm(x, w, 1e-6), rms_norm, [(3, 5, 17), (17,)]),
     "swiglu": (fused.swiglu, swiglu, [(3, 5, 34)]),
+    "gelu": (fused.gelu, gelu, [(3, 5, 17)]),
+    "gelu with a bias": (fused.gelu, gelu, [(3, 5, 17), (17,)]),
     "gated": (fused.gated_recurrence, gated, [(9, 4, 51), (17,), (4, 17)]),
     "without a branch": (fused.gated_recurrence, gated, [(9, 4, 34), (17,), (4, 17)]),
     "one step": (fused.gated_recurrence, gated, [(1, 4, 51), (17,), (4, 17)]),
@@ -125,7 +132,7 @@ def test_compiled_loops_are_the_formulas(name, threads, monkeypatch):
         torch.testing.assert_close(x.double(), w, rtol=1e-5, atol=2e-5)
 
 
-@pytest.mark.parametrize("name", ["rms_norm", "swiglu"])
+@pytest.mark.parametrize("name", ["rms_norm", "swiglu", "gelu with a bias"])
 def test_nothing_is_read_of_nothing(name):
     ours, _, shapes = SINGLE[name]
     inputs = [torch.zeros(2, 0, shapes[0][-1]), *(torch.ones(shape) for shape in shapes[1:])]
@@ -148,7 +155,7 @@ def test_large_parts_are_divided_and_small_ones_are_not():
     assert parts(1, 100 * LEAST_NUMBERS) == 1
 
 
-@pytest.mark.parametrize("name", ["swiglu", "gated", "without a branch"])
+@pytest.mark.parametrize("name", ["swiglu", "gelu", "gelu with a bias", "gated", "without a branch"])
 def test_what_stands_between_products_may_be_in_bfloat16(name):
     """Results and gradients are those of the same numbers in float64, each rounded once."""
     ours, plain, shapes = SINGLE[name]

@@ -33,8 +33,8 @@ def test_threads_need_memory_of_their_own() -> None:
     one, two, three = (
         training_memory(model, plan_of(model).model_copy(update={"workers": n})) for n in (1, 2, 3)
     )
-    assert 2 * KEPT_FOR_A_THREAD < two - one < 3 * KEPT_FOR_A_THREAD
-    assert KEPT_FOR_A_THREAD < three - two < two - one
+    assert one > KEPT_FOR_A_THREAD
+    assert KEPT_FOR_A_THREAD < three - two == two - one < 2 * KEPT_FOR_A_THREAD
 
 
 def test_memory_with_activations_computed_again_and_with_slices() -> None:

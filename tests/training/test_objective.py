@@ -3,7 +3,7 @@ import torch
 import torch.nn.functional as F
 
 from wenmo.training import objective
-from wenmo.training.objective import chunk_rows, linear_cross_entropy
+from wenmo.training.objective import Columns, chunk_rows, linear_cross_entropy
 
 
 @pytest.mark.parametrize("factor", [1.0, 2.0])
@@ -65,13 +65,26 @@ def test_chunks_have_rows_enough_for_their_products_and_fit_into_memory() -> Non
     assert chunk_rows("cuda", 50_257) == (1 << 25) // 50_257
 
 
-@pytest.mark.parametrize("scale", [0.0, 1.0, 30.0, 1e4])
-def test_probabilities_made_in_place_are_those_of_softmax(scale: float) -> None:
+@pytest.mark.parametrize("compiled", [True, False])
+@pytest.mark.parametrize("offset", [False, True])
+def test_compiled_or_not_the_distributions_are_the_same(compiled: bool, offset: bool) -> None:
     torch.manual_seed(1)
-    logits, tokens = scale * torch.randn(6, 50), torch.randint(50, (6, 3))
-    logs = logits.log_softmax(-1)
-    picked, mean, probabilities = objective._distributions(logits.clone(), tokens, True)
+    logits, tokens = 5.0 * torch.randn(6, 50), torch.randint(50, (6, 3))
+    columns = Columns(torch.arange(50), torch.randn(50)) if offset else None
+    logs = (logits + columns.offsets if columns else logits).log_softmax(-1)
+    room = torch.empty(1000) if compiled else None
+    picked, mean, probabilities = objective._distributions(logits, columns, tokens, True, room)
     torch.testing.assert_close(picked, logs.gather(1, tokens))
     torch.testing.assert_close(mean, logs.mean(1))
     torch.testing.assert_close(probabilities(), logs.exp())
-    assert objective._distributions(logits.clone(), tokens, False)[1] is None
+    assert objective._distributions(logits, columns, tokens, False, room)[1] is None
+
+
+def test_double_precision_is_kept() -> None:
+    hidden = torch.randn(4, 8, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(11, 8, dtype=torch.float64, requires_grad=True)
+    targets = torch.tensor([1, 2, 3, 10])
+    wanted = torch.autograd.grad(F.cross_entropy(hidden @ weight.T, targets), (hidden, weight))
+    found = torch.autograd.grad(linear_cross_entropy(hidden, weight, targets), (hidden, weight))
+    for ours, theirs in zip(found, wanted, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-7)

@@ -1,5 +1,3 @@
-import ctypes
-import platform
 from pathlib import Path
 
 import pytest
@@ -7,7 +5,7 @@ import torch
 from small_trainers import NEURAL, make_plan, make_trainer, weights
 
 from wenmo.training import hardware
-from wenmo.training.threaded import ThreadedBackward, keep_freed_memory, return_freed_memory
+from wenmo.training.threaded import ThreadedBackward
 
 
 @pytest.mark.parametrize("architecture", NEURAL)
@@ -95,29 +93,3 @@ def test_nothing_is_tried_where_a_step_is_a_long_time(monkeypatch: pytest.Monkey
 
     hardware.choose_execution(make_plan(precision="bf16"), measure, seconds=60.0)
     assert len(tried) == 1
-
-
-def test_memory_settings_of_the_user_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "1000")
-    monkeypatch.setattr("ctypes.CDLL", lambda name: pytest.fail("changed"))
-    keep_freed_memory()
-
-
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries decide for themselves")
-def test_freed_memory_is_given_back() -> None:
-    library = ctypes.CDLL(None)
-    library.malloc.restype = ctypes.c_void_p
-    library.malloc.argtypes, library.free.argtypes = [ctypes.c_size_t], [ctypes.c_void_p]
-    size = 64 << 10
-    blocks = [library.malloc(size) for _ in range(3000)]
-    for block in blocks:
-        ctypes.memset(block, 1, size)
-    for number, block in enumerate(blocks):
-        if number % 100:  # those that are left keep the others from being given back at once
-            library.free(block)
-    held = hardware.resident_memory("cpu")
-    return_freed_memory()
-    given_back = held - hardware.resident_memory("cpu")
-    for block in blocks[::100]:
-        library.free(block)
-    assert given_back > 0.9 * 2970 * size

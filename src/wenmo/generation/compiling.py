@@ -10,12 +10,14 @@ import torch
 
 from wenmo.generation.runtime import Precision, decode_runtime
 from wenmo.models.base import LanguageModel, NeuralLanguageModel
+from wenmo.models.fused import gelu
 from wenmo.models.linear_recurrence import linear_recurrence
 from wenmo.models.low_precision import LowPrecisionProducts
 from wenmo.models.mixture import MixtureModel
 from wenmo.models.ngram import NgramConfig, NgramModel
 from wenmo.models.registry import build_model
 from wenmo.models.scan_config import ScanConfig
+from wenmo.models.softmax_loop import softmax
 from wenmo.models.transformer_config import TransformerConfig
 from wenmo.progress import track
 
@@ -46,7 +48,7 @@ def compile_kernels(progress: bool = True) -> float:
     """Uses every compiled function once, on a few made-up tokens; what is kept from before is only loaded.
 
     An n-gram model counts and foretells, a mixture with a small Transformer is fitted, scored and asked for the next
-    token, with weights of every precision, and recurrent layers run forward and backward.
+    token, with weights of every precision, and recurrent layers and activations run forward and backward.
 
     Args:
         progress: Whether to show a progress line.
@@ -88,5 +90,11 @@ def compile_kernels(progress: bool = True) -> float:
                 with computing:
                     hidden, _ = network.train().hidden(torch.from_numpy(ids[None, :2]))
                 torch.autograd.grad(hidden.sum(), list(network.parameters()))
+            for kind in (torch.float32, torch.bfloat16):
+                values = torch.zeros(1, 16, dtype=kind, requires_grad=True)
+                torch.autograd.grad(gelu(values, torch.zeros(16)).sum(), values)
+                softmax(
+                    values.detach(), None, torch.zeros(1, 1, dtype=torch.int64), False, torch.empty(1, 16)
+                )
         shown.advance()
     return time.monotonic() - started

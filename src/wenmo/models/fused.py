@@ -125,6 +125,34 @@ def swiglu(hidden: Tensor) -> Tensor:
     return F.silu(gate) * up
 
 
+class _GELU(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, bias: Tensor | None) -> Tensor:
+        rows = _rows(hidden)
+        out, added = torch.empty_like(rows), rows.new_empty(0, dtype=torch.float32) if bias is None else bias
+        count = parts(len(rows), rows.numel())
+        divided(loops.gelu, len(rows), count, array(rows), vector(added), array(out))
+        ctx.save_for_backward(rows, added)
+        return out.view(hidden.shape)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor | None]:
+        rows, bias = ctx.saved_tensors
+        count = parts(len(rows), rows.numel())
+        out, sums = torch.empty_like(rows), bias.new_zeros(count, len(bias))
+        read = array(_rows(gradients[0])), array(rows), vector(bias)
+        divided(loops.gelu_backward, len(rows), count, *read, array(out), sums.numpy())
+        return out.view(gradients[0].shape), sums.sum(0) if len(bias) else None
+
+
+def gelu(hidden: Tensor, bias: Tensor | None = None) -> Tensor:
+    """GELU (Hendrycks & Gimpel, 2016, https://arxiv.org/abs/1606.08415) by its tanh formula, of hidden (..., F) + bias."""
+    if compiles(*([] if bias is None else [bias]), low=hidden):
+        activated: Tensor = _GELU.apply(hidden, bias)  # type: ignore[no-untyped-call]
+        return activated
+    return F.gelu(hidden if bias is None else hidden + bias, approximate="tanh")
+
+
 class _GatedRecurrence(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, projected: Tensor, bias: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:

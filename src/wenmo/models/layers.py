@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wenmo.models.fused import rms_norm, swiglu
-from wenmo.models.low_precision import product
+from wenmo.models.fused import gelu, rms_norm, swiglu
+from wenmo.models.low_precision import product, unbiased
 
 Activation = Literal["swiglu", "gelu", "relu2"]
 """SwiGLU (Shazeer, 2020, https://arxiv.org/abs/2002.05202), GELU by its tanh formula, or the square of ReLU (So et al.,
@@ -54,7 +54,7 @@ class FeedForward(nn.Module):
         elif self.activation == "relu2":
             hidden = F.relu(self.up(x)).square()
         else:
-            hidden = F.gelu(self.up(x), approximate="tanh")
+            hidden = gelu(*unbiased(self.up, x))
         added: Tensor = self.down(hidden)
         return added
 

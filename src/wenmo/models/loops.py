@@ -23,7 +23,7 @@ Array = npt.NDArray[np.float32]
 Numbers = npt.NDArray[np.float32] | npt.NDArray[np.uint16]
 """float32, or bfloat16 by its bits."""
 
-_FLAGS: dict[str, Any] = {
+FLAGS: dict[str, Any] = {
     "cache": True,
     "nogil": True,
     "error_model": "numpy",
@@ -39,11 +39,11 @@ _P3, _P4, _P5 = _F(4.1665795894e-2), _F(1.6666665459e-1), _F(5.0000001201e-1)
 _GELU, _CUBE = _F(1.5957691216), _F(0.044715)  # 2 sqrt(2 / pi): tanh(x) = 2 sigmoid(2 x) - 1
 
 
-def _read(number: Any) -> Any:
+def read(number: Any) -> Any:
     """A number of `Numbers` as float32."""
 
 
-@overload(_read, inline="always", strict=False)  # type: ignore[untyped-decorator]
+@overload(read, inline="always", strict=False)  # type: ignore[untyped-decorator]
 def _read_compiled(number: Any) -> Callable[[Any], Any]:
     if isinstance(number, nb.types.Integer):
         return lambda number: np.uint32(np.uint32(number) << np.uint32(16)).view(np.float32)
@@ -68,7 +68,8 @@ def _rounded_compiled(place: Any, value: Any) -> Callable[[Any, Any], Any]:
 
 
 @nb.njit(inline="always")  # type: ignore[untyped-decorator]
-def _exp(x: np.float32) -> np.float32:
+def exp(x: np.float32) -> np.float32:
+    """The exponential, which below -87 is that of -87."""
     x = min(max(x, _LOWEST), _HIGHEST)
     n = np.floor(x * _LOG2_E + _HALF)
     r = x - n * _LN2_HIGH - n * _LN2_LOW
@@ -80,11 +81,18 @@ def _exp(x: np.float32) -> np.float32:
 
 @nb.njit(inline="always")  # type: ignore[untyped-decorator]
 def _sigmoid(x: np.float32) -> np.float32:
-    result: np.float32 = _ONE / (_ONE + _exp(-x))
+    result: np.float32 = _ONE / (_ONE + exp(-x))
     return result
 
 
-@nb.njit(**_FLAGS)  # type: ignore[untyped-decorator]
+@nb.njit(inline="always")  # type: ignore[untyped-decorator]
+def _gelu_slope(u: np.float32) -> np.float32:
+    s = _sigmoid(_GELU * (u + _CUBE * u * u * u))
+    result: np.float32 = s + u * s * (_ONE - s) * _GELU * (_ONE + _F(3.0) * _CUBE * u * u)
+    return result
+
+
+@nb.njit(**FLAGS)  # type: ignore[untyped-decorator]
 def rms_norm(
     first: int, last: int, part: int, x: Array, weight: Array, epsilon: np.float32, out: Array, scale: Array
 ) -> None:
@@ -100,7 +108,7 @@ def rms_norm(
             out[row, i] = x[row, i] * s * weight[i]
 
 
-@nb.njit(**_FLAGS)  # type: ignore[untyped-decorator]
+@nb.njit(**FLAGS)  # type: ignore[untyped-decorator]
 def rms_norm_backward(
     first: int, last: int, part: int, gradient: Array, x: Array, weight: Array, scale: Array, grad_x: Array,
     grad_weight: Array,
@@ -119,18 +127,18 @@ def rms_norm_backward(
             grad_x[row, i] = gradient[row, i] * weight[i] * s - x[row, i] * back
 
 
-@nb.njit(**_FLAGS)  # type: ignore[untyped-decorator]
+@nb.njit(**FLAGS)  # type: ignore[untyped-decorator]
 def swiglu(first: int, last: int, part: int, hidden: Numbers, out: Numbers) -> None:
     """Writes silu(gate) * up (N, F) of hidden = (gate, up) (N, 2 F)."""
     size = out.shape[1]
     for row in range(first, last):
         gate, up, written = hidden[row, :size], hidden[row, size:], out[row]
         for i in range(size):
-            g = _read(gate[i])
-            written[i] = _rounded(written[i], g * _sigmoid(g) * _read(up[i]))
+            g = read(gate[i])
+            written[i] = _rounded(written[i], g * _sigmoid(g) * read(up[i]))
 
 
-@nb.njit(**_FLAGS)  # type: ignore[untyped-decorator]
+@nb.njit(**FLAGS)  # type: ignore[untyped-decorator]
 def swiglu_backward(
     first: int, last: int, part: int, gradient: Numbers, hidden: Numbers, out: Numbers
 ) -> None:
@@ -140,15 +148,52 @@ def swiglu_backward(
         gate, up, given = hidden[row, :size], hidden[row, size:], gradient[row]
         by_gate, by_up = out[row, :size], out[row, size:]
         for i in range(size):
-            g, wanted = _read(gate[i]), _read(given[i])
+            g, wanted = read(gate[i]), read(given[i])
             opened = _sigmoid(g)
             active = g * opened
             by_up[i] = _rounded(by_up[i], wanted * active)
             slope = opened + active * (_ONE - opened)
-            by_gate[i] = _rounded(by_gate[i], wanted * _read(up[i]) * slope)
+            by_gate[i] = _rounded(by_gate[i], wanted * read(up[i]) * slope)
 
 
-@nb.njit(**_FLAGS)  # type: ignore[untyped-decorator]
+@nb.njit(**FLAGS)  # type: ignore[untyped-decorator]
+def gelu(first: int, last: int, part: int, hidden: Numbers, bias: Array, out: Numbers) -> None:
+    """Writes GELU by its tanh formula of hidden + bias (N, F); a bias of no numbers is none."""
+    size = out.shape[1]
+    for row in range(first, last):
+        given, written = hidden[row], out[row]
+        if len(bias):
+            for i in range(size):
+                u = read(given[i]) + bias[i]
+                written[i] = _rounded(written[i], u * _sigmoid(_GELU * (u + _CUBE * u * u * u)))
+        else:
+            for i in range(size):
+                u = read(given[i])
+                written[i] = _rounded(written[i], u * _sigmoid(_GELU * (u + _CUBE * u * u * u)))
+
+
+@nb.njit(**FLAGS)  # type: ignore[untyped-decorator]
+def gelu_backward(
+    first: int, last: int, part: int, gradient: Numbers, hidden: Numbers, bias: Array, out: Numbers,
+    grad_bias: Array,
+) -> None:  # fmt: skip
+    """Writes the gradient by hidden (N, F) and adds that by the bias to row `part` of (parts, F)."""
+    size = out.shape[1]
+    biased = len(bias) > 0
+    sums = grad_bias[part]
+    for row in range(first, last):
+        given, wanted, written = hidden[row], gradient[row], out[row]
+        if biased:
+            for i in range(size):
+                slope = read(wanted[i]) * _gelu_slope(read(given[i]) + bias[i])
+                written[i] = _rounded(written[i], slope)
+                sums[i] += slope
+        else:
+            for i in range(size):
+                written[i] = _rounded(written[i], read(wanted[i]) * _gelu_slope(read(given[i])))
+
+
+@nb.njit(**FLAGS)  # type: ignore[untyped-decorator]
 def convolve(first: int, last: int, part: int, padded: Array, weight: Array, bias: Array, out: Array) -> None:
     """Writes bias + sum over p of weight[p] * padded[t + p], (T, B, D); the rows are those of T."""
     width, size = weight.shape
@@ -163,7 +208,7 @@ def convolve(first: int, last: int, part: int, padded: Array, weight: Array, bia
                     written[i] += read[i] * factor[i]
 
 
-@nb.njit(**_FLAGS)  # type: ignore[untyped-decorator]
+@nb.njit(**FLAGS)  # type: ignore[untyped-decorator]
 def convolve_backward(
     first: int, last: int, part: int, gradient: Array, padded: Array, weight: Array, grad_padded: Array,
     grad_weight: Array, grad_bias: Array,
@@ -190,7 +235,7 @@ def convolve_backward(
                     products[i] += given[i] * read[i]
 
 
-@nb.njit(**_FLAGS)  # type: ignore[untyped-decorator]
+@nb.njit(**FLAGS)  # type: ignore[untyped-decorator]
 def gated_recurrence(
     first: int, last: int, part: int, projected: Numbers, bias: Array, before: Array, states: Array,
     mixed: Numbers,
@@ -209,17 +254,17 @@ def gated_recurrence(
             now = states[t, b]
             past = before[b] if t == 0 else states[t - 1, b]
             for i in range(size):
-                n = _read(candidate[i])
-                now[i] = n + _sigmoid(-(_read(gate[i]) + bias[i])) * (past[i] - n)
+                n = read(candidate[i])
+                now[i] = n + _sigmoid(-(read(gate[i]) + bias[i])) * (past[i] - n)
             if gated:
                 branch, written = projected[t, b, 2 * size :], mixed[t, b]
                 for i in range(size):
-                    u = _read(branch[i])
+                    u = read(branch[i])
                     value = now[i] * u * _sigmoid(_GELU * (u + _CUBE * u * u * u))
                     written[i] = _rounded(written[i], value)
 
 
-@nb.njit(**_FLAGS)  # type: ignore[untyped-decorator]
+@nb.njit(**FLAGS)  # type: ignore[untyped-decorator]
 def gated_recurrence_backward(
     first: int, last: int, part: int, by_mixed: Numbers, by_states: Array, projected: Numbers, bias: Array,
     before: Array, states: Array, out: Numbers, grad_bias: Array, carry: Array,
@@ -248,7 +293,7 @@ def gated_recurrence_backward(
             if gated and len(by_mixed):
                 branch, given, now = projected[t, b, 2 * size :], by_mixed[t, b], states[t, b]
                 for i in range(size):
-                    u, wanted = _read(branch[i]), _read(given[i])
+                    u, wanted = read(branch[i]), read(given[i])
                     s = _sigmoid(_GELU * (u + _CUBE * u * u * u))
                     slope = s + u * s * (_ONE - s) * _GELU * (_ONE + _F(3.0) * _CUBE * u * u)
                     by_branch[i] = _rounded(by_branch[i], wanted * now[i] * slope)
@@ -257,9 +302,9 @@ def gated_recurrence_backward(
             by_gate, by_candidate = out[t, b, :size], out[t, b, size : 2 * size]
             past = before[b] if t == 0 else states[t - 1, b]
             for i in range(size):
-                a = _sigmoid(-(_read(gate[i]) + bias[i]))
+                a = _sigmoid(-(read(gate[i]) + bias[i]))
                 whole = carried[i]
-                slope = -whole * (past[i] - _read(candidate[i])) * a * (_ONE - a)
+                slope = -whole * (past[i] - read(candidate[i])) * a * (_ONE - a)
                 by_gate[i] = _rounded(by_gate[i], slope)
                 by_candidate[i] = _rounded(by_candidate[i], whole * (_ONE - a))
                 sums[i] += slope

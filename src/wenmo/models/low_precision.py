@@ -116,11 +116,25 @@ def product(layer: nn.Module, x: Tensor) -> Tensor:
     Where products are made in bfloat16, that of a linear layer without bias stays in it, so that neither it nor its
     gradient is converted.
     """
-    low = not torch.compiler.is_compiling() and _active.get()  # which a compiler cannot look into
-    if low and isinstance(layer, nn.Linear) and layer.bias is None:
-        weight: Tensor = layer.weight
-        if compiles(weight, low=x):
-            kept: Tensor = _LowLinear.apply(x, weight, None, True)
-            return kept
+    if isinstance(layer, nn.Linear) and layer.bias is None:
+        return _product(layer.weight, x)
     result: Tensor = layer(x)
     return result
+
+
+def unbiased(layer: nn.Module, x: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Returns `product` without the bias of the layer, and the bias, which a compiled loop adds by the way.
+
+    Where none can run the product has its bias.
+    """
+    if isinstance(layer, nn.Linear) and layer.bias is not None and compiles(layer.weight, low=x):
+        return _product(layer.weight, x), layer.bias
+    return product(layer, x), None
+
+
+def _product(weight: Tensor, x: Tensor) -> Tensor:
+    low = not torch.compiler.is_compiling() and _active.get()  # which a compiler cannot look into
+    if low and compiles(weight, low=x):
+        kept: Tensor = _LowLinear.apply(x, weight, None, True)  # type: ignore[no-untyped-call]
+        return kept
+    return F.linear(x, weight)

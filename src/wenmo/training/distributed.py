@@ -23,6 +23,7 @@ from torch.utils.checkpoint import checkpoint
 from wenmo.models.base import NeuralLanguageModel
 from wenmo.training.batches import Batch
 from wenmo.training.hardware import median_step
+from wenmo.training.heap import keep_freed_memory, return_freed_memory
 from wenmo.training.held_out import HeldOutLoss
 from wenmo.training.objective import computing, linear_cross_entropy
 from wenmo.training.plan import TrainingPlan
@@ -66,6 +67,8 @@ class Alone:
         self.model = model
         self.device = model.device
         recompute(self.model, plan)
+        if self.device.type == "cpu":
+            keep_freed_memory()
         self.hidden: Hidden = torch.compile(model.hidden, dynamic=False) if plan.compile else model.hidden
         self._threaded = ThreadedBackward(model, plan.workers, plan.seed) if plan.workers > 1 else None
 
@@ -104,6 +107,8 @@ class Alone:
             vars(layer).pop("forward", None)
         if self._threaded is not None:
             self._threaded.close()
+        if self.device.type == "cpu":
+            return_freed_memory()
 
 
 class _HiddenModule(nn.Module):

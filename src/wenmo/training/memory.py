@@ -8,8 +8,8 @@ from wenmo.training.objective import chunk_rows
 from wenmo.training.plan import TrainingPlan
 
 KEPT, KEPT_FOR_A_THREAD = 128e6, 64e6
-"""Bytes that stay with the process for code, evaluations and what was freed, and for each thread of
-`training.threaded`: there it is what its arena is enlarged by. Measured by `bench/memory.py`."""
+"""Bytes that stay with the process for code, evaluations and what was freed, and on a CPU for each thread of
+`training.threaded`, or the only one: it is what its heap is enlarged by. Measured by `bench/memory.py`."""
 
 
 def training_memory(model: NeuralLanguageModel, plan: TrainingPlan) -> float:
@@ -31,8 +31,9 @@ def training_memory(model: NeuralLanguageModel, plan: TrainingPlan) -> float:
     vectors = layers + 24.0 if plan.checkpoint_activations else 24.0 * layers
     activations = 4.0 * vectors * model.output_weight.shape[1] * rows * plan.context
     logits = 3.0 * 4.0 * chunk_rows(model.device.type, model.vocab_size) * model.vocab_size
-    threads = plan.workers if plan.workers > 1 else 0
-    return states + activations + max(threads, 1) * logits + KEPT + threads * KEPT_FOR_A_THREAD
+    threads = max(plan.workers, 1)
+    heaps = threads * KEPT_FOR_A_THREAD if model.device.type == "cpu" else 0.0
+    return states + activations + threads * logits + KEPT + heaps
 
 
 def fitted(

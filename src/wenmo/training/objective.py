@@ -10,7 +10,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from wenmo.models.loop_dispatch import compiles
 from wenmo.models.low_precision import LowPrecisionProducts
+from wenmo.models.softmax_loop import softmax
 
 CHUNK_ELEMENTS = {"cpu": 1 << 19, "cuda": 1 << 25}
 """Logits held at a time. On a CPU 2 MB in float32, which stay in cache; on a GPU, where every chunk costs the start of
@@ -91,22 +93,31 @@ class RowLoss(Protocol):
 
 
 def _distributions(
-    logits: Tensor, tokens: Tensor, needs_mean: bool
+    logits: Tensor, columns: Columns | None, tokens: Tensor, needs_mean: bool, room: Tensor | None
 ) -> tuple[Tensor, Tensor | None, Callable[[], Tensor]]:
-    """Log-probabilities of some tokens, their mean over the vocabulary, and a function that makes the probabilities.
+    """Log-probabilities of some tokens, their mean over the columns, and a function that makes the probabilities.
 
-    On a CPU everything happens in the place of the logits, in half of the passes over memory that log_softmax and exp
-    take; on a GPU these are single kernels.
+    On a CPU all of it is one compiled loop that writes the probabilities into `room` (float32, of as many numbers at
+    the least, or the logits' own); on a GPU these are single kernels.
     """
-    if logits.device.type != "cpu":
-        logs = torch.log_softmax(logits, dim=-1)
-        return logs.gather(1, tokens), logs.mean(1) if needs_mean else None, logs.exp_
-    chosen, top = logits.gather(1, tokens), logits.amax(1, keepdim=True)
-    mean = logits.mean(1) if needs_mean else None
-    torch.softmax(logits, -1, out=logits)
-    # A token's logit less the logarithm of its probability is that of the sum. The likeliest one's is never of zero.
-    norm = top - logits.amax(1, keepdim=True).log_()
-    return chosen - norm, None if mean is None else mean - norm[:, 0], lambda: logits
+    offsets = None if columns is None else columns.offsets
+    if room is not None and compiles(room, low=logits):
+        out = room[: logits.numel()].view(logits.shape)
+        picked, mean, probabilities = softmax(logits, offsets, tokens, needs_mean, out)
+        return picked, mean, lambda: probabilities
+    logs = torch.log_softmax(logits.float() if offsets is None else logits.float() + offsets, dim=-1)
+    return logs.gather(1, tokens), logs.mean(1) if needs_mean else None, logs.exp_
+
+
+def _rooms(hidden: Tensor, numbers: int) -> tuple[Tensor | None, Tensor | None]:
+    """Memory of logits and of probabilities for every chunk in turn; none on a GPU, whose allocator keeps its own.
+
+    A CPU would clear fresh memory for every chunk.
+    """
+    if hidden.device.type != "cpu":
+        return None, None
+    held = hidden.new_empty(numbers)
+    return held, held if held.dtype == torch.float32 else torch.empty(numbers)
 
 
 class _LinearLoss(torch.autograd.Function):
@@ -121,14 +132,15 @@ class _LinearLoss(torch.autograd.Function):
         grad_hidden = torch.empty_like(hidden) if need_hidden else None
         grad_weight: Tensor | None = None
         loss = torch.zeros((), dtype=torch.float32, device=hidden.device)
+        held, room = _rooms(hidden, chunk * vocab)
         for start in range(0, rows, chunk):
             place = slice(start, start + chunk)
             part, columns = hidden[place], of_rows.columns(place)
             matrix = low if columns is None else low[columns.ids]
-            logits = torch.mm(part, matrix.T).float()
-            if columns is not None:
-                logits += columns.offsets
-            picked, mean, probabilities = _distributions(logits, of_rows.tokens(place), of_rows.needs_mean)
+            into = None if held is None else held[: len(part) * len(matrix)].view(len(part), len(matrix))
+            logits = torch.mm(part, matrix.T, out=into)
+            tokens, needs_mean = of_rows.tokens(place), of_rows.needs_mean
+            picked, mean, probabilities = _distributions(logits, columns, tokens, needs_mean, room)
             shares = of_rows.shares[place]
             found, derivative = of_rows.loss(Rows(place, picked, mean))
             loss += torch.dot(found, shares)

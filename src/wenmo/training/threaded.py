@@ -7,9 +7,6 @@ gradient of its own rows, one operation at a time, and they meet once a step (do
 
 from __future__ import annotations
 
-import ctypes
-import os
-import platform
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -25,11 +22,6 @@ LossOf = Callable[[Batch], Tensor]
 """The share of a step's loss that a part of its batch has; differentiable."""
 MOST_THREADS = 8
 """More threads wait for Python's lock more than they compute."""
-_MALLOPT = {
-    "M_TRIM_THRESHOLD": (-1, 2**31 - 1),
-    "M_TOP_PAD": (-2, 64 << 20),
-    "M_MMAP_THRESHOLD": (-3, 32 << 20),
-}
 
 
 class ThreadedBackward:
@@ -49,9 +41,7 @@ class ThreadedBackward:
         self._threads = threads
         self._seed = seed
         inside = max(1, torch.get_num_threads() // threads)
-        return_freed_memory()
         self._pool = ThreadPoolExecutor(threads, "training", lambda: torch.set_num_threads(inside))
-        keep_freed_memory()
 
     def __call__(self, loss_of: LossOf, batch: Batch, key: tuple[int, int]) -> Tensor:
         """Adds the gradient of a batch to that of the parameters and returns its loss, detached.
@@ -78,28 +68,5 @@ class ThreadedBackward:
         return torch.stack([loss for loss, _ in done]).sum()
 
     def close(self) -> None:
-        """Ends the threads and gives back what they kept."""
+        """Ends the threads."""
         self._pool.shutdown()
-        return_freed_memory()
-
-
-def keep_freed_memory() -> None:
-    """Lets the C library keep memory that was freed, instead of giving it back and asking for it at every operation.
-
-    Giving it back makes all threads of the process wait, which undid what the second thread gained. It applies to
-    glibc; settings of the user's (`MALLOC_...`) are kept.
-    """
-    if platform.libc_ver()[0] != "glibc" or any(name.startswith("MALLOC_") for name in os.environ):
-        return
-    library = ctypes.CDLL(None)
-    for option, value in _MALLOPT.values():
-        library.mallopt(option, value)
-
-
-def return_freed_memory() -> None:
-    """Gives memory that was freed back to the system: what earlier work left between its blocks would stay resident.
-
-    It applies to glibc.
-    """
-    if platform.libc_ver()[0] == "glibc":
-        ctypes.CDLL(None).malloc_trim(0)

@@ -21,9 +21,9 @@ from wenmo.models.sizes import parse_size
 from wenmo.progress import duration, quantity
 from wenmo.training import budget as dial
 from wenmo.training import hardware, sampled_softmax
+from wenmo.training.heap import return_freed_memory
 from wenmo.training.memory import fitted, memory_advice, training_memory
 from wenmo.training.plan import TrainingPlan
-from wenmo.training.threaded import return_freed_memory
 from wenmo.workflow import team
 from wenmo.workflow.texts import Texts
 
