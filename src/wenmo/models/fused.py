@@ -146,7 +146,7 @@ class _GELU(torch.autograd.Function):
 
 
 def gelu(hidden: Tensor, bias: Tensor | None = None) -> Tensor:
-    """GELU (Hendrycks & Gimpel, 2016, https://arxiv.org/abs/1606.08415) by its tanh formula, of hidden (..., F) + bias."""
+    """GELU (Hendrycks & Gimpel, 2016, https://arxiv.org/abs/1606.08415) of hidden (..., F) + bias, by tanh."""
     if compiles(*([] if bias is None else [bias]), low=hidden):
         activated: Tensor = _GELU.apply(hidden, bias)  # type: ignore[no-untyped-call]
         return activated
