@@ -62,19 +62,23 @@ def quality(rows: Rows) -> Figure:
                     mfc="white" if number else colour,
                     label=f"{name}, {processor.split()[0].removesuffix('(R)')}",
                 )  # fmt: skip
-        for row, minute in zip(mine, minutes, strict=True):
-            found = sorted((row[kind], kind) for kind in ("GPT-2", "AWD-LSTM", "Keras") if kind in row)
-            for number, (value, kind) in enumerate(found):
-                axes.plot(minute, value, "_", color=PEER, ms=12, mew=1.5)
-                shift = (7, -6 if number == 0 else 1)  # the two best are often near each other
-                axes.annotate(kind, (minute, value), xytext=shift, textcoords="offset points", fontsize=6)
+        for kind, marker in (("Keras", "x"), ("AWD-LSTM", "s"), ("GPT-2", "^")):
+            chosen = [(m, row) for m, row in zip(minutes, mine, strict=True) if kind in row]
+            axes.plot(
+                [m for m, _ in chosen], [row[kind] for _, row in chosen], marker, color=PEER, ms=4, mfc="white",
+                label=f"{kind}, frozen",
+            )  # fmt: skip
         _minutes(axes, minutes)
         axes.set_title(text, fontsize=9)
         axes.set_xlabel("minutes", fontsize=8)
         _plain(axes)
         if place == 1:
             axes.set_ylabel("bits per byte", fontsize=8)
-            axes.legend(fontsize=6, frameon=False)
+    labels: dict[str, Any] = {}
+    for axes in figure.axes:
+        handles, names = axes.get_legend_handles_labels()
+        labels |= dict(zip(names, handles, strict=True))
+    figure.legend(labels.values(), labels, loc="outside lower center", ncols=8, fontsize=7, frameon=False)
     return figure
 
 

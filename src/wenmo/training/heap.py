@@ -1,7 +1,7 @@
 """Memory that a training frees and takes again at every step, kept instead of being given back and cleared anew.
 
 The system clears each page that it hands out, and lets all threads of a process wait while it takes one back. That
-undid what a second thread gained, and is 2 to 5 % of a step of one thread (docs/lab.md, 2026-11-30).
+undid what a second thread gained, and is 2 to 5 % of a step of one thread (docs/lab.md, 2026-11-29).
 """
 
 from __future__ import annotations
