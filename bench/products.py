@@ -161,7 +161,7 @@ def main() -> None:
                 product()
 
         rounds = options.rounds if shape.width < 512 else max(3, options.rounds // 3)
-        keep_freed_memory()  # as every training does
+        keep_freed_memory(large=True)  # as every training does
         times = [(timed(step), timed(bare)) for _ in range(rounds + WARM)][WARM:]
         share = spread([alone / whole for whole, alone in times])
         rows.append(

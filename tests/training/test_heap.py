@@ -26,11 +26,11 @@ def test_memory_settings_of_the_user_are_kept(monkeypatch: pytest.MonkeyPatch) -
     changed: list[int] = []
     monkeypatch.setattr("ctypes.CDLL", lambda name: Library())
     monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "1000")
-    keep_freed_memory()
+    keep_freed_memory(large=True)
     return_freed_memory()
     assert not changed and len(trimmed) == 2
     monkeypatch.delenv("MALLOC_TRIM_THRESHOLD_")
-    keep_freed_memory()
+    keep_freed_memory(large=False)
     assert changed
 
 
@@ -44,12 +44,14 @@ def faults() -> int:
 
 @GLIBC
 def test_large_blocks_are_kept_until_freed_memory_is_given_back() -> None:
-    keep_freed_memory()
+    keep_freed_memory(large=True)
     for _ in range(4):  # a freed block may be a little short of the next one with its alignment
         faults()
     kept = faults()
     return_freed_memory()
     assert kept < 20 < 60 < faults()  # at least 64 pages of 2 MB, or 32,768 of 4 kB
+    keep_freed_memory(large=False)
+    assert faults() > 60
 
 
 @GLIBC

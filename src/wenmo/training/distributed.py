@@ -68,7 +68,7 @@ class Alone:
         self.device = model.device
         recompute(self.model, plan)
         if self.device.type == "cpu":
-            keep_freed_memory()
+            keep_freed_memory(large=plan.workers <= 1)
         self.hidden: Hidden = torch.compile(model.hidden, dynamic=False) if plan.compile else model.hidden
         self._threaded = ThreadedBackward(model, plan.workers, plan.seed) if plan.workers > 1 else None
 

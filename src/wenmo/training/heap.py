@@ -30,10 +30,14 @@ def _settings_of_the_user() -> bool:
     return any(name.startswith("MALLOC_") for name in os.environ)
 
 
-def keep_freed_memory() -> None:
+def keep_freed_memory(large: bool) -> None:
     """Lets the C library keep memory that is freed; what earlier work left is given back first.
 
     It applies to glibc; settings of the user's (`MALLOC_...`) are kept.
+
+    Args:
+        large: Blocks of 32 MB and more, too. Threads beside the first cannot keep them, and the first, which only
+            evaluates where others train, would keep what it needs for that.
     """
     return_freed_memory()
     library = _malloc()
@@ -41,7 +45,8 @@ def keep_freed_memory() -> None:
         return
     for option, value in _OPTIONS.values():
         library.mallopt(option, value)
-    library.mallopt(_MOST_MAPPED, 0)
+    if large:
+        library.mallopt(_MOST_MAPPED, 0)
 
 
 def return_freed_memory() -> None:
