@@ -15,7 +15,7 @@ _OPTIONS = {
     "M_TOP_PAD": (-2, 64 << 20),
     "M_MMAP_THRESHOLD": (-3, 32 << 20),
 }
-_MOST_MAPPED = -4
+MOST_MAPPED = -4
 """M_MMAP_MAX: blocks that may be mapped one by one, which are given back whenever they are freed."""
 _MAPPED = 1 << 16
 """As many as malloc itself allows."""
@@ -46,7 +46,7 @@ def keep_freed_memory(large: bool) -> None:
     for option, value in _OPTIONS.values():
         library.mallopt(option, value)
     if large:
-        library.mallopt(_MOST_MAPPED, 0)
+        library.mallopt(MOST_MAPPED, 0)
 
 
 def return_freed_memory() -> None:
@@ -58,5 +58,5 @@ def return_freed_memory() -> None:
     if library is None:
         return
     if not _settings_of_the_user():
-        library.mallopt(_MOST_MAPPED, _MAPPED)
+        library.mallopt(MOST_MAPPED, _MAPPED)
     library.malloc_trim(0)
