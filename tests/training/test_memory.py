@@ -18,7 +18,7 @@ def model_of(layers: int) -> NeuralLanguageModel:
 
 def plan_of(model: NeuralLanguageModel) -> TrainingPlan:
     return resolve_plan(
-        model, TrainingSettings(), context=8, batch_tokens=64, weight_decay=0.3, seconds=10.0, steps=None,
+        model, TrainingSettings(), context=8, batch_tokens=1 << 16, weight_decay=0.3, seconds=10.0, steps=None,
         valid_tokens=50, machine=hardware.Machine("cpu", 1e11, 0.25),
     )  # fmt: skip
 
@@ -34,7 +34,15 @@ def test_threads_need_memory_of_their_own() -> None:
         training_memory(model, plan_of(model).model_copy(update={"workers": n})) for n in (1, 2, 3)
     )
     assert one > KEPT_FOR_A_THREAD
-    assert KEPT_FOR_A_THREAD < three - two == two - one < 2 * KEPT_FOR_A_THREAD
+    assert KEPT_FOR_A_THREAD < three - two < two - one < 2 * KEPT_FOR_A_THREAD
+
+
+def test_one_thread_scores_where_it_trained() -> None:
+    model = model_of(1)
+    plan = plan_of(model)
+    scoring = training_memory(model, plan.model_copy(update={"rows": 1, "micro_rows": 1}))
+    assert scoring == training_memory(model, plan.model_copy(update={"rows": 2, "micro_rows": 2}))
+    assert scoring < training_memory(model, plan)
 
 
 def test_memory_with_activations_computed_again_and_with_slices() -> None:

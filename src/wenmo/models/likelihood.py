@@ -20,6 +20,8 @@ from .base import LanguageModel, NeuralLanguageModel
 
 Observer = Callable[[Tensor, Tensor], None]
 """Told of the hidden vectors (n, D) and the logits (n, V) of the next n tokens of a stream, on the model's device."""
+SCORED_TOKENS = 16_384
+"""Tokens that a network reads at a time where it is scored."""
 LOGITS = 1 << 22
 """Most logits held at once: 16 MB of float32, three times that with what the normalisation needs."""
 
@@ -54,7 +56,7 @@ def score_stream(
     *,
     eos_id: int,
     context: int | None = None,
-    batch_tokens: int = 16384,
+    batch_tokens: int = SCORED_TOKENS,
     adaptive: bool = False,
     progress: Progress | None = None,
     observe: Observer | None = None,

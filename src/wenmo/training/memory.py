@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from wenmo.config import TrainingSettings
 from wenmo.models.base import NeuralLanguageModel
+from wenmo.models.likelihood import SCORED_TOKENS
 from wenmo.training.objective import chunk_rows
 from wenmo.training.plan import TrainingPlan
 
-KEPT, KEPT_FOR_A_THREAD = 128e6, 64e6
+KEPT, KEPT_FOR_A_THREAD = 256e6, 64e6
 """Bytes that stay with the process for code, evaluations and what was freed, and on a CPU for each thread of
 `training.threaded`, or the only one: it is what its heap is enlarged by. Measured by `bench/memory.py`."""
+SCORING_VECTORS = 12.0
+"""Vectors of the model's width that a layer holds for each token that is scored."""
 
 
 def training_memory(model: NeuralLanguageModel, plan: TrainingPlan) -> float:
@@ -19,7 +22,8 @@ def training_memory(model: NeuralLanguageModel, plan: TrainingPlan) -> float:
     parameter; activations are about 24 vectors of the model's width per layer and token for each forward pass.
     With activation checkpointing they are one vector per layer and token, and those of one layer. Slices of a model
     (`parallel` fsdp) divide the six numbers by the processes; the weights of a layer, and its gradients, are gathered
-    one layer ahead. Each of several threads has logits of its own, and memory that the C library keeps for it.
+    one layer ahead. Each of several threads has logits of its own, and memory that the C library keeps for it; the
+    held-out text is then scored in memory beside theirs.
     """
     parameters = model.num_parameters()
     layers = getattr(model.config, "layers", 1)
@@ -31,9 +35,11 @@ def training_memory(model: NeuralLanguageModel, plan: TrainingPlan) -> float:
     vectors = layers + 24.0 if plan.checkpoint_activations else 24.0 * layers
     activations = 4.0 * vectors * model.output_weight.shape[1] * rows * plan.context
     logits = 3.0 * 4.0 * chunk_rows(model.device.type, model.vocab_size) * model.vocab_size
+    scoring = 4.0 * SCORING_VECTORS * model.output_weight.shape[1] * SCORED_TOKENS
     threads = max(plan.workers, 1)
+    working = activations + scoring if threads > 1 else max(activations, scoring)
     heaps = threads * KEPT_FOR_A_THREAD if model.device.type == "cpu" else 0.0
-    return states + activations + threads * logits + KEPT + heaps
+    return states + working + threads * logits + KEPT + heaps
 
 
 def fitted(
