@@ -1,9 +1,13 @@
+from contextlib import nullcontext
+
 import numba as nb
 import pytest
 import torch
 
 from wenmo.models import fused, loops, scan_cells
+from wenmo.models.layers import FeedForward
 from wenmo.models.loop_dispatch import LEAST_NUMBERS, array, compiles, parts
+from wenmo.models.low_precision import LowPrecisionProducts
 
 torch_double = {"dtype": torch.float64, "requires_grad": True}
 
@@ -188,3 +192,20 @@ def test_bfloat16_is_rounded_as_pytorch_rounds_it():
     out = torch.empty(len(numbers), dtype=torch.bfloat16)
     round_all(numbers.numpy(), array(out))
     torch.testing.assert_close(out, numbers.bfloat16(), rtol=0, atol=0, equal_nan=True)
+
+
+@pytest.mark.parametrize("low", [False, True])
+def test_a_feed_forward_network_leaves_its_bias_to_the_loop(low):
+    """Values and gradients are those of PyTorch's own layers, in bfloat16 to its precision."""
+    torch.manual_seed(0)
+    network = FeedForward(8, 24, "gelu", bias=True)
+    torch.nn.init.normal_(network.up.bias)
+    x = torch.randn(5, 8)
+    with LowPrecisionProducts() if low else nullcontext():
+        found = network(x)
+    plain = network.down(torch.nn.functional.gelu(network.up(x), approximate="tanh"))
+    gradients = [torch.autograd.grad(y.square().sum(), list(network.parameters())) for y in (found, plain)]
+    tolerance = {"rtol": 0.05, "atol": 0.05} if low else {}
+    torch.testing.assert_close(found, plain, **tolerance)
+    for ours, theirs in zip(*gradients, strict=True):
+        torch.testing.assert_close(ours, theirs, **tolerance)

@@ -116,8 +116,9 @@ def product(layer: nn.Module, x: Tensor) -> Tensor:
     Where products are made in bfloat16, that of a linear layer without bias stays in it, so that neither it nor its
     gradient is converted.
     """
-    if isinstance(layer, nn.Linear) and layer.bias is None:
-        return _product(layer.weight, x)
+    if isinstance(layer, nn.Linear) and layer.bias is None and _kept_low(layer.weight, x):
+        kept: Tensor = _LowLinear.apply(x, layer.weight, None, True)
+        return kept
     result: Tensor = layer(x)
     return result
 
@@ -127,14 +128,13 @@ def unbiased(layer: nn.Module, x: Tensor) -> tuple[Tensor, Tensor | None]:
 
     Where none can run the product has its bias.
     """
-    if isinstance(layer, nn.Linear) and layer.bias is not None and compiles(layer.weight, low=x):
-        return _product(layer.weight, x), layer.bias
-    return product(layer, x), None
+    if not isinstance(layer, nn.Linear) or layer.bias is None or not compiles(layer.weight, low=x):
+        return product(layer, x), None
+    if _kept_low(layer.weight, x):
+        return _LowLinear.apply(x, layer.weight, None, True), layer.bias  # type: ignore[no-untyped-call]
+    return F.linear(x, layer.weight), layer.bias
 
 
-def _product(weight: Tensor, x: Tensor) -> Tensor:
-    low = not torch.compiler.is_compiling() and _active.get()  # which a compiler cannot look into
-    if low and compiles(weight, low=x):
-        kept: Tensor = _LowLinear.apply(x, weight, None, True)  # type: ignore[no-untyped-call]
-        return kept
-    return F.linear(x, weight)
+def _kept_low(weight: Tensor, x: Tensor) -> bool:
+    """Whether a product is to stay in bfloat16 for a loop; a compiler cannot look into a context variable."""
+    return not torch.compiler.is_compiling() and _active.get() and compiles(weight, low=x)
