@@ -101,15 +101,21 @@ def keep(line: dict[str, Any]) -> None:
     took = [row["wall / budget"] for row in rows]
     off = [abs(row["off, %"]) for row in rows if "off, %" in row]
     inside = sum(row.get("inside", False) for row in rows)
+    verdict = f"{len(rows)} runs took {min(took):.1%} to {max(took):.1%} of their budgets."
+    if off:
+        verdict += (
+            f" Of {len(off)} ends {sum(error <= 3.0 for error in off)} were predicted within 3 % (median "
+            f"{median(off):.1f} %, most {max(off):.1f} %), {inside} lay inside their intervals, which are to hold nine "
+            "of ten."
+        )
+    least = min(rows, key=lambda row: row["below PPMd, %"])
+    verdict += f" Least below PPMd: {least['below PPMd, %']} % ({least['text']}, {least['budget']})."
     record(
         "budget",
         claim="The budget is kept within 5 %, the end of the training is predicted within 3 %, and the model "
         "is below PPMd, on every text at every budget.",
         rows=sorted(rows, key=lambda row: (row["text"], parse_duration(row["budget"]))),
-        verdict=f"{len(rows)} runs took {min(took):.1%} to {max(took):.1%} of their budgets. Of {len(off)} ends "
-        f"{sum(error <= 3.0 for error in off)} were predicted within 3 % (median {median(off):.1f} %, most "
-        f"{max(off):.1f} %), {inside} lay inside their intervals, which are to hold nine of ten. Least below PPMd: "
-        f"{min(row['below PPMd, %'] for row in rows)} %.",
+        verdict=verdict,
     )
 
 
