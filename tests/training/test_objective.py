@@ -80,7 +80,7 @@ def test_compiled_or_not_the_distributions_are_the_same(compiled: bool, offset: 
     assert objective._distributions(logits, columns, tokens, False, room)[1] is None
 
 
-def test_double_precision_is_kept() -> None:
+def test_double_precision_is_accepted() -> None:
     hidden = torch.randn(4, 8, dtype=torch.float64, requires_grad=True)
     weight = torch.randn(11, 8, dtype=torch.float64, requires_grad=True)
     targets = torch.tensor([1, 2, 3, 10])

@@ -9,7 +9,7 @@ from wenmo.training.objective import chunk_rows
 from wenmo.training.plan import TrainingPlan
 
 KEPT, KEPT_FOR_A_THREAD = 256e6, 64e6
-"""Bytes that stay with the process for code, evaluations and what was freed, and on a CPU for each thread of
+"""Bytes that stay with the process for code and what was freed, and on a CPU for each thread of
 `training.threaded`, or the only one: it is what its heap is enlarged by. Measured by `bench/memory.py`."""
 SCORING_VECTORS = 12.0
 """Vectors of the model's width that a layer holds for each token that is scored."""
