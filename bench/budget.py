@@ -2,8 +2,9 @@
 
 Every cell is one run of the public command with nothing set but the budget, and the threads where they are given. Its
 wall-clock is that of the whole process, from start to end. Once 40 % of the training are over wenmo tells where the
-held-out loss will end, and within which interval; here this stands beside what came. PPMd (order 6, 256 MB) reads the
-same training bytes and codes the same held-out bytes in the same run. Cells of earlier runs are kept.
+held-out loss will end, and within which interval, and once more after 55 %; here the second stands beside what came.
+PPMd (order 6, 256 MB) reads the same training bytes and codes the same held-out bytes in the same run. Cells of earlier
+runs are kept.
 
     python bench/budget.py novel.txt poems.txt --budgets 30s 1m 5m
 """

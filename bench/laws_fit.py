@@ -3,59 +3,81 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from statistics import mean, median
-from typing import Any
+from typing import Any, NamedTuple
 
-from wenmo.training.curve import SHARES, last_fall
+from wenmo.training.curve import SHARES, STEEPEST, last_fall, repeated
 from wenmo.training.reach import FREE_PASSES, STEP
 
-LEAST_SECONDS = 30.0
-"""Shorter runs of `wenmo train` do not count: they are not yet past the steep beginning."""
+LEAST_SECONDS = 5.0
+"""Shorter trainings of `wenmo train` do not count: they are not yet past the steep beginning."""
 LEAST_TFLOP = 0.4
 """The same for the grid."""
 
 Points = Sequence[dict[str, Any]]
 
 
-def curves(points: Points) -> list[tuple[str, list[float], list[float]]]:
-    """Text, shares and held-out losses of each training that is long enough."""
+class Rest(NamedTuple):
+    """What is left of a training at an evaluation.
+
+    Attributes:
+        text: Its text.
+        fall: The last fall of ln L.
+        repeated: See `wenmo.training.curve.repeated`.
+        rest: What ln L still falls.
+    """
+
+    text: str
+    fall: float
+    repeated: float
+    rest: float
+
+
+def curves(points: Points) -> list[tuple[str, list[float], list[float], float]]:
+    """Text, shares, held-out losses and passes of each training that is long enough."""
     found = []
     for point in points:
         long = point["kind"] == "run" and point["seconds"] >= LEAST_SECONDS
         long |= point["kind"] == "grid" and point["tflop"] >= LEAST_TFLOP
         if long:
             rows = point["curve"]
-            found.append((point["text"], [row["share"] for row in rows], [row["valid"] for row in rows]))
+            shares, losses = [row["share"] for row in rows], [row["valid"] for row in rows]
+            found.append((point["text"], shares, losses, rows[-1]["epochs"] / shares[-1]))
     return found
 
 
-def endings(points: Points, share: float) -> list[tuple[str, float, float]]:
-    """Text, last fall and rest of the fall of ln L, at the evaluation next to a share of each training."""
+def endings(points: Points, share: float) -> list[Rest]:
+    """What is left at the evaluation next to a share of each training."""
     found = []
-    for text, shares, losses in curves(points):
+    for text, shares, losses, passes in curves(points):
         index = min(range(len(shares)), key=lambda i: abs(shares[i] - share))
         if losses[index] > min(losses[: index + 1]):  # it rises already, and is predicted to end at its best
             continue
         fall = last_fall(shares[: index + 1], losses[: index + 1])
-        if fall is not None and fall > 0.0:
-            found.append((text, fall, math.log(losses[index] / min(losses))))
+        if fall is not None and 0.0 < fall <= STEEPEST:
+            found.append(Rest(text, fall, repeated(passes), math.log(losses[index] / min(losses))))
     return found
 
 
-def gain(rows: Sequence[tuple[str, float, float]]) -> float:
-    """Median of rest over last fall."""
-    return median(rest / fall for _, fall, rest in rows)
+def factors(rows: Sequence[Rest]) -> tuple[float, float]:
+    """What the rest is of the last fall and of the repetition, by least squares."""
+    ff, fr, rr = (
+        sum(row.fall**2 for row in rows),
+        sum(row.fall * row.repeated for row in rows),
+        sum(row.repeated**2 for row in rows),
+    )
+    fy, ry = sum(row.fall * row.rest for row in rows), sum(row.repeated * row.rest for row in rows)
+    scale = ff * rr - fr * fr
+    return (rr * fy - fr * ry) / scale, (ff * ry - fr * fy) / scale
 
 
-def left_out(
-    rows: Sequence[tuple[str, float, float]], fit: Callable[..., float] = gain
-) -> list[tuple[str, float]]:
+def left_out(rows: Sequence[Rest]) -> list[tuple[str, float]]:
     """Error of ln L for each row, by the law fitted on the other texts."""
     errors = []
-    for text, fall, rest in rows:
-        others = [row for row in rows if row[0] != text]
-        errors.append((text, rest - fit(others) * fall))
+    for row in rows:
+        gain, repeat = factors([other for other in rows if other.text != row.text])
+        errors.append((row.text, row.rest - gain * row.fall - repeat * row.repeated))
     return errors
 
 
@@ -65,12 +87,15 @@ def fit_curve(points: Points) -> list[dict[str, Any]]:
     for share in SHARES:
         rows = endings(points, share)
         errors = [abs(error) for _, error in left_out(rows)]
+        gain, repeat = factors(rows)
         table.append(
             {
                 "share": round(share, 4),
-                "gain": round(gain(rows), 3),
+                "gain": round(gain, 3),
+                "repeat": round(repeat, 4),
                 "spread": round(math.sqrt(mean(error**2 for error in errors)), 4),
                 "median error": round(median(errors), 4),
+                "within 3 %": sum(error <= 0.03 for error in errors),
                 "largest error": round(max(errors), 4),
                 "trainings": len(rows),
             }

@@ -23,13 +23,26 @@ def watched(plan: TrainingPlan = PLAN, **changes: Any) -> tuple[Watch, list[str]
     return Watch("gru", plan, told.append, **changes), told
 
 
-def test_the_end_is_predicted_once_and_told() -> None:
+def test_the_end_is_predicted_and_told_twice() -> None:
     watch, told = watched()
+    endings = []
     for number in range(1, 12):
         assert not watch(row(number, 2.5 * number**-0.1), number / 12)
-        assert (watch.ending is not None) == (number >= 5) == bool(told)
-    assert len(told) == 1 and watch.ending is not None and watch.ending.share == pytest.approx(5 / 12)
-    assert f"{watch.ending.loss:.3f}" in told[0] and "gru: after 42% of the training" in told[0]
+        assert len(told) == (number >= 5) + (number >= 7)
+        if watch.ending is not None and watch.ending not in endings:
+            endings.append(watch.ending)
+    assert [ending.share for ending in endings] == pytest.approx([5 / 12, 7 / 12])
+    assert endings[1].high - endings[1].low < endings[0].high - endings[0].low
+    for ending, line, again in zip(endings, told, ("", "now "), strict=True):
+        assert f"is {again}predicted to end at {ending.loss:.3f}" in line
+    assert "gru: after 42% of the training" in told[0] and "gru: after 58% of the training" in told[1]
+
+
+def test_a_first_evaluation_that_comes_late_is_told_once() -> None:
+    watch, told = watched()
+    for number in (3, 7, 9):
+        watch(row(number, 2.5 * number**-0.1), number / 12)
+    assert len(told) == 1 and "after 58%" in told[0] and " now " not in told[0]
 
 
 def test_after_an_interruption_the_same_end_is_predicted() -> None:

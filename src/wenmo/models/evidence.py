@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy.typing as npt
 
 from . import tree_mixing
 from .mixing_weights import ADAPTATION, adaptive_nats, fit_gate, mixture_nats
+from .side_by_side import side_by_side
 from .tree_mixing import FIRST_ROWS, ROWS, SETS, STANDINGS
 
 CACHE = "cache"
@@ -139,19 +141,18 @@ def mixer_pays(evidence: Evidence, num_buckets: int) -> bool:
     if evidence.bits is None or len(evidence.bits) < LEAST_DECISIONS:
         return False
     tokens = len(evidence.known)
-    linear = logistic = 0.0
-    for fold in np.array_split(np.arange(tokens), PARTS):
-        start, stop = int(fold[0]), int(fold[-1]) + 1
-        held, before, after = (
-            evidence.tokens(start, stop),
-            evidence.tokens(0, start),
-            evidence.tokens(stop, tokens),
-        )
-        kept = joined(before, after)
+
+    def needed(start: int, stop: int) -> tuple[float, float]:
+        """Nats of the tokens of a part with either way, fitted on the others."""
+        held = evidence.tokens(start, stop)
+        kept = joined(evidence.tokens(0, start), evidence.tokens(stop, tokens))
         gate = fit_gate(kept.nats, kept.known, num_buckets)
-        linear += float(mixture_nats(held.nats, gate[held.known].T).sum())
-        logistic += float(mixed_nats(held, fit_mixer(kept), False).sum())
-    return logistic < linear
+        linear = float(mixture_nats(held.nats, gate[held.known].T).sum())
+        return linear, float(mixed_nats(held, fit_mixer(kept), False).sum())
+
+    folds = np.array_split(np.arange(tokens), PARTS)
+    parts = side_by_side([partial(needed, int(fold[0]), int(fold[-1]) + 1) for fold in folds])
+    return sum(logistic - linear for linear, logistic in parts) < 0.0
 
 
 def joined(first: Evidence, second: Evidence) -> Evidence:
@@ -180,16 +181,16 @@ def mixer_gains(held_out: Evidence, scored: Evidence, learning: bool) -> dict[st
         scored: What it is scored on.
         learning: Whether it learns on while it scores; both must have been read in this way.
     """
-    names = dict.fromkeys(held_out.inputs)
-    whole = float(mixed_nats(scored, fit_mixer(held_out), learning).sum())
-    saved = {}
-    for name in names:
-        left_out = (name, CACHE) if name == held_out.cache_of else (name,)
-        if set(names) - set(left_out) <= {CACHE}:
-            continue
-        fitted = fit_mixer(held_out.without(*left_out))
-        saved[name] = float(mixed_nats(scored.without(*left_out), fitted, learning).sum()) - whole
-    return saved
+    names = tuple(dict.fromkeys(held_out.inputs))
+    left_out = [(name, CACHE) if name == held_out.cache_of else (name,) for name in names]
+    left_out = [some for some in left_out if set(names) - set(some) > {CACHE}]
+
+    def needed(some: tuple[str, ...]) -> float:
+        fitted = fit_mixer(held_out.without(*some) if some else held_out)
+        return float(mixed_nats(scored.without(*some) if some else scored, fitted, learning).sum())
+
+    whole, *others = side_by_side([partial(needed, some) for some in ((), *left_out)])
+    return {some[0]: nats - whole for some, nats in zip(left_out, others, strict=True)}
 
 
 def mixer_shares(evidence: Evidence, mixer: Mixer) -> dict[str, float]:

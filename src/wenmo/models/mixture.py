@@ -14,6 +14,7 @@ A single neural model can be mixed with its own cache, and is then also calibrat
 from __future__ import annotations
 
 import copy
+from functools import partial
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -41,6 +42,7 @@ from .mixture_state import MixtureState
 from .ngram import NgramModel
 from .recollection import REACH, Recollection, filling_seconds
 from .registry import build_model, parse_config
+from .side_by_side import beside, side_by_side
 
 Mixing = Literal["linear", "logistic"]
 STRETCH = 1_000_000
@@ -241,12 +243,17 @@ class MixtureModel(LanguageModel):
         frozen = self.evidence(ids, width, False, eos_id, decisions=mixing != "linear")
         self.weights.copy_(torch.from_numpy(fit_gate(frozen.nats, frozen.known, len(self.weights))))
         self.mixing = self.mixing_sets = None
-        chosen = mixing == "logistic" or (mixing is None and mixer_pays(frozen, len(self.weights)))
-        learning = frozen
-        if self._gate is not None:
-            learning = self.evidence(ids, width, True, eos_id, decisions=chosen, neural=frozen)
+
+        def pays() -> bool:
+            return mixing == "logistic" or (mixing is None and mixer_pays(frozen, len(self.weights)))
+
+        def learn() -> Evidence:
+            return self.evidence(ids, width, True, eos_id, decisions=mixing != "linear", neural=frozen)
+
+        chosen, learned = beside(pays, [learn] if self._gate is not None else [])
+        learning = learned[0] if learned else frozen
         if chosen:
-            mixers = [fit_mixer(frozen), fit_mixer(learning)]
+            mixers = side_by_side([partial(fit_mixer, frozen), partial(fit_mixer, learning)])
             place = self.weights.device
             self.mixing = torch.from_numpy(np.stack([mixer.weights for mixer in mixers])).to(place)
             self.mixing_sets = torch.from_numpy(np.stack([mixer.sets for mixer in mixers])).to(place)

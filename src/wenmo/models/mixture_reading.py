@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,7 @@ from .evidence import CACHE, Evidence, Mixer
 from .likelihood import score_stream
 from .ngram import NgramModel
 from .recollection import REACH, SHARPNESSES, Recollection, likeness, stream_odds
+from .side_by_side import beside
 
 
 @dataclass(frozen=True)
@@ -69,18 +71,26 @@ def read_stream(
     """
     names = tuple(name for name, _ in members)
     nats, known = np.zeros((len(members), len(ids))), np.zeros(len(ids), np.int64)
+    counters = [
+        (index, member) for index, (_, member) in enumerate(members) if isinstance(member, NgramModel)
+    ]
+    networks = [
+        (index, member) for index, (_, member) in enumerate(members) if not isinstance(member, NgramModel)
+    ]
+    if neural is not None:
+        for index, _ in networks:
+            nats[index] = neural.nats[index]
+        networks = []
     if ground is None:
-        gated = False
-        for index, (_, member) in enumerate(members):
-            if isinstance(member, NgramModel):
-                nats[index], its_known = member.scan(ids, adaptive, eos_id)
-                known = known if gated else its_known
-                gated = True
-            elif neural is not None:
-                nats[index] = neural.nats[index]
-            else:
+
+        def score() -> None:
+            for index, member in networks:
                 nats[index] = score_stream(member, ids, eos_id=eos_id, context=context, adaptive=adaptive)
-        return Evidence(names, nats, known)
+
+        _, plain = beside(score, [partial(member.scan, ids, adaptive, eos_id) for _, member in counters])
+        for (index, _), (own, _) in zip(counters, plain, strict=True):
+            nats[index] = own
+        return Evidence(names, nats, plain[0][1] if plain else known)
     tree = ground.tree
     lengths = np.diff(tree.path_offsets)[ids]
     count = int(lengths.sum())
@@ -90,19 +100,21 @@ def read_stream(
     if neural is not None:
         assert neural.odds is not None and neural.bands is not None and neural.support is not None
         odds, bands, support = neural.odds.copy(), neural.bands, neural.support
-    for index, (name, member) in enumerate(members):
-        if isinstance(member, NgramModel):
-            nats[index], known, ones, standing = member.scan_decisions(ids, adaptive, eos_id)
-            odds[:, index] = np.clip(np.log(ones) - np.log1p(-ones), -tree_mixing.CLAMP, tree_mixing.CLAMP)
-        elif neural is not None:
-            nats[index] = neural.nats[index]
-        else:
-            paths = Paths(ids, tree, count, keep_hidden=name == ground.recalled)
+
+    def follow() -> None:
+        nonlocal bands, support
+        for index, member in networks:
+            paths = Paths(ids, tree, count, keep_hidden=names[index] == ground.recalled)
             nats[index] = score_stream(member, ids, eos_id=eos_id, context=context, observe=paths)
             odds[:, index] = paths.odds
-            if name == ground.recalled:
+            if names[index] == ground.recalled:
                 bands = paths.bands
                 odds[:, len(members) :], support = stream_odds(torch.cat(paths.hidden), ids, tree)
+
+    _, counted = beside(follow, [partial(m.scan_decisions, ids, adaptive, eos_id) for _, m in counters])
+    for (index, _), scanned in zip(counters, counted, strict=True):
+        nats[index], known, ones, standing = scanned
+        odds[:, index] = np.clip(np.log(ones) - np.log1p(-ones), -tree_mixing.CLAMP, tree_mixing.CLAMP)
     last = token_tree.last_bytes(tree)[np.append(eos_id, ids[:-1])]
     rows, bits = tree_mixing.path_rows(
         ids, last, bands, known, standing, support, tree.depth, tree.path, tree.path_offsets

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from wenmo.models.base import LanguageModel
 from wenmo.models.mixture import MixtureModel
+from wenmo.models.side_by_side import beside
 
 MOST_FITTED_TOKENS = 100_000
 """More held-out tokens than this change the weights of a mixture no more."""
@@ -57,11 +58,14 @@ def score_mixture(
         adaptive: Whether a member can learn on.
     """
     frozen = mixture.evidence(ids, mixture.context_length, False, eos_id)
-    static = prequential = mixture.mix(frozen, False)
-    said = frozen
-    if adaptive:
-        said = mixture.evidence(ids, mixture.context_length, True, eos_id, neural=frozen)
-        prequential = mixture.mix(said, True)
-    return MixtureScores(
-        frozen.nats, static, prequential, mixture.shares(frozen), mixture.gains(said, adaptive)
+    if not adaptive:
+        static, (gains,) = beside(
+            lambda: mixture.mix(frozen, False), [lambda: mixture.gains(frozen, adaptive)]
+        )
+        return MixtureScores(frozen.nats, static, static, mixture.shares(frozen), gains)
+    said, (static,) = beside(
+        lambda: mixture.evidence(ids, mixture.context_length, True, eos_id, neural=frozen),
+        [lambda: mixture.mix(frozen, False)],
     )
+    prequential, (gains,) = beside(lambda: mixture.mix(said, True), [lambda: mixture.gains(said, adaptive)])
+    return MixtureScores(frozen.nats, static, prequential, mixture.shares(frozen), gains)

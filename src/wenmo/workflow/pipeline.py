@@ -13,6 +13,7 @@ from wenmo.errors import Interrupted, LostProcessError, OptionError, ResourceErr
 from wenmo.models.base import LanguageModel
 from wenmo.models.mixture import MixtureModel
 from wenmo.models.ngram import NgramModel
+from wenmo.models.side_by_side import beside
 from wenmo.progress import counted, duration, quantity
 from wenmo.training import budget as dial
 from wenmo.training import hardware
@@ -211,11 +212,16 @@ def _members(
             if mixes(run.recipe.architecture, models.values()):
                 whole = mixture = MixtureModel.of(models)
                 rehearsed = rehearse(mixture, texts, machine.device)
-            test = measure_rivals(counter, texts, clock, rehearsed.scoring if rehearsed else None)
-            rivals.append(test)
-            halves.append(
-                measure_halves(counter, counter.tokens_seen, texts, clock, run.recipe.training.seed)
+            test, (half,) = beside(
+                lambda: measure_rivals(counter, texts, clock, rehearsed.scoring if rehearsed else None),
+                [
+                    lambda: measure_halves(
+                        counter, counter.tokens_seen, texts, clock, run.recipe.training.seed
+                    )
+                ],
             )
+            rivals.append(test)
+            halves.append(half)
             scoring = (
                 rehearsed.scoring * len(test.ids) if rehearsed else clock.scoring_seconds(test.num_bytes)
             )

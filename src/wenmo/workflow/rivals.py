@@ -10,6 +10,7 @@ import numpy.typing as npt
 from wenmo.evaluation import baselines
 from wenmo.models.likelihood import bits_per_byte
 from wenmo.models.ngram import NgramModel
+from wenmo.models.side_by_side import beside, side_by_side
 from wenmo.tokenization.stream import spread
 from wenmo.workflow.clock import XZ_BYTES_PER_SECOND, Clock
 from wenmo.workflow.texts import Texts
@@ -54,9 +55,11 @@ def measure_rivals(ngram: NgramModel, texts: Texts, clock: Clock, per_token: flo
     count = min(clock.scoring / max(per_token, 1e-9), len(texts.test.ids))
     ids = spread(texts.test.ids, max(int(count), LEAST_SCORED_TOKENS)).astype(np.int64)
     num_bytes = texts.num_bytes(ids)
-    learning, known = ngram.scan(ids, True, texts.tokenizer.eos_id)
     prior = texts.bytes_of(np.asarray(texts.train.ids[-baselines.PRIMING_BYTES :]))
-    scores = _compressors(prior, texts.bytes_of(ids), num_bytes, clock.scoring)
+    (learning, known), (scores,) = beside(
+        lambda: ngram.scan(ids, True, texts.tokenizer.eos_id),
+        [lambda: _compressors(prior, texts.bytes_of(ids), num_bytes, clock.scoring)],
+    )
     return Rivals(ids, num_bytes, learning, known, {**scores, "ngram": bits_per_byte(learning, num_bytes)})
 
 
@@ -64,4 +67,5 @@ def _compressors(prior: bytes, held: bytes, num_bytes: int, seconds: float) -> d
     """PPMd and xz, per byte of text (what they code holds a byte more for each end of a document)."""
     scale = len(held) / num_bytes
     read = max(int(XZ_BYTES_PER_SECOND * seconds), 1)
-    return {"ppmd": baselines.ppmd(prior, held) * scale, "xz": baselines.xz(prior[-read:], held) * scale}
+    ppmd, xz = side_by_side([lambda: baselines.ppmd(prior, held), lambda: baselines.xz(prior[-read:], held)])
+    return {"ppmd": ppmd * scale, "xz": xz * scale}

@@ -11,12 +11,15 @@ import numpy.typing as npt
 from wenmo.config import TrainingSettings
 from wenmo.models.base import LanguageModel
 from wenmo.models.likelihood import score_stream
-from wenmo.training.curve import Ending, predict_ending
+from wenmo.training.curve import EARLIEST, SURE, Ending, predict_ending
 from wenmo.training.held_out import HeldOut
 from wenmo.training.outcome import CurveRow
 from wenmo.training.plan import TrainingPlan
 from wenmo.workflow.target import Target, whole_score
 from wenmo.workflow.texts import Texts
+
+TELLING = (EARLIEST, SURE)
+"""Shares of a training at which its end is predicted: as early as can be, and once more when it is surer."""
 
 
 @dataclass
@@ -31,7 +34,7 @@ class Watch:
         companions: Nats of the other members on the tokens that are scored at each evaluation.
         num_bytes: UTF-8 bytes of these tokens.
         held_out: What the trainer scores, once it is there.
-        ending: The first prediction.
+        ending: The last prediction that was told.
         whole: Score of the whole model at the last evaluation, with a target.
     """
 
@@ -84,14 +87,18 @@ class Watch:
     def _note(self, row: CurveRow, share: float) -> None:
         self._shares.append(share)
         self._losses.append(row.valid_bpb)
-        if self.ending is None and usual_schedule(self.plan):
-            self.ending = predict_ending(self._shares, self._losses)
-            if self.ending is not None:
-                found = self.ending
-                self.tell(
-                    f"{self.name}: after {share:.0%} of the training its held-out loss is {row.valid_bpb:.3f} bits per "
-                    f"byte and is predicted to end at {found.loss:.3f} ({found.low:.3f} to {found.high:.3f})"
-                )
+        waiting = [place for place in TELLING if self.ending is None or self.ending.share < place]
+        if not waiting or share < waiting[0] or not usual_schedule(self.plan):
+            return
+        found = predict_ending(self._shares, self._losses, row.epochs / share)
+        if found is None:
+            return
+        again = "now " if self.ending else ""
+        self.ending = found
+        self.tell(
+            f"{self.name}: after {share:.0%} of the training its held-out loss is {row.valid_bpb:.3f} bits per "
+            f"byte and is {again}predicted to end at {found.loss:.3f} ({found.low:.3f} to {found.high:.3f})"
+        )
 
 
 def usual_schedule(plan: TrainingPlan) -> bool:
