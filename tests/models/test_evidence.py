@@ -35,7 +35,10 @@ def witnesses(tokens, seed=0, noises=(1.0, 1.0), names=("lstm", "ngram"), cache=
         logs = (seen - np.log(np.exp(seen).sum(1, keepdims=True))).astype(np.float32)
         odds, bands = np.zeros(count, np.float32), tree_mixing.entropy_bands(logs, np.exp(logs))
         order = np.argsort(tree.rank)
-        tree_mixing.path_odds(np.exp(logs), ids, order, tree.middle, tree.path, tree.path_offsets, 0, odds)
+        places = np.append(0, np.cumsum(lengths)[:-1])
+        tree_mixing.path_odds(
+            0, tokens, 0, np.exp(logs), ids, order, tree.middle, tree.path, tree.path_offsets, places, odds
+        )
         nats.append(-logs[np.arange(tokens), ids].astype(np.float64))
         columns.append(odds)
     inputs = tuple(names)

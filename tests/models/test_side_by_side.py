@@ -45,6 +45,17 @@ def test_the_first_call_stays_in_the_callers_thread(threads: None) -> None:
     assert not own and other
 
 
+def test_further_threads_have_one_inside_and_leave_no_trace(threads: None) -> None:
+    torch.set_num_threads(3)
+    own, others = beside(torch.get_num_threads, [torch.get_num_threads] * 4)
+    assert own == 3 and others == [1] * 4
+    fresh: list[int] = []
+    later = threading.Thread(target=lambda: fresh.append(torch.get_num_threads()))
+    later.start()
+    later.join()
+    assert torch.get_num_threads() == 3 and fresh == [3]
+
+
 @pytest.mark.parametrize("number", [1, 2])
 def test_an_error_is_raised_when_all_have_ended(threads: None, number: int) -> None:
     torch.set_num_threads(number)

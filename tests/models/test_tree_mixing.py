@@ -13,9 +13,11 @@ def distributions(rows, size, seed=0):
 
 def path_odds(logs, ids, tree):
     order = np.argsort(tree.rank)
-    odds = np.zeros(int(np.diff(tree.path_offsets)[ids].sum()), np.float32)
-    end = tree_mixing.path_odds(np.exp(logs), ids, order, tree.middle, tree.path, tree.path_offsets, 0, odds)
-    assert end == len(odds)
+    ends = np.cumsum(np.diff(tree.path_offsets)[ids])
+    places, odds = np.append(0, ends[:-1]), np.zeros(ends[-1], np.float32)
+    rest = (np.exp(logs), ids, order, tree.middle, tree.path, tree.path_offsets, places, odds)
+    for part, (first, last) in enumerate(((0, len(ids) // 2), (len(ids) // 2, len(ids)))):
+        tree_mixing.path_odds(first, last, part, *rest)
     return odds
 
 

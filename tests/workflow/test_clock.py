@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wenmo.workflow import clock
-from wenmo.workflow.clock import Clock
+from wenmo.workflow.clock import Clock, Cost
 
 
 class FakeTime:
@@ -156,3 +156,17 @@ def test_the_budget_is_kept_within_five_percent_whatever_the_speed(
                 time.pass_by(pace * plan[name])
     time.pass_by(0.2)
     assert abs(now.elapsed / budget - 1.0) < 0.05
+
+
+def test_a_cost_is_the_line_through_two_timings() -> None:
+    cost = Cost.through(400, 1.4, 2000, 3.0)
+    assert (cost.once, cost.token) == (pytest.approx(1.0), pytest.approx(1e-3))
+    assert cost.of(5000) == pytest.approx(6.0) and cost.tokens(6.0) == pytest.approx(5000, abs=1)
+    assert cost.tokens(0.5) == 0
+    disturbed = Cost.through(400, 2.9, 2000, 3.0)
+    assert disturbed.token == pytest.approx(clock.LEAST_SLOPE * 1.5e-3)
+    assert disturbed.of(2000) == pytest.approx(3.0)
+    alike = Cost.through(300, 0.5, 300, 0.6)
+    assert (alike.once, alike.token) == (0.0, pytest.approx(2e-3))
+    slow = Cost.through(400, 0.1, 2000, 3.0)  # a disturbed longer one: nothing is less than nothing
+    assert slow.once == 0.0 and slow.token == pytest.approx(2.9 / 1600)

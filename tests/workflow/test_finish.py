@@ -12,6 +12,7 @@ from wenmo.models.ngram import NgramConfig, NgramModel
 from wenmo.models.recurrent import RecurrentModel
 from wenmo.models.recurrent_config import RecurrentConfig
 from wenmo.workflow import finish, variety
+from wenmo.workflow.clock import Cost
 from wenmo.workflow.finish import rehearse
 from wenmo.workflow.members import Member
 from wenmo.workflow.mixing import mixes, score_mixture
@@ -44,6 +45,11 @@ def texts() -> Any:
     return SimpleNamespace(valid=SimpleNamespace(ids=IDS), tokenizer=SimpleNamespace(eos_id=0))
 
 
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing runs at the same time, so that a clock that is moved adds up."""
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+
+
 def test_a_mixture_is_scored_as_it_scores_itself(mixture: MixtureModel) -> None:
     mixture.fit_weights(IDS)
     found = score_mixture(mixture, IDS, 0, True)
@@ -57,6 +63,7 @@ def test_a_mixture_is_scored_as_it_scores_itself(mixture: MixtureModel) -> None:
 def test_the_rehearsal_takes_in_fitting_both_readings_and_what_each_member_saves(
     mixture: MixtureModel, texts: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    one_thread(monkeypatch)
     seconds = {"fit_weights": 8.0, "evidence": 4.0, "gains": 2.0, "mix": 1.0, "shares": 0.0}
     now = [0.0]
 
@@ -77,8 +84,11 @@ def test_the_rehearsal_takes_in_fitting_both_readings_and_what_each_member_saves
         monkeypatch.setattr(MixtureModel, name, timed(name))
     monkeypatch.setattr(finish.time, "monotonic", lambda: now[0])
     found = rehearse(mixture, texts, "cpu")
-    assert found.fitting in (pytest.approx(8e-3), pytest.approx(16e-3))  # once, or in both ways
-    assert found.scoring == pytest.approx((2 * 4.0 + 2 * 1.0 + 2.0) / 1000)
+    assert found.fitting.token == pytest.approx(8e-3)
+    assert found.scoring.token == pytest.approx((2 * 4.0 + 2 * 1.0 + 2.0) / 1000)
+    assert found.fitting.once == pytest.approx(0.0, abs=1e-9) and found.fitting_all(texts) == pytest.approx(
+        found.fitting.token * len(IDS)
+    )
     assert mixture.logistic and mixture.held_out is None  # writing is timed in the slower way
 
 
@@ -94,7 +104,27 @@ def test_a_cache_that_looks_further_back_in_a_long_text_is_reckoned_with(
     monkeypatch.setattr(MixtureModel, "filling_seconds", filling)
     found = rehearse(mixture, texts, "cpu")
     assert asked == [min(len(IDS), finish.REHEARSED_TOKENS[-1])]
-    assert 100.0 < found.fitting < 101.0 and 100.0 < found.scoring < 101.0
+    assert 100.0 < found.fitting.token < 101.0 and 100.0 < found.scoring.token < 101.0
+
+
+def test_what_is_done_once_is_not_reckoned_for_every_token(
+    mixture: MixtureModel, texts: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    real = MixtureModel.fit_weights
+
+    def fit(self: MixtureModel, ids: Any, **options: Any) -> None:
+        real(self, ids, **options)
+        now[0] += 5.0 + 0.01 * len(ids)
+
+    monkeypatch.setattr(MixtureModel, "fit_weights", fit)
+    monkeypatch.setattr(MixtureModel, "logistic", property(lambda self: True))
+    monkeypatch.setattr(finish, "score_mixture", lambda *rest: None)
+    monkeypatch.setattr(MixtureModel, "filling_seconds", lambda self, tokens: 0.0)
+    monkeypatch.setattr(finish.time, "monotonic", lambda: now[0])
+    found = rehearse(mixture, texts, "cpu")
+    assert (found.fitting.once, found.fitting.token) == (pytest.approx(5.0), pytest.approx(0.01))
+    assert (found.scoring.once, found.scoring.token) == (0.0, 0.0)
 
 
 @pytest.mark.parametrize("seconds", [0.0, 60.0])
@@ -117,6 +147,9 @@ def test_weights_are_fitted_on_less_text_where_time_is_short(
     mix(members, cast(Any, long), seconds)
     assert read[0] == 2000
     assert read[1] == (2000 if seconds == 0.0 else len(long.valid.ids))
+    read.clear()
+    mix(members, cast(Any, long), seconds, Cost(10.0, 0.02))
+    assert read == [pytest.approx(2000 if seconds == 0.0 else 2500, rel=0.01)]
 
 
 def test_what_becomes_a_mixture(mixture: MixtureModel) -> None:

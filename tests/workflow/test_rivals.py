@@ -8,7 +8,7 @@ import pytest
 
 from wenmo.models.ngram import NgramConfig, NgramModel
 from wenmo.workflow import rivals
-from wenmo.workflow.clock import SCORING_SHARE, Clock
+from wenmo.workflow.clock import SCORING_SHARE, Clock, Cost
 from wenmo.workflow.rivals import LEAST_SCORED_TOKENS, measure_rivals
 
 PIECES = [b"", b"a", b"b", "猫".encode()]
@@ -46,10 +46,13 @@ def test_the_measured_speed_of_the_whole_model_decides(
     texts: Any, ngram: NgramModel, seconds: float, tokens: int
 ) -> None:
     clock = Clock(100.0, 0.0, now=lambda: 0.0)
-    found = measure_rivals(ngram, texts, clock, seconds)
+    found = measure_rivals(ngram, texts, clock, Cost(0.0, seconds))
     assert len(found.ids) == pytest.approx(tokens, abs=1)
     assert found.num_bytes == texts.num_bytes(found.ids) and len(found.learning) == len(found.ids)
     assert set(found.baselines) == {"ppmd", "xz", "ngram"}
+    if LEAST_SCORED_TOKENS < tokens < len(IDS):
+        half = measure_rivals(ngram, texts, clock, Cost(clock.scoring / 2, seconds))
+        assert len(half.ids) == pytest.approx(tokens / 2, rel=0.01)
 
 
 def test_without_a_measurement_the_members_speeds_decide(

@@ -41,7 +41,7 @@ def plan_finish(run: Run, shape: Shape, texts: Texts, clock: Clock, device: str,
     if cached:
         student = mixture = MixtureModel.of({STUDENT: student})
         rehearsed = finish.rehearse(mixture, texts, device)
-        fitting, speed = rehearsed.fitting_all(texts), texts.bytes_per_token / rehearsed.scoring
+        fitting, speed = rehearsed.fitting_all(texts), texts.bytes_per_token / rehearsed.scoring.token
     else:
         speed = finish.measured_scoring(student.to(device), texts)
     clock.scoring_speeds[STUDENT] = speed

@@ -26,6 +26,9 @@ PARTS = 3
 """Contiguous parts of the held-out text for deciding between the two ways to mix."""
 LEAST_DECISIONS = 2_000
 """Decisions below which no mixer is fitted."""
+DECIDING_TOKENS = 6_000
+"""Tokens on which a mixer that wins is chosen without a look at the rest; it learns more from more text, the weights by
+bucket hardly do."""
 
 
 class Mixer(NamedTuple):
@@ -141,6 +144,8 @@ def mixer_pays(evidence: Evidence, num_buckets: int) -> bool:
     if evidence.bits is None or len(evidence.bits) < LEAST_DECISIONS:
         return False
     tokens = len(evidence.known)
+    if tokens > DECIDING_TOKENS and mixer_pays(evidence.tokens(0, DECIDING_TOKENS), num_buckets):
+        return True
 
     def needed(start: int, stop: int) -> tuple[float, float]:
         """Nats of the tokens of a part with either way, fitted on the others."""
@@ -183,7 +188,7 @@ def mixer_gains(held_out: Evidence, scored: Evidence, learning: bool) -> dict[st
     """
     names = tuple(dict.fromkeys(held_out.inputs))
     left_out = [(name, CACHE) if name == held_out.cache_of else (name,) for name in names]
-    left_out = [some for some in left_out if set(names) - set(some) > {CACHE}]
+    left_out = [some for some in left_out if not set(names) - set(some) <= {CACHE}]
 
     def needed(some: tuple[str, ...]) -> float:
         fitted = fit_mixer(held_out.without(*some) if some else held_out)

@@ -36,7 +36,7 @@ from .evidence import (
     mixer_shares,
     new_mixer,
 )
-from .mixing_weights import ADAPTATION, adaptive_nats, fit_gate, mixture_nats
+from .mixing_weights import ADAPTATION, adaptive_nats, fit_gate, fit_weights, mixture_nats
 from .mixture_reading import Ground, mix_distributions, read_stream
 from .mixture_state import MixtureState
 from .ngram import NgramModel
@@ -241,7 +241,6 @@ class MixtureModel(LanguageModel):
             )
         width = context or self.context_length
         frozen = self.evidence(ids, width, False, eos_id, decisions=mixing != "linear")
-        self.weights.copy_(torch.from_numpy(fit_gate(frozen.nats, frozen.known, len(self.weights))))
         self.mixing = self.mixing_sets = None
 
         def pays() -> bool:
@@ -252,7 +251,10 @@ class MixtureModel(LanguageModel):
 
         chosen, learned = beside(pays, [learn] if self._gate is not None else [])
         learning = learned[0] if learned else frozen
-        if chosen:
+        if not chosen:
+            self.weights.copy_(torch.from_numpy(fit_gate(frozen.nats, frozen.known, len(self.weights))))
+        else:
+            self.weights.copy_(torch.from_numpy(fit_weights(frozen.nats)))  # not used, but saved
             mixers = side_by_side([partial(fit_mixer, frozen), partial(fit_mixer, learning)])
             place = self.weights.device
             self.mixing = torch.from_numpy(np.stack([mixer.weights for mixer in mixers])).to(place)

@@ -15,9 +15,11 @@ from . import token_tree, tree_mixing
 from .base import LanguageModel
 from .evidence import CACHE, Evidence, Mixer
 from .likelihood import score_stream
+from .loop_dispatch import compiles, divided, parts
 from .ngram import NgramModel
 from .recollection import REACH, SHARPNESSES, Recollection, likeness, stream_odds
 from .side_by_side import beside
+from .softmax_loop import softmax
 
 
 @dataclass(frozen=True)
@@ -202,14 +204,33 @@ class Paths:
 
     def __call__(self, hidden: Tensor, logits: Tensor) -> None:
         """See `likelihood.Observer`."""
-        logs = logits.log_softmax(-1)
-        probabilities = logs.exp().cpu().numpy()
-        tokens = slice(self._token, self._token + len(logs))
-        self.bands[tokens] = tree_mixing.entropy_bands(logs.cpu().numpy(), probabilities)
-        self._place = tree_mixing.path_odds(
-            probabilities, self._ids[tokens], self._order, self._tree.middle, self._tree.path,
-            self._tree.path_offsets, self._place, self.odds,
+        tokens = slice(self._token, self._token + len(logits))
+        probabilities, self.bands[tokens] = _distributions(logits)
+        ids = self._ids[tokens]
+        ends = self._place + np.cumsum(np.diff(self._tree.path_offsets)[ids])
+        divided(
+            tree_mixing.path_odds, len(ids), parts(len(ids), probabilities.size), probabilities, ids, self._order,
+            self._tree.middle, self._tree.path, self._tree.path_offsets, np.append(self._place, ends[:-1]), self.odds,
         )  # fmt: skip
-        self._token += len(logs)
+        self._place = int(ends[-1])
+        self._token += len(logits)
         if self._keep:
             self.hidden.append(hidden)
+
+
+def _distributions(logits: Tensor) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int8]]:
+    """Probabilities (n, V) and the bands of their entropies (n,), from logits (n, V)."""
+    if not compiles(logits) or not logits.is_contiguous():
+        logs = logits.log_softmax(-1)
+        given = logs.exp().cpu().numpy()
+        return given, tree_mixing.entropy_bands(logs.cpu().numpy(), given)
+    first, _, likely = softmax(
+        logits, None, torch.zeros(len(logits), 1, dtype=torch.int64), False, torch.empty_like(logits)
+    )
+    probabilities, means = likely.numpy(), np.empty(len(logits), np.float32)
+    divided(
+        tree_mixing.mean_logits, len(logits), parts(len(logits), logits.numel()), probabilities, logits.numpy(), means
+    )  # fmt: skip
+    # -sum p log p, with log p = logits - norm.
+    norm = (logits[:, 0] - first[:, 0]).numpy()
+    return probabilities, tree_mixing.bands_of(norm - means)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from . import token_tree, tree_mixing
+from .side_by_side import side_by_side
 
 SHARPNESSES = (8.0, 25.0)
 """The factors s: a broad and a narrow notion of likeness."""
@@ -113,11 +115,18 @@ def stream_odds(
     """
     ranks = tree.rank[ids].astype(np.int32)
     vectors = normalize(hidden.float(), dim=-1)
-    odds, support = [], []
-    for first in range(0, len(ids), QUERIES):
-        sums = _sums(vectors, ids, ranks, tree, first)
-        odds.append(tree_mixing.evidence_odds(sums))
-        support.append(sums[:, :, 0].sum(1))
+
+    def look(firsts: npt.NDArray[np.int64]) -> list[tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]]:
+        found = []
+        with torch.no_grad():
+            for first in firsts.tolist():
+                sums = _sums(vectors, ids, ranks, tree, first)
+                found.append((tree_mixing.evidence_odds(sums), sums[:, :, 0].sum(1)))
+        return found
+
+    shares = np.array_split(np.arange(0, len(ids), QUERIES), torch.get_num_threads())
+    pieces = [piece for share in side_by_side([partial(look, share) for share in shares]) for piece in share]
+    odds, support = zip(*pieces, strict=True)
     return np.concatenate(odds), np.concatenate(support)
 
 
@@ -142,7 +151,7 @@ def _sums(
 def filling_seconds(size: int, tree: token_tree.Tree, device: torch.device, tokens: int) -> float:
     """Seconds by which a token of a long stream takes longer than one of a stream of `tokens`, timed.
 
-    There the cache looks back all of its reach.
+    There the cache looks back all of its reach, and places are compared by all threads.
 
     Args:
         size: Length of the hidden vectors.
@@ -155,5 +164,5 @@ def filling_seconds(size: int, tree: token_tree.Tree, device: torch.device, toke
     ranks = tree.rank[ids].astype(np.int32)
     started = time.monotonic()
     _sums(vectors, ids, ranks, tree, REACH)
-    seconds = (time.monotonic() - started) / QUERIES
+    seconds = (time.monotonic() - started) / QUERIES / torch.get_num_threads()
     return seconds * max(1.0 - 0.5 * tokens / REACH, 0.0)

@@ -17,7 +17,7 @@ def beside(own: Callable[[], Own], others: Sequence[Callable[[], Other]]) -> tup
 
     With one thread (`torch.get_num_threads`) they are made one after the other. It gains what the calls spend in
     compiled code that lets go of the interpreter's lock. What belongs to a thread, such as `torch.no_grad`, holds for
-    `own` alone.
+    `own` alone, and so do PyTorch's threads inside an operation: the others have one each.
 
     Args:
         own: The call of the caller's thread.
@@ -29,13 +29,18 @@ def beside(own: Callable[[], Own], others: Sequence[Callable[[], Other]]) -> tup
     Raises:
         Exception: The first one that a call raised, once those that were begun have ended.
     """
-    threads = min(torch.get_num_threads(), 1 + len(others))
-    if threads == 1:
+    inside = torch.get_num_threads()
+    if min(inside, 1 + len(others)) == 1:
         return own(), [call() for call in others]
-    with ThreadPoolExecutor(threads - 1, "beside") as pool:
-        waiting = [pool.submit(call) for call in others]
-        found = own()
-        return found, [task.result() for task in waiting]
+    try:
+        with ThreadPoolExecutor(
+            min(inside - 1, len(others)), "beside", lambda: torch.set_num_threads(1)
+        ) as pool:
+            waiting = [pool.submit(call) for call in others]
+            found = own()
+            return found, [task.result() for task in waiting]
+    finally:
+        torch.set_num_threads(inside)  # threads begin with what was set last, by whatever thread
 
 
 def side_by_side(calls: Sequence[Callable[[], Other]]) -> list[Other]:

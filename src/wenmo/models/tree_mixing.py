@@ -52,8 +52,12 @@ LEAST_EVIDENCE = 0.005
 
 def entropy_bands(logs: F32, probabilities: F32) -> I8:
     """The band of the entropy of each distribution, int8 (n,), from its logarithms and itself (n, V)."""
-    entropy = -(np.maximum(logs, -100.0) * probabilities).sum(-1)
-    return np.searchsorted(ENTROPY_BANDS, entropy, side="right").astype(np.int8)
+    return bands_of(-(np.maximum(logs, -100.0) * probabilities).sum(-1))
+
+
+def bands_of(entropies: F32) -> I8:
+    """The bands of entropies, int8 (n,)."""
+    return np.searchsorted(ENTROPY_BANDS, entropies, side="right").astype(np.int8)
 
 
 @nb.njit(cache=True, nogil=True)
@@ -80,26 +84,28 @@ def _fill_rows(
 
 @nb.njit(cache=True, nogil=True)
 def path_odds(
-    probabilities: F32, ids: I64, order: I64, middle: I64, path: I32, offsets: I64, place: int, out: F32
-) -> int:
+    first: int, last: int, part: int, probabilities: F32, ids: I64, order: I64, middle: I64, path: I32,
+    offsets: I64, places: I64, out: F32,
+) -> None:  # fmt: skip
     """Turns distributions into log-odds of the decisions on the tokens' paths.
 
     Args:
+        first: The first of the tokens.
+        last: The one after the last.
+        part: Not used; see `loop_dispatch.divided`.
         probabilities: Of all tokens (n, V).
         ids: The tokens (n,).
         order: Tokens in the order of their ranks (V,); see `token_tree.Tree`.
         middle: First rank behind a 1 at each node.
         path: The paths of all tokens, joined; see `token_tree.Tree`.
         offsets: Where each token's path begins.
-        place: Where the first of these decisions stands in `out`.
+        places: Where the first decision of each token stands in `out` (n,).
         out: Receives the log-odds of 1 (D,).
-
-    Returns:
-        Place after the last decision.
     """
-    count, size = probabilities.shape
+    size = probabilities.shape[1]
     ranked = np.zeros(size, np.float32)
-    for i in range(count):
+    for i in range(first, last):
+        place = places[i]
         for rank in range(size):
             ranked[rank] = probabilities[i, order[rank]]
         low, high = 0, size
@@ -108,7 +114,19 @@ def path_odds(
             out[place] = _odds(_total(ranked, cut, high), _total(ranked, low, cut))
             low, high = (cut, high) if path[step] & 1 else (low, cut)
             place += 1
-    return place
+
+
+@nb.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
+def mean_logits(first: int, last: int, part: int, probabilities: F32, logits: F32, out: F32) -> None:
+    """The mean of each row of logits (n, V) under its probabilities (n, V), into `out` (n,), of the rows from `first`.
+
+    `part` is not used; see `loop_dispatch.divided`.
+    """
+    for i in range(first, last):
+        total = np.float32(0.0)
+        for token in range(logits.shape[1]):
+            total += probabilities[i, token] * logits[i, token]
+        out[i] = total
 
 
 @nb.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})

@@ -28,12 +28,14 @@ XZ_BYTES_PER_SECOND = 300_000
 """Speed of xz -9e on one slow core; bounds the training text that xz reads first where the budget is short."""
 MOST_BYTES = 32_000_000
 """Compressors read no more training text than this."""
-VARIETY_SHARE, SHORTEST_VARIETY, LONGEST_VARIETY = 0.02, 2.0, 12.0
+VARIETY_SHARE, SHORTEST_VARIETY, LONGEST_VARIETY = 0.02, 1.0, 12.0
 """Share of the budget, and fewest and most seconds, for judging variety: half to write, half to look for copies."""
-SAMPLES_SHARE = 0.04
+SAMPLES_SHARE = 0.03
 """Largest share of the budget for writing the samples."""
 COUNTING_SHARE, BASELINE_SHARE = 0.25, 0.08
 """Largest share of the budget for the n-gram model as a member, and as a mere baseline."""
+LEAST_SLOPE = 0.5
+"""See `Cost.through`."""
 LEAVING_SHARE = 0.1
 """A process takes about this share of the time from its start to the first stage for printing and leaving."""
 UNBOUNDED_SCORING = 30.0
@@ -46,6 +48,37 @@ ELASTIC = ("weights", "samples", "variety")
 """Stages that do less where time is short; the text that is scored is chosen before and stays."""
 
 
+@dataclass(frozen=True)
+class Cost:
+    """Seconds that work on a stream of tokens takes.
+
+    Attributes:
+        once: Whatever its length.
+        token: For each token.
+    """
+
+    once: float
+    token: float
+
+    @classmethod
+    def through(cls, fewer: int, short: float, more: int, long: float) -> Cost:
+        """The line through two timings: of `fewer` tokens in `short` seconds, and of `more` in `long`.
+
+        A token costs at least `LEAST_SLOPE` of the mean over the longer stretch, whatever disturbed the shorter one.
+        """
+        mean = long / more
+        token = max((long - short) / (more - fewer), LEAST_SLOPE * mean) if more > fewer else mean
+        return cls(max(long - token * more, 0.0), token)
+
+    def of(self, tokens: int) -> float:
+        """Seconds for so many tokens."""
+        return self.once + self.token * tokens
+
+    def tokens(self, seconds: float) -> int:
+        """Tokens that so many seconds are enough for."""
+        return int(max(seconds - self.once, 0.0) / max(self.token, 1e-9))
+
+
 @dataclass
 class Clock:
     """The wall clock of a run.
@@ -56,6 +89,7 @@ class Clock:
         text_bytes: Bytes of training text, once they are known.
         held_out_bytes: Bytes of the larger of the two held-out splits, once they are known.
         scoring_speeds: Member -> bytes that it scores in a second, once it is known.
+        fitting: What fitting the weights of a mixture costs, once it is known.
         expected: Stage of the finish that is still to come -> seconds it is expected to take, once that is measured.
         spent: Stage -> seconds that it took, in the order in which they ended.
         now: Tells the time in seconds; tests give another one.
@@ -66,6 +100,7 @@ class Clock:
     text_bytes: int = 0
     held_out_bytes: float = float("inf")
     scoring_speeds: dict[str, float] = field(default_factory=dict)
+    fitting: Cost | None = None
     expected: dict[str, float] = field(default_factory=dict)
     spent: dict[str, float] = field(default_factory=dict)
     now: Callable[[], float] = time.monotonic

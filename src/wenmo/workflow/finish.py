@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ from wenmo.evaluation.metrics import longest_copy
 from wenmo.models.base import LanguageModel
 from wenmo.models.mixture import MixtureModel
 from wenmo.models.ngram import NgramModel
-from wenmo.workflow.clock import LEAVING_SHARE, SAMPLES_SHARE, Clock
+from wenmo.workflow.clock import LEAVING_SHARE, SAMPLES_SHARE, Clock, Cost
 from wenmo.workflow.mixing import MOST_FITTED_TOKENS, score_mixture
 from wenmo.workflow.texts import Texts
 from wenmo.workflow.variety import FEWEST_SEARCHED_CHARS, searched_texts, writing_cost
@@ -24,8 +24,8 @@ SEARCHED_CHARS = 20_000_000
 """Most characters of training text in which a copied stretch of a sample is looked for."""
 PROBE_TOKENS = 2_000
 WARMING_TOKENS = 64
-REHEARSED_TOKENS = (400, 2_000)
-"""Held-out tokens on which a mixture is fitted and scored: first to compile what that needs, then to time it."""
+REHEARSED_TOKENS = (400, 400, 2_000)
+"""Held-out tokens on which a mixture is fitted and scored: first to compile what that needs, then to time it twice."""
 PROBED_CHARS = 200_000
 REPORT_SECONDS = 0.15
 """Drawing the page and the card."""
@@ -33,14 +33,14 @@ REPORT_SECONDS = 0.15
 
 @dataclass(frozen=True)
 class Rehearsed:
-    """Seconds for a token of a long text that the weights of a mixture are fitted on, and for one that it scores."""
+    """What it costs to fit the weights of a mixture on a long text, and to score one with it."""
 
-    fitting: float
-    scoring: float
+    fitting: Cost
+    scoring: Cost
 
     def fitting_all(self, texts: Texts) -> float:
         """Seconds for all the text that the weights may be fitted on."""
-        return self.fitting * min(len(texts.valid.ids), MOST_FITTED_TOKENS)
+        return self.fitting.of(min(len(texts.valid.ids), MOST_FITTED_TOKENS))
 
 
 def measured_scoring(model: LanguageModel, texts: Texts, mixed: bool = False) -> float:
@@ -120,26 +120,29 @@ def rehearse(mixture: MixtureModel, texts: Texts, device: str) -> Rehearsed:
         texts: The texts; the one that steers is read.
         device: Where the members are scored.
     """
-    eos_id, count = texts.tokenizer.eos_id, 1
+    eos_id = texts.tokenizer.eos_id
     adaptive = any(isinstance(member, NgramModel) for member in mixture.members.values())
     neural = [member for member in mixture.members.values() if not isinstance(member, NgramModel)]
-    started = fitted = ended = 0.0
+    timed: list[tuple[int, float, float]] = []
     for member in neural:
         member.to(device)
     for tokens in REHEARSED_TOKENS:
         ids = np.asarray(texts.valid.ids[:tokens], dtype=np.int64)
         started = time.monotonic()
         mixture.fit_weights(ids, eos_id=eos_id)
+        fitting = time.monotonic() - started
         if not mixture.logistic:  # untrained members may not need it, and trained ones will
             mixture.fit_weights(ids, eos_id=eos_id, mixing="logistic")
-        fitted = time.monotonic()
+        started = time.monotonic()
         score_mixture(mixture, ids, eos_id, adaptive)
-        ended, count = time.monotonic(), max(len(ids), 1)
-    filling = mixture.filling_seconds(count) if mixture.logistic else 0.0
+        timed.append((max(len(ids), 1), fitting, time.monotonic() - started))
+    (fewer, *short), (more, *long) = timed[-2:]
+    filling = mixture.filling_seconds(more) if mixture.logistic else 0.0
     for member in neural:
         member.to("cpu")
     mixture.held_out = None
-    return Rehearsed((fitted - started) / count + filling, (ended - fitted) / count + filling)
+    costs = [Cost.through(fewer, brief, more, whole) for brief, whole in zip(short, long, strict=True)]
+    return Rehearsed(*(replace(cost, token=cost.token + filling) for cost in costs))
 
 
 def writing_seconds(model: LanguageModel, texts: Texts, settings: GenerationSettings) -> float:

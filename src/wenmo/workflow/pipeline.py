@@ -138,7 +138,7 @@ def _train(run: Run, progress: bool, started: float | None) -> TrainResult:
         with clock.stage("weights") as seconds:
             models = [member.model for member in members]
             mixed = mixes(recipe.architecture, models)
-            model = mix(members, texts, min(seconds, clock.scoring)) if mixed else models[0]
+            model = mix(members, texts, min(seconds, clock.scoring), clock.fitting) if mixed else models[0]
         with clock.stage("scores"):
             scores = score(model, members, texts, rivals)
     unused(clock, members, told)
@@ -212,6 +212,7 @@ def _members(
             if mixes(run.recipe.architecture, models.values()):
                 whole = mixture = MixtureModel.of(models)
                 rehearsed = rehearse(mixture, texts, machine.device)
+                clock.fitting = rehearsed.fitting
             test, (half,) = beside(
                 lambda: measure_rivals(counter, texts, clock, rehearsed.scoring if rehearsed else None),
                 [
@@ -223,7 +224,7 @@ def _members(
             rivals.append(test)
             halves.append(half)
             scoring = (
-                rehearsed.scoring * len(test.ids) if rehearsed else clock.scoring_seconds(test.num_bytes)
+                rehearsed.scoring.of(len(test.ids)) if rehearsed else clock.scoring_seconds(test.num_bytes)
             )
             plan_finish(
                 clock, texts, whole, run.recipe.generation,

@@ -12,7 +12,7 @@ from wenmo.models.likelihood import bits_per_byte
 from wenmo.models.ngram import NgramModel
 from wenmo.models.side_by_side import beside, side_by_side
 from wenmo.tokenization.stream import spread
-from wenmo.workflow.clock import XZ_BYTES_PER_SECOND, Clock
+from wenmo.workflow.clock import XZ_BYTES_PER_SECOND, Clock, Cost
 from wenmo.workflow.texts import Texts
 
 LEAST_SCORED_TOKENS = 2_000
@@ -37,7 +37,7 @@ class Rivals:
     baselines: dict[str, float]
 
 
-def measure_rivals(ngram: NgramModel, texts: Texts, clock: Clock, per_token: float | None) -> Rivals:
+def measure_rivals(ngram: NgramModel, texts: Texts, clock: Clock, cost: Cost | None) -> Rivals:
     """Chooses as much of the test text as can be scored in its share of the budget, and scores the rivals.
 
     They do not depend on the neural models, so that their time is spent, not guessed, when the training is given its
@@ -47,13 +47,13 @@ def measure_rivals(ngram: NgramModel, texts: Texts, clock: Clock, per_token: flo
         ngram: The counted model.
         texts: The texts.
         clock: The clock of the run; it knows how fast every member scores.
-        per_token: Seconds that the whole model scores a token in, where it was measured.
+        cost: What it costs to score text with the whole model, where it was measured.
     """
-    if per_token is None:
+    if cost is None:
         all_bytes = texts.corpus.bytes("test") or texts.corpus.bytes("valid")
-        per_token = clock.scoring_seconds(1.0) * all_bytes / max(len(texts.test.ids), 1)
-    count = min(clock.scoring / max(per_token, 1e-9), len(texts.test.ids))
-    ids = spread(texts.test.ids, max(int(count), LEAST_SCORED_TOKENS)).astype(np.int64)
+        cost = Cost(0.0, clock.scoring_seconds(1.0) * all_bytes / max(len(texts.test.ids), 1))
+    count = min(max(cost.tokens(clock.scoring), LEAST_SCORED_TOKENS), len(texts.test.ids))
+    ids = spread(texts.test.ids, count).astype(np.int64)
     num_bytes = texts.num_bytes(ids)
     prior = texts.bytes_of(np.asarray(texts.train.ids[-baselines.PRIMING_BYTES :]))
     (learning, known), (scores,) = beside(

@@ -16,6 +16,7 @@ from wenmo.models.likelihood import bits_per_byte, score_stream
 from wenmo.models.mixture import MixtureModel
 from wenmo.models.ngram import NgramModel
 from wenmo.tokenization.stream import spread
+from wenmo.workflow.clock import Cost
 from wenmo.workflow.members import Member
 from wenmo.workflow.mixing import MOST_FITTED_TOKENS, score_mixture
 from wenmo.workflow.rivals import LEAST_SCORED_TOKENS, Rivals
@@ -73,19 +74,23 @@ def placed(members: list[Member], device: str) -> Iterator[None]:
             model.to("cpu")
 
 
-def mix(members: list[Member], texts: Texts, seconds: float) -> LanguageModel:
+def mix(members: list[Member], texts: Texts, seconds: float, cost: Cost | None = None) -> LanguageModel:
     """Makes a mixture whose weights are fitted on the held-out text.
 
     Args:
         members: The members; a single one, which is neural, gets a cache of its own and is calibrated.
         texts: The texts.
         seconds: Time for it; fewer tokens are scored where it is short.
+        cost: What it costs, where it was measured; else it is timed.
 
     Returns:
         The mixture; a single member as it is, where neither cache nor calibration pay on this text.
     """
     eos_id = texts.tokenizer.eos_id
-    count = affordable(members, texts.valid.ids, eos_id, seconds)
+    if cost is None:
+        count = affordable(members, texts.valid.ids, eos_id, seconds)
+    else:
+        count = min(max(cost.tokens(seconds), LEAST_SCORED_TOKENS), len(texts.valid.ids))
     ids = spread(texts.valid.ids, min(count, MOST_FITTED_TOKENS)).astype(np.int64)
     mixture = MixtureModel.of({member.name: member.model for member in members})
     mixture.fit_weights(ids, eos_id=eos_id)
