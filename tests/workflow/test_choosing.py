@@ -1,9 +1,11 @@
 import time
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
+import torch
 
 from texts import documents
 from wenmo.comparison import trials
@@ -12,6 +14,7 @@ from wenmo.comparison.results import early_families
 from wenmo.comparison.trials import Candidate, Judge, Trial
 from wenmo.config import CompareSettings, ModelSettings, Recipe, TrainingSettings
 from wenmo.errors import Interrupted, OptionError
+from wenmo.models.storage import load_model
 from wenmo.training.plan import TrainingPlan
 from wenmo.workflow import choosing, train
 from wenmo.workflow.checks import check_recipe
@@ -100,6 +103,53 @@ def test_auto_tries_families_and_says_so_also_after_ctrl_c(
     assert "ngram" in result.members and len(neural) <= 1  # on a busy machine no time may be left for it
     assert neural == [] or f"auto: {neural[0]} (" in page
     assert not (tmp_path / "model.run").exists()
+
+
+@pytest.mark.parametrize(
+    ("passes", "networks"), [(5.0, 1), (23.9, 1), (24.1, 2), (37.0, 3), (500.0, choosing.MOST_NETWORKS)]
+)
+def test_a_text_that_is_seen_too_often_gets_several_networks(
+    monkeypatch: pytest.MonkeyPatch, passes: float, networks: int
+) -> None:
+    asked: list[tuple[str, float]] = []
+
+    def decided(family: str, recipe: Recipe, texts: Any, machine: Any, seconds: float, seed: int) -> Any:
+        asked.append((family, seconds))
+        return SimpleNamespace(epochs=passes)
+
+    monkeypatch.setattr(choosing, "decide", decided)
+    told: list[str] = []
+    given = (cast(Any, None), cast(Any, None), clock(3600.0), told.append)
+    found = choosing.several(["mingru", "ngram"], Recipe(), *given)
+    assert found == [*["mingru", "mingru-2", "mingru-3"][:networks], "ngram"]
+    assert [family for family, _ in asked] == ["mingru"] and 0.5 * 3600 < asked[0][1] < 3600
+    assert bool(told) == (networks > 1) and all(f"{networks} networks of mingru" in line for line in told)
+    for pinned in (
+        Recipe(size="1M"),
+        Recipe(target="1.9bpb"),
+    ):  # one network of that size; the first that is there
+        assert choosing.several(["mingru", "ngram"], pinned, *given) == ["mingru", "ngram"]
+
+
+def test_several_networks_of_a_family_are_trained_and_mixed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choosing, "LEAST_BUDGET", 1.0)
+    monkeypatch.setattr(choosing, "_try", lambda default, *rest: default)
+    monkeypatch.setattr(choosing, "PASSES_EACH", 1e-6)
+    monkeypatch.setattr(choosing, "MOST_NETWORKS", 2)
+    path = tmp_path / "文 text.txt"
+    path.write_text("\n\n".join(documents("en", 8_000) + documents("zh", 8_000)), encoding="utf-8")
+    result = train(path, tmp_path / "model", Recipe(budget="15s"), progress=False)
+    assert "2 networks of mingru" in Path(result.report).read_text("utf-8")
+    # On a busy machine no time may be left for them.
+    assert list(result.members) in (["mingru", "mingru-2", "ngram"], ["mingru", "ngram"], ["ngram"])
+    if len(result.members) == 3:
+        first, second = (
+            load_model(Path(result.model) / "members" / name).model for name in ("mingru", "mingru-2")
+        )
+        assert not torch.equal(first.output_weight.float(), second.output_weight.float())
+        assert set(result.gains) >= {"mingru", "mingru-2"} or not result.gains
 
 
 @pytest.mark.parametrize(("frequencies", "ngram"), [(3.4, 2.0), (2.4, 1.9)])

@@ -18,6 +18,7 @@ from wenmo.models.ngram import NgramModel
 from wenmo.progress import duration
 from wenmo.training import hardware
 from wenmo.workflow.clock import Clock
+from wenmo.workflow.decision import decide
 from wenmo.workflow.members import FAVOURITE, Member, leaves_choice, member_names
 from wenmo.workflow.run import Run
 from wenmo.workflow.texts import Texts
@@ -37,6 +38,9 @@ PER_MODEL_SECONDS = 1.0
 """Time to decide how a family is trained and to build its models, beside that."""
 FIRST_SEED = 1000
 """Trials have seeds of their own."""
+PASSES_EACH, MOST_NETWORKS = 12.0, 3
+"""Where one network would see the text more than twice this often, the time is divided among several, so that each sees
+it at least so often."""
 
 
 def tries(recipe: Recipe, clock: Clock) -> bool:
@@ -81,13 +85,13 @@ def choose_members(
     if path.is_file():
         try:
             kept = json.loads(path.read_text(encoding="utf-8"))
-            chosen, said = [str(name) for name in kept["members"]], str(kept["said"])
+            chosen, said = ([str(each) for each in kept[part]] for part in ("members", "said"))
         except (ValueError, TypeError, KeyError) as error:
             raise ModelError(
                 f"{path} is damaged; delete it and go on: the network is chosen again"
             ) from error
-        if said:
-            tell(said)
+        for line in said:
+            tell(line)
         return chosen
     lines: list[str] = []
 
@@ -108,15 +112,57 @@ def choose_members(
                 f"{error}; everything is saved in {run.directory}. Go on with: wenmo train --resume {run.output}"
             ) from None
         names = [winner if name == default else name for name in names]
+        lines[:] = lines[1:] or lines  # what was about to be tried is not told again
     elif leaves_choice(run.recipe) and machine.device in FAVOURITE:
         say(
             f"auto: {FAVOURITE[machine.device]}, which learns more than a Transformer in the same time on a "
             f"{machine.device.upper()}; --arch mixture trains a Transformer, which other programs open"
         )
     if leaves_choice(run.recipe):  # on another device it might be another one
+        if clock.budget is not None and clock.budget >= LEAST_BUDGET:
+            names = several(names, run.recipe, texts, machine, clock, say)
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, json.dumps({"members": names, "said": lines[-1] if lines else ""}))
+        write_text(path, json.dumps({"members": names, "said": lines}, ensure_ascii=False))
     return names
+
+
+def several(
+    names: list[str],
+    recipe: Recipe,
+    texts: Texts,
+    machine: hardware.Machine,
+    clock: Clock,
+    tell: Callable[[str], None],
+) -> list[str]:
+    """Gives the network companions of its own family, with seeds of their own, where the text would be seen too often.
+
+    One network that sees a text so often learns it by heart. Several that share the time err in different places, and
+    their mixture is better (Hansen & Salamon 1990; docs/lab.md).
+
+    Args:
+        names: The network to train, and the n-gram model.
+        recipe: What was asked for.
+        texts: What is trained on.
+        machine: The measured machine.
+        clock: The clock of the run.
+        tell: Told what was chosen.
+    """
+    if recipe.size is not None or recipe.target is not None:
+        return names
+    family = next(name for name in names if name != "ngram")
+    seed = recipe.training.seed
+    with clock.stage("deciding"):
+        passes = decide(family, recipe, texts, machine, clock.training(1), seed).epochs
+    count = min(int(passes / PASSES_EACH), MOST_NETWORKS)
+    if count < 2:
+        return names
+    tell(
+        f"auto: {count} networks of {family} with seeds of their own share the time, since one would read the text "
+        f"{passes:.0f} times and learn it by heart"
+    )
+    more = [f"{family}-{number}" for number in range(2, count + 1)]
+    place = names.index(family) + 1
+    return [*names[:place], *more, *names[place:]]
 
 
 def _try(
