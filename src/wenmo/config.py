@@ -157,7 +157,10 @@ class TrainingSettings(Settings):
     threads: Annotated[int, Field(ge=1)] | None = None
     """CPU threads; all cores when not given."""
     workers: Annotated[int, Field(ge=1)] | None = None
-    """Threads that each train on a part of the batch (CPU); chosen by timing when not given, 1 for none."""
+    """Workers that each train on a part of the batch (CPU); chosen by timing when not given, 1 for none."""
+    worker_kind: Literal["auto", "threads", "processes"] = "auto"
+    """What these workers are: threads of this process, or processes that it forks (Linux), which do not wait for each
+    other's Python; `auto` takes the faster ones, by timing."""
     seed: int = 0
     """Seed of initialisation, order and dropout."""
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import wenmo
 from wenmo.cli import main
@@ -16,6 +17,7 @@ from wenmo.distillation.sources import find_corpus
 from wenmo.distillation.student import StudentTrainer
 from wenmo.errors import InputError, Interrupted, ModelError, OptionError
 from wenmo.models.storage import load_model
+from wenmo.training.threaded import can_fork
 from wenmo.workflow import finish
 from wenmo.workflow.clock import Clock
 
@@ -277,3 +279,14 @@ def test_a_damaged_plan_of_the_teaching_is_a_sentence(content, tmp_path):
     path.write_text(content)
     with pytest.raises(ModelError, match=r"teaching\.json is damaged; delete the folder of the run"):
         _read_plan(path)
+
+
+@pytest.mark.skipif(not can_fork(), reason="no process can be forked that trains")
+def test_a_student_of_processes_is_that_of_threads(teacher: Path, tmp_path: Path) -> None:
+    found = []
+    for kind in ("threads", "processes"):
+        training = SMALL["training"].model_copy(update={"workers": 2, "worker_kind": kind, "steps": 4})
+        distil(teacher, (), tmp_path / kind, small(training=training), progress=False)
+        found.append(load_model(tmp_path / kind).model.state_dict())
+    assert found[0].keys() == found[1].keys()
+    assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])

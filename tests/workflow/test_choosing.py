@@ -106,7 +106,7 @@ def test_auto_tries_families_and_says_so_also_after_ctrl_c(
 
 
 @pytest.mark.parametrize(
-    ("passes", "networks"), [(5.0, 1), (23.9, 1), (24.1, 2), (37.0, 3), (500.0, choosing.MOST_NETWORKS)]
+    ("passes", "networks"), [(5.0, 1), (27.9, 1), (28.1, 2), (43.0, 3), (500.0, choosing.MOST_NETWORKS)]
 )
 def test_a_text_that_is_seen_too_often_gets_several_networks(
     monkeypatch: pytest.MonkeyPatch, passes: float, networks: int

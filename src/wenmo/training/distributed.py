@@ -22,6 +22,7 @@ from torch.utils.checkpoint import checkpoint
 
 from wenmo.models.base import NeuralLanguageModel
 from wenmo.training.batches import Batch
+from wenmo.training.forked import ForkedBackward
 from wenmo.training.hardware import median_step
 from wenmo.training.heap import keep_freed_memory, return_freed_memory
 from wenmo.training.held_out import HeldOutLoss
@@ -61,16 +62,18 @@ class Alone:
         hidden: Stands for `model.hidden` in training.
     """
 
-    _threaded: ThreadedBackward | None = None
+    _divided: ThreadedBackward | ForkedBackward | None = None
 
     def __init__(self, model: NeuralLanguageModel, plan: TrainingPlan) -> None:
         self.model = model
         self.device = model.device
         recompute(self.model, plan)
         if self.device.type == "cpu":
-            keep_freed_memory(large=plan.workers <= 1)
+            keep_freed_memory(large=plan.workers <= 1 or plan.worker_kind == "processes")
         self.hidden: Hidden = torch.compile(model.hidden, dynamic=False) if plan.compile else model.hidden
-        self._threaded = ThreadedBackward(model, plan.workers, plan.seed) if plan.workers > 1 else None
+        if plan.workers > 1:
+            divided = ForkedBackward if plan.worker_kind == "processes" else ThreadedBackward
+            self._divided = divided(model, plan.workers, plan.seed)
 
     def exchanging(self, last: bool) -> AbstractContextManager[Any]:
         """The context of a backward pass; gradients are exchanged in the last one of a step."""
@@ -87,8 +90,8 @@ class Alone:
         Returns:
             The loss, detached.
         """
-        if self._threaded is not None:
-            return self._threaded(loss_of, batch, key)
+        if self._divided is not None:
+            return self._divided(loss_of, batch, key)
         loss = loss_of(batch)
         loss.backward()  # type: ignore[no-untyped-call]
         return loss.detach()
@@ -105,8 +108,8 @@ class Alone:
         """Leaves the model that was given as it was, but for its weights."""
         for layer in layers_of(self.model):
             vars(layer).pop("forward", None)
-        if self._threaded is not None:
-            self._threaded.close()
+        if self._divided is not None:
+            self._divided.close()
         if self.device.type == "cpu":
             return_freed_memory()
 

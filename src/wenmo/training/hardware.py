@@ -19,7 +19,7 @@ import torch
 from wenmo.errors import OptionError
 from wenmo.training.optimisation import Optimisable, build_optimizers
 from wenmo.training.plan import TrainingPlan
-from wenmo.training.threaded import MOST_THREADS
+from wenmo.training.threaded import MOST_THREADS, can_fork
 
 LEAST_GAIN = 1.05
 """How much faster a step must be with bfloat16, or with all cores inside of each operation, to choose it."""
@@ -130,6 +130,7 @@ def choose_execution(
     *,
     precision: Literal["auto", "fp32", "bf16"] = "auto",
     workers: int | None = None,
+    worker_kind: Literal["auto", "threads", "processes"] = "auto",
     seconds: float = math.inf,
 ) -> tuple[TrainingPlan, float]:
     """Chooses by timing what does not change the model: the number format, and how a CPU's cores share the work.
@@ -139,6 +140,7 @@ def choose_execution(
         measure: Returns the tokens per second of a plan.
         precision: What the user asked for.
         workers: What the user asked for; free when None.
+        worker_kind: What the user asked for.
         seconds: Training time. Where a few steps are more than a fiftieth of it, nothing is tried.
 
     Returns:
@@ -146,12 +148,21 @@ def choose_execution(
     """
     threads = min(torch.get_num_threads(), MOST_THREADS, plan.micro_rows)
     free = workers is None and threads > 1 and not plan.compile and not plan.checkpoint_activations
-    plan = plan.model_copy(update={"workers": min(workers or (threads if free else 1), plan.micro_rows)})
+    plan = plan.model_copy(
+        update={
+            "workers": min(workers or (threads if free else 1), plan.micro_rows),
+            "worker_kind": "processes" if worker_kind == "processes" else "threads",
+        }
+    )
     best, speed = plan, measure(plan)
     if not time_for_trials(plan, speed, seconds):
         return best, speed
     # Threads with rows of their own are kept in doubt: they suffer less when the machine gets busy. So is float32.
-    changes: list[tuple[str, str | int, float]] = [("workers", 1, LEAST_GAIN)] if free else []
+    changes: list[tuple[str, str | int, float]] = []
+    if worker_kind == "auto" and plan.workers > 1 and can_fork():
+        changes.append(("worker_kind", "processes", LEAST_GAIN))
+    if free:
+        changes.append(("workers", 1, LEAST_GAIN))
     if precision == "auto" and plan.precision == "bf16":
         changes.append(("precision", "fp32", 1.0 / LEAST_GAIN))
     for name, value, margin in changes:

@@ -22,8 +22,8 @@ def training_memory(model: NeuralLanguageModel, plan: TrainingPlan) -> float:
     parameter; activations are about 24 vectors of the model's width per layer and token for each forward pass.
     With activation checkpointing they are one vector per layer and token, and those of one layer. Slices of a model
     (`parallel` fsdp) divide the six numbers by the processes; the weights of a layer, and its gradients, are gathered
-    one layer ahead. Each of several threads has logits of its own, and memory that the C library keeps for it; the
-    held-out text is then scored in memory beside theirs.
+    one layer ahead. Each of several workers has logits of its own, and memory that the C library keeps for it; the
+    held-out text is then scored in memory beside theirs. Processes beside the first have gradients of their own.
     """
     parameters = model.num_parameters()
     layers = getattr(model.config, "layers", 1)
@@ -37,6 +37,8 @@ def training_memory(model: NeuralLanguageModel, plan: TrainingPlan) -> float:
     logits = 3.0 * 4.0 * chunk_rows(model.device.type, model.vocab_size) * model.vocab_size
     scoring = 4.0 * SCORING_VECTORS * model.output_weight.shape[1] * SCORED_TOKENS
     threads = max(plan.workers, 1)
+    if plan.worker_kind == "processes":
+        states += 4.0 * parameters * (threads - 1)
     working = activations + scoring if threads > 1 else max(activations, scoring)
     heaps = threads * KEPT_FOR_A_THREAD if model.device.type == "cpu" else 0.0
     return states + working + threads * logits + KEPT + heaps

@@ -41,7 +41,9 @@ class TrainingPlan(Settings):
     precision: Literal["fp32", "bf16"] = "fp32"
     compile: bool = False
     workers: int = 1
-    """Threads that each back-propagate a part of a batch (CPU); 1 divides the operations instead."""
+    """Workers that each back-propagate a part of a batch (CPU); 1 divides the operations instead."""
+    worker_kind: Literal["threads", "processes"] = "threads"
+    """What the workers are."""
     checkpoint_activations: bool = False
     parallel: Literal["ddp", "fsdp"] = "ddp"
     """How several processes divide the model; nothing to one alone."""

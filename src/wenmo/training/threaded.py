@@ -7,6 +7,7 @@ gradient of its own rows, one operation at a time, and they meet once a step (do
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -20,6 +21,7 @@ from wenmo.training.batches import Batch
 
 LossOf = Callable[[Batch], Tensor]
 """The share of a step's loss that a part of its batch has; differentiable."""
+Gradients = tuple[Tensor | None, ...]
 MOST_THREADS = 8
 """More threads wait for Python's lock more than they compute."""
 
@@ -37,7 +39,7 @@ class ThreadedBackward:
     """
 
     def __init__(self, model: NeuralLanguageModel, threads: int, seed: int) -> None:
-        self._parameters = [p for p in model.parameters() if p.requires_grad]
+        self._parameters: list[Tensor] = [p for p in model.parameters() if p.requires_grad]
         self._threads = threads
         self._seed = seed
         inside = max(1, torch.get_num_threads() // threads)
@@ -51,14 +53,11 @@ class ThreadedBackward:
             batch: What is divided by rows.
             key: Tells this call apart from all others (step, number of the batch), which seeds the dropout.
         """
-        parts = batch.split(-(-len(batch.inputs) // self._threads))
-        seeds = np.random.SeedSequence([self._seed, *key]).generate_state(len(parts), np.uint64)
+        parts = batch.split(rows_of_each(batch, self._threads))
+        seeds = part_seeds(self._seed, key, len(parts))
 
-        def work(part: Batch, seed: np.uint64) -> tuple[Tensor, tuple[Tensor | None, ...]]:
-            generator = torch.Generator().manual_seed(int(seed >> np.uint64(1)))
-            with dropout_from(generator):
-                loss = loss_of(part)
-            return loss.detach(), torch.autograd.grad(loss, self._parameters, allow_unused=True)
+        def work(part: Batch, seed: int) -> tuple[Tensor, Gradients]:
+            return run_part(loss_of, part, seed, self._parameters)
 
         done = list(self._pool.map(work, parts, seeds))
         for _, gradients in done:
@@ -70,3 +69,26 @@ class ThreadedBackward:
     def close(self) -> None:
         """Ends the threads."""
         self._pool.shutdown()
+
+
+def rows_of_each(batch: Batch, workers: int) -> int:
+    """Rows of a batch that each worker takes; the last one may have fewer."""
+    return -(-len(batch.inputs) // workers)
+
+
+def part_seeds(seed: int, key: tuple[int, int], parts: int) -> list[int]:
+    """Seeds of the dropout of each part of a batch."""
+    words = np.random.SeedSequence([seed, *key]).generate_state(parts, np.uint64)
+    return [int(word >> np.uint64(1)) for word in words]
+
+
+def run_part(loss_of: LossOf, part: Batch, seed: int, parameters: list[Tensor]) -> tuple[Tensor, Gradients]:
+    """Loss of a part of a batch, detached, and its gradient for each parameter; None for those it does not touch."""
+    with dropout_from(torch.Generator().manual_seed(seed)):
+        loss = loss_of(part)
+    return loss.detach(), torch.autograd.grad(loss, parameters, allow_unused=True)
+
+
+def can_fork() -> bool:
+    """Whether processes can be forked here that train: not where the gradients' engine has threads for a GPU."""
+    return "fork" in multiprocessing.get_all_start_methods() and not torch.cuda.is_available()

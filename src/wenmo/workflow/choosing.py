@@ -38,7 +38,7 @@ PER_MODEL_SECONDS = 1.0
 """Time to decide how a family is trained and to build its models, beside that."""
 FIRST_SEED = 1000
 """Trials have seeds of their own."""
-PASSES_EACH, MOST_NETWORKS = 12.0, 3
+PASSES_EACH, MOST_NETWORKS = 14.0, 3
 """Where one network would see the text more than twice this often, the time is divided among several, so that each sees
 it at least so often."""
 

@@ -179,7 +179,12 @@ def _fastest(
     """Chooses by timing how steps are computed, and whether the softmax is sampled; with the tokens per second."""
     if machine.device == "cpu" and machine.processes == 1:
         plan, speed = hardware.choose_execution(
-            plan, measure, precision=training.precision, workers=training.workers, seconds=seconds
+            plan,
+            measure,
+            precision=training.precision,
+            workers=training.workers,
+            worker_kind=training.worker_kind,
+            seconds=seconds,
         )
     else:
         speed = measure(plan)
