@@ -11,7 +11,7 @@ import pytest
 import torch
 from small_trainers import NEURAL, make_plan, make_trainer, weights
 
-from wenmo.errors import ResourceError
+from wenmo.errors import OptionError, ResourceError
 from wenmo.training import hardware
 from wenmo.training.batches import Batch
 from wenmo.training.forked import ForkedBackward, shared_like
@@ -193,3 +193,17 @@ def test_processes_are_used_where_they_are_faster(
         make_plan(), lambda plan: speeds[plan.worker_kind, plan.workers], precision="fp32", worker_kind=wanted
     )
     assert (plan.worker_kind, plan.workers, speed) == (taken, 2, speeds[taken, 2])
+
+
+def test_where_no_process_can_be_forked(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert can_fork()
+    with monkeypatch.context() as changed:
+        changed.setattr(torch.cuda, "is_available", lambda: True)
+        assert not can_fork()
+    with monkeypatch.context() as changed:
+        changed.setitem(multiprocessing.current_process()._config, "daemon", True)
+        assert not can_fork()
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert not can_fork()
+    with pytest.raises(OptionError, match=r"--training\.worker-kind processes: no process"):
+        hardware.choose_execution(make_plan(), lambda plan: 1.0, worker_kind="processes")

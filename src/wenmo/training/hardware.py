@@ -145,7 +145,15 @@ def choose_execution(
 
     Returns:
         The fastest plan, and its speed in tokens per second.
+
+    Raises:
+        OptionError: When processes are asked for where none can be forked.
     """
+    if worker_kind == "processes" and not can_fork():
+        raise OptionError(
+            "--training.worker-kind processes: no process that trains can be forked here (that takes Linux, and no "
+            "GPU that PyTorch can use); leave it out for threads"
+        )
     threads = min(torch.get_num_threads(), MOST_THREADS, plan.micro_rows)
     free = workers is None and threads > 1 and not plan.compile and not plan.checkpoint_activations
     plan = plan.model_copy(

@@ -8,6 +8,7 @@ gradient of its own rows, one operation at a time, and they meet once a step (do
 from __future__ import annotations
 
 import multiprocessing
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -90,5 +91,10 @@ def run_part(loss_of: LossOf, part: Batch, seed: int, parameters: list[Tensor]) 
 
 
 def can_fork() -> bool:
-    """Whether processes can be forked here that train: not where the gradients' engine has threads for a GPU."""
-    return "fork" in multiprocessing.get_all_start_methods() and not torch.cuda.is_available()
+    """Whether processes can be forked here that train.
+
+    On Linux: elsewhere the system's libraries forbid it. Not where the engine of the gradients has threads for a GPU,
+    nor from a process that may have no children.
+    """
+    childless = multiprocessing.current_process().daemon
+    return sys.platform == "linux" and not childless and not torch.cuda.is_available()
