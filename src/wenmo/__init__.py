@@ -9,9 +9,9 @@ import os
 from typing import TYPE_CHECKING, Any
 
 # OpenMP threads that spin while they wait take the core that another thread needs: beside any other busy process
-# training became 25 times slower. Threads that sleep at once are as bad for a small model, whose operations last
-# microseconds: a step took 1.6 times as long (docs/lab.md, 2026-11-30). Spinning 10,000 times is some 30 microseconds.
-# Both are read when torch is loaded; what the user set is kept.
+# training became 25 times slower. Threads that sleep at once are bad for a small model, whose operations last
+# microseconds: a step took 1.6 times as long (docs/lab.md, 2026-11-30). Spinning 10,000 times takes less than half a
+# millisecond. Both are read when torch is loaded; what the user set is kept.
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
