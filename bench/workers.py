@@ -58,7 +58,7 @@ def main() -> None:
         speeds: dict[str, list[float]] = {name: [] for name in ways}
         for turn in range(options.rounds):
             for name in list(ways)[:: 1 if turn % 2 == 0 else -1]:
-                speeds[name].append(measure_speed(model, ways[name], steps=STEPS))  # type: ignore[arg-type]
+                speeds[name].append(measure_speed(model, ways[name], steps=STEPS))
         line: dict[str, Any] = {"shape": f"minGRU {layers} x {width}", "tokens of a step": size * CONTEXT}
         line |= {f"{name}, tokens/s": round(median(found)) for name, found in speeds.items()}
         for name in ("threads", "operations"):

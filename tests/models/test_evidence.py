@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from wenmo.models import evidence as evidence_module
 from wenmo.models import token_tree, tree_mixing
 from wenmo.models.evidence import (
     CACHE,
@@ -95,6 +96,24 @@ def test_the_mixer_is_used_where_it_pays_only():
     good = witnesses(2000)
     blind = replace(good, odds=np.random.default_rng(0).standard_normal(good.odds.shape).astype(np.float32))
     assert not mixer_pays(blind, 1)
+
+
+def test_a_mixer_that_wins_on_some_text_is_not_tried_on_all(monkeypatch):
+    tried = []
+    real = evidence_module.fit_gate
+    monkeypatch.setattr(
+        evidence_module, "fit_gate", lambda nats, *rest: (tried.append(nats.shape[1]), real(nats, *rest))[1]
+    )
+    monkeypatch.setattr(evidence_module, "DECIDING_TOKENS", 900)
+    good = witnesses(2000)
+    assert mixer_pays(good, 1) and tried == [600] * 3
+    # One that loses there is given all of it.
+    first = int(good.lengths[:900].sum())
+    noise = np.random.default_rng(0).standard_normal((first, good.odds.shape[1])).astype(np.float32)
+    late = replace(good, odds=np.concatenate([noise, good.odds[first:]]))
+    tried.clear()
+    mixer_pays(late, 1)
+    assert tried[:3] == [600] * 3 and sum(tried[3:]) == 2 * 2000
 
 
 def test_stretches_are_cut_and_joined_at_tokens():

@@ -12,10 +12,10 @@ import torch
 from small_trainers import NEURAL, make_plan, make_trainer, weights
 
 from wenmo.errors import OptionError, ResourceError
-from wenmo.training import hardware
+from wenmo.training import distributed, hardware
 from wenmo.training.batches import Batch
 from wenmo.training.forked import ForkedBackward, shared_like
-from wenmo.training.threaded import can_fork
+from wenmo.training.threaded import ThreadedBackward, can_fork
 
 pytestmark = pytest.mark.skipif(not can_fork(), reason="no process can be forked that trains")
 
@@ -207,3 +207,37 @@ def test_where_no_process_can_be_forked(monkeypatch: pytest.MonkeyPatch) -> None
     assert not can_fork()
     with pytest.raises(OptionError, match=r"--training\.worker-kind processes: no process"):
         hardware.choose_execution(make_plan(), lambda plan: 1.0, worker_kind="processes")
+
+
+def test_a_plan_with_processes_is_carried_out_by_threads_where_none_can_be_forked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {"rows": 4, "micro_rows": 4, "steps": 3, "workers": 2, "worker_kind": "processes"}
+    there = make_trainer(tmp_path / "a", "mingru", **options)
+    there.run()
+    monkeypatch.setattr(distributed, "can_fork", lambda: False)
+    here = make_trainer(tmp_path / "b", "mingru", **options)
+    assert isinstance(here._parallel._divided, ThreadedBackward)
+    here.run()
+    assert all(torch.equal(a, b) for a, b in zip(weights(there), weights(here), strict=True))
+
+
+def test_a_parameter_that_only_a_later_part_touches_gets_a_gradient_of_its_own(model: Any) -> None:
+    forked, loss = ForkedBackward(model, 2, seed=0), Partial(model)
+    forked(loss, batch_of(3), (0, 0))
+    first = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+    kept = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+    model.zero_grad(set_to_none=True)
+    forked(loss, batch_of(4), (0, 1))  # writes to the shared memory again
+    forked.close()
+    assert len(first) == len(list(model.parameters()))
+    assert all(torch.equal(first[name], kept[name]) for name in first)
+
+
+class Partial(Scaled):
+    """A loss that only the second half of a batch of `batch_of` has, but for the embedding."""
+
+    def __call__(self, part: Batch) -> torch.Tensor:
+        if os.getpid() == self.first:
+            return self.model.output_weight[int(part.inputs[0, 0])].sum()
+        return super().__call__(part)

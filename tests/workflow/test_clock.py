@@ -161,8 +161,8 @@ def test_the_budget_is_kept_within_five_percent_whatever_the_speed(
 def test_a_cost_is_the_line_through_two_timings() -> None:
     cost = Cost.through(400, 1.4, 2000, 3.0)
     assert (cost.once, cost.token) == (pytest.approx(1.0), pytest.approx(1e-3))
-    assert cost.of(5000) == pytest.approx(6.0) and cost.tokens(6.0) == pytest.approx(5000, abs=1)
-    assert cost.tokens(0.5) == 0
+    assert cost.of(5000) == pytest.approx(6.0) and cost.tokens(6.0, 10**6) == pytest.approx(5000, abs=1)
+    assert cost.tokens(0.5, 100) == 0 and cost.tokens(math.inf, 100) == cost.tokens(6.0, 100) == 100
     disturbed = Cost.through(400, 2.9, 2000, 3.0)
     assert disturbed.token == pytest.approx(clock.LEAST_SLOPE * 1.5e-3)
     assert disturbed.of(2000) == pytest.approx(3.0)

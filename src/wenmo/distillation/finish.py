@@ -14,7 +14,7 @@ from wenmo.models.mixture import MixtureModel
 from wenmo.models.registry import parse_config
 from wenmo.models.storage import save_model
 from wenmo.workflow import finish
-from wenmo.workflow.clock import Clock
+from wenmo.workflow.clock import Clock, Cost
 from wenmo.workflow.decision import Shape, build
 from wenmo.workflow.members import Member
 from wenmo.workflow.run import Run
@@ -41,6 +41,7 @@ def plan_finish(run: Run, shape: Shape, texts: Texts, clock: Clock, device: str,
     if cached:
         student = mixture = MixtureModel.of({STUDENT: student})
         rehearsed = finish.rehearse(mixture, texts, device)
+        clock.fitting = rehearsed.fitting
         fitting, speed = rehearsed.fitting_all(texts), texts.bytes_per_token / rehearsed.scoring.token
     else:
         speed = finish.measured_scoring(student.to(device), texts)
@@ -52,16 +53,19 @@ def plan_finish(run: Run, shape: Shape, texts: Texts, clock: Clock, device: str,
     )  # fmt: skip
 
 
-def with_cache(member: Member, texts: Texts, seconds: float, tell: Callable[[str], None]) -> LanguageModel:
+def with_cache(
+    member: Member, texts: Texts, seconds: float, cost: Cost, tell: Callable[[str], None]
+) -> LanguageModel:
     """Returns the student with a cache of its own, or as it is where that does not pay.
 
     Args:
         member: The trained student.
         texts: The texts; the one that steers is read.
         seconds: Time for it; fewer tokens are read where it is short.
+        cost: What it costs.
         tell: Told when it does not pay.
     """
-    mixed = mix([replace(member, name=member.model.architecture)], texts, seconds)
+    mixed = mix([replace(member, name=member.model.architecture)], texts, seconds, cost)
     if mixed is member.model:
         tell("the cache does not pay on this text; the student goes without")
     return mixed

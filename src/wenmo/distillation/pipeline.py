@@ -187,7 +187,8 @@ def _distil(order: _Order, run: Run, progress: bool, started: float) -> DistilRe
     most = math.inf if clock.budget is None else clock.scoring
     with clock.stage("weights") as seconds:
         limit = min(seconds, most) if clock.budget else most
-        student = with_cache(member, texts, limit, told) if order.recipe.cache else member.model
+        cached = order.recipe.cache
+        student = with_cache(member, texts, limit, clock.fitting, told) if cached else member.model
     with clock.stage("scores"):
         scores, static, learning = score(student, teacher.model, texts, most)
     facts = TeacherFacts(

@@ -29,7 +29,7 @@ from wenmo.training.held_out import HeldOutLoss
 from wenmo.training.objective import computing, linear_cross_entropy
 from wenmo.training.plan import TrainingPlan
 from wenmo.training.sampled_softmax import frequent_tokens, sampled_cross_entropy
-from wenmo.training.threaded import LossOf, ThreadedBackward
+from wenmo.training.threaded import LossOf, ThreadedBackward, can_fork
 from wenmo.training.world import ALONE, World
 
 Hidden = Callable[..., tuple[Tensor, Any]]
@@ -69,10 +69,12 @@ class Alone:
         self.device = model.device
         recompute(self.model, plan)
         if self.device.type == "cpu":
-            keep_freed_memory(large=plan.workers <= 1 or plan.worker_kind == "processes")
+            keep_freed_memory(large=plan.workers <= 1)
         self.hidden: Hidden = torch.compile(model.hidden, dynamic=False) if plan.compile else model.hidden
         if plan.workers > 1:
-            divided = ForkedBackward if plan.worker_kind == "processes" else ThreadedBackward
+            # A plan may be carried out on another machine than the one that it was made on; the steps are the same.
+            forked = plan.worker_kind == "processes" and can_fork()
+            divided = ForkedBackward if forked else ThreadedBackward
             self._divided = divided(model, plan.workers, plan.seed)
 
     def exchanging(self, last: bool) -> AbstractContextManager[Any]:

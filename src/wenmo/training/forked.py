@@ -23,13 +23,14 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from wenmo.errors import ResourceError
 from wenmo.models.base import NeuralLanguageModel
 from wenmo.training.batches import Batch
-from wenmo.training.threaded import LossOf, part_seeds, rows_of_each, run_part
+from wenmo.training.threaded import Gradients, LossOf, add_gradients, part_seeds, rows_of_each, run_part
 
 ALIGNMENT = 64
 """Bytes between which tensors begin."""
@@ -66,6 +67,16 @@ class _Helper:
     process: BaseProcess
     connection: Connection
     gradients: list[Tensor]
+
+    def answer(self) -> tuple[Tensor, Gradients]:
+        """Waits for the loss of its part, and the gradients of those parameters that have one; raises its error."""
+        said = pickle.loads(self.connection.recv_bytes())
+        if isinstance(said, BaseException):
+            raise said
+        loss, there = said
+        return torch.tensor(loss), tuple(
+            x if is_there else None for x, is_there in zip(self.gradients, there, strict=True)
+        )
 
 
 class ForkedBackward:
@@ -116,13 +127,7 @@ class ForkedBackward:
             for helper, part, seed in zip(asked, parts[1:], seeds[1:], strict=True):
                 helper.connection.send_bytes(pickle.dumps((type(part), _arrays(part), seed, arguments)))
             own = self._pool.submit(run_part, loss_of, parts[0], seeds[0], self._parameters).result()
-            losses, found = [own[0]], [own[1]]
-            for helper in asked:
-                value, there = _unpickled(helper.connection.recv_bytes())
-                losses.append(torch.tensor(value))
-                found.append(
-                    tuple(x if here else None for x, here in zip(helper.gradients, there, strict=True))
-                )
+            done = [own, *(helper.answer() for helper in asked)]
         except (EOFError, OSError) as error:
             self._end()
             raise ResourceError(
@@ -132,15 +137,13 @@ class ForkedBackward:
         except BaseException:
             self._end()  # an answer may be on its way
             raise
-        for place, each in enumerate(found):
-            for parameter, gradient in zip(self._parameters, each, strict=True):
-                if gradient is None:
-                    continue
-                if parameter.grad is not None:
-                    parameter.grad.add_(gradient)
-                else:  # the others' memory is written to by the next call
-                    parameter.grad = gradient.clone() if place else gradient
-        return torch.stack(losses).sum()
+        for _, gradients in done:
+            without = [parameter for parameter in self._parameters if parameter.grad is None]
+            add_gradients(self._parameters, gradients)
+            if gradients is not own[1]:  # what the helpers' memory holds, the next call writes over
+                for parameter in without:
+                    parameter.grad = None if parameter.grad is None else parameter.grad.clone()
+        return torch.stack([loss for loss, _ in done]).sum()
 
     def close(self) -> None:
         """Ends the processes, and moves the parameters into memory of this process alone."""
@@ -205,7 +208,10 @@ def _work(
             os._exit(0)  # nothing of the first process is to be ended here
         try:
             part = kind(
-                **{name: torch.from_numpy(x) if hasattr(x, "dtype") else x for name, x in arrays.items()}
+                **{
+                    name: torch.from_numpy(x) if isinstance(x, np.ndarray) else x
+                    for name, x in arrays.items()
+                }
             )
             value, found = run_part(functools.partial(loss, **arguments), part, seed, parameters)
             for gradient, shared in zip(found, gradients, strict=True):
@@ -218,14 +224,6 @@ def _work(
             connection.send_bytes(_pickled(said))
         except OSError:
             os._exit(0)
-
-
-def _unpickled(said: bytes) -> Any:
-    """What a process of our own said; an error is raised."""
-    found = pickle.loads(said)
-    if isinstance(found, BaseException):
-        raise found
-    return found
 
 
 def _pickled(said: Any) -> bytes:

@@ -62,9 +62,7 @@ class ThreadedBackward:
 
         done = list(self._pool.map(work, parts, seeds))
         for _, gradients in done:
-            for parameter, gradient in zip(self._parameters, gradients, strict=True):
-                if gradient is not None:
-                    parameter.grad = gradient if parameter.grad is None else parameter.grad.add_(gradient)
+            add_gradients(self._parameters, gradients)
         return torch.stack([loss for loss, _ in done]).sum()
 
     def close(self) -> None:
@@ -88,6 +86,13 @@ def run_part(loss_of: LossOf, part: Batch, seed: int, parameters: list[Tensor]) 
     with dropout_from(torch.Generator().manual_seed(seed)):
         loss = loss_of(part)
     return loss.detach(), torch.autograd.grad(loss, parameters, allow_unused=True)
+
+
+def add_gradients(parameters: list[Tensor], gradients: Gradients) -> None:
+    """Adds the gradients of a part, one for each parameter, to those that the parameters have."""
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        if gradient is not None:
+            parameter.grad = gradient if parameter.grad is None else parameter.grad.add_(gradient)
 
 
 def can_fork() -> bool:

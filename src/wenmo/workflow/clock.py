@@ -28,7 +28,7 @@ XZ_BYTES_PER_SECOND = 300_000
 """Speed of xz -9e on one slow core; bounds the training text that xz reads first where the budget is short."""
 MOST_BYTES = 32_000_000
 """Compressors read no more training text than this."""
-VARIETY_SHARE, SHORTEST_VARIETY, LONGEST_VARIETY = 0.02, 1.0, 12.0
+VARIETY_SHARE, SHORTEST_VARIETY, LONGEST_VARIETY = 0.02, 2.0, 12.0
 """Share of the budget, and fewest and most seconds, for judging variety: half to write, half to look for copies."""
 SAMPLES_SHARE = 0.03
 """Largest share of the budget for writing the samples."""
@@ -74,9 +74,9 @@ class Cost:
         """Seconds for so many tokens."""
         return self.once + self.token * tokens
 
-    def tokens(self, seconds: float) -> int:
-        """Tokens that so many seconds are enough for."""
-        return int(max(seconds - self.once, 0.0) / max(self.token, 1e-9))
+    def tokens(self, seconds: float, most: int) -> int:
+        """Tokens that so many seconds are enough for, of `most` that there are."""
+        return int(min(max(seconds - self.once, 0.0) / max(self.token, 1e-9), most))
 
 
 @dataclass
@@ -89,7 +89,7 @@ class Clock:
         text_bytes: Bytes of training text, once they are known.
         held_out_bytes: Bytes of the larger of the two held-out splits, once they are known.
         scoring_speeds: Member -> bytes that it scores in a second, once it is known.
-        fitting: What fitting the weights of a mixture costs, once it is known.
+        fitting: What fitting the weights of a mixture costs; nothing until it is known.
         expected: Stage of the finish that is still to come -> seconds it is expected to take, once that is measured.
         spent: Stage -> seconds that it took, in the order in which they ended.
         now: Tells the time in seconds; tests give another one.
@@ -100,7 +100,7 @@ class Clock:
     text_bytes: int = 0
     held_out_bytes: float = float("inf")
     scoring_speeds: dict[str, float] = field(default_factory=dict)
-    fitting: Cost | None = None
+    fitting: Cost = Cost(0.0, 0.0)
     expected: dict[str, float] = field(default_factory=dict)
     spent: dict[str, float] = field(default_factory=dict)
     now: Callable[[], float] = time.monotonic

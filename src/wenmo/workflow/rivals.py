@@ -52,8 +52,8 @@ def measure_rivals(ngram: NgramModel, texts: Texts, clock: Clock, cost: Cost | N
     if cost is None:
         all_bytes = texts.corpus.bytes("test") or texts.corpus.bytes("valid")
         cost = Cost(0.0, clock.scoring_seconds(1.0) * all_bytes / max(len(texts.test.ids), 1))
-    count = min(max(cost.tokens(clock.scoring), LEAST_SCORED_TOKENS), len(texts.test.ids))
-    ids = spread(texts.test.ids, count).astype(np.int64)
+    count = cost.tokens(clock.scoring, len(texts.test.ids))
+    ids = spread(texts.test.ids, max(count, LEAST_SCORED_TOKENS)).astype(np.int64)
     num_bytes = texts.num_bytes(ids)
     prior = texts.bytes_of(np.asarray(texts.train.ids[-baselines.PRIMING_BYTES :]))
     (learning, known), (scores,) = beside(

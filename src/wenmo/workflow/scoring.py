@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,8 +20,6 @@ from wenmo.workflow.members import Member
 from wenmo.workflow.mixing import MOST_FITTED_TOKENS, score_mixture
 from wenmo.workflow.rivals import LEAST_SCORED_TOKENS, Rivals
 from wenmo.workflow.texts import Texts
-
-PROBE_TOKENS = 2_000
 
 
 @dataclass(frozen=True)
@@ -51,16 +48,6 @@ class Scores:
     protocol: str
 
 
-def affordable(members: list[Member], ids: npt.NDArray[np.integer], eos_id: int, seconds: float) -> int:
-    """On how many of `ids` the weights can be fitted in the given time, by a timed probe that is part of it."""
-    probe = np.asarray(ids[:PROBE_TOKENS], dtype=np.int64)
-    mixture = MixtureModel.of({member.name: member.model for member in members})
-    started = time.monotonic()
-    mixture.fit_weights(probe, eos_id=eos_id)
-    spent = max(time.monotonic() - started, 1e-6)
-    return int(max(LEAST_SCORED_TOKENS, min((seconds - spent) * len(probe) / spent, len(ids))))
-
-
 @contextmanager
 def placed(members: list[Member], device: str) -> Iterator[None]:
     """Puts the neural members where they were trained, so that they are scored at the speed that was measured there."""
@@ -74,24 +61,21 @@ def placed(members: list[Member], device: str) -> Iterator[None]:
             model.to("cpu")
 
 
-def mix(members: list[Member], texts: Texts, seconds: float, cost: Cost | None = None) -> LanguageModel:
+def mix(members: list[Member], texts: Texts, seconds: float, cost: Cost) -> LanguageModel:
     """Makes a mixture whose weights are fitted on the held-out text.
 
     Args:
         members: The members; a single one, which is neural, gets a cache of its own and is calibrated.
         texts: The texts.
         seconds: Time for it; fewer tokens are scored where it is short.
-        cost: What it costs, where it was measured; else it is timed.
+        cost: What it costs.
 
     Returns:
         The mixture; a single member as it is, where neither cache nor calibration pay on this text.
     """
     eos_id = texts.tokenizer.eos_id
-    if cost is None:
-        count = affordable(members, texts.valid.ids, eos_id, seconds)
-    else:
-        count = min(max(cost.tokens(seconds), LEAST_SCORED_TOKENS), len(texts.valid.ids))
-    ids = spread(texts.valid.ids, min(count, MOST_FITTED_TOKENS)).astype(np.int64)
+    count = cost.tokens(seconds, min(len(texts.valid.ids), MOST_FITTED_TOKENS))
+    ids = spread(texts.valid.ids, max(count, LEAST_SCORED_TOKENS)).astype(np.int64)
     mixture = MixtureModel.of({member.name: member.model for member in members})
     mixture.fit_weights(ids, eos_id=eos_id)
     if len(members) == 1 and not mixture.logistic:
