@@ -1,4 +1,5 @@
 import heapq
+import itertools
 
 import numpy as np
 import pytest
@@ -119,7 +120,8 @@ def match(text, context, tables=None):
     expected = np.zeros(len(tree.depth), np.int8)
     found = np.zeros(2, np.int64)
     keys = np.zeros(len(context_mixing.MATCHES), np.uint64)
-    context_mixing._foresee(recent, tables.followers, keys, tree, expected, found)
+    context_mixing._match_keys(recent, tables.followers, keys)
+    context_mixing._foresee(tables.followers, keys, tree, expected, found)
     if found[0] < 0:
         return None
     place = 0
@@ -165,3 +167,21 @@ def test_places_in_a_line_are_counted_in_characters():
     for text, column in (("ab\ncd", 2), ("一二\n三", 1), ("", 0), ("x" * 100, 100)):
         recent = read([b"", *(bytes([b]) for b in range(256))], [b + 1 for b in text.encode()])
         assert recent[context_mixing.COLUMN] == column
+
+
+@pytest.mark.parametrize("size", [2, 3, 40, 300])
+def test_nodes_are_visited_group_by_group_parents_first(size):
+    counts = np.random.default_rng(size).integers(1, 1000, size)
+    tree = token_tree.build(
+        [str(i).encode() for i in range(size)],
+        token_tree.shape([str(i).encode() for i in range(size)], counts),
+    )
+    place = np.argsort(tree.order)
+    assert sorted(tree.order) == list(range(size - 1))
+    for node, pair in enumerate(tree.children):
+        assert all(place[child] > place[node] for child in pair if child >= 0)
+    groups = [int(tree.group[node]) for node in tree.order]
+    seen = list(dict.fromkeys(groups))
+    assert sum(a != b for a, b in itertools.pairwise(groups)) == len(seen) - 1  # each in one piece
+    following = dict(zip(seen, [*seen[1:], -1], strict=True))
+    assert all(tree.next_group[node] == following[int(tree.group[node])] for node in tree.order)

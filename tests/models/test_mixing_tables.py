@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from wenmo.models import mixing_tables
-from wenmo.models.mixing_tables import Tables, new_tables, packed, unpacked
+from wenmo.models import mixing_tables, simd
+from wenmo.models.mixing_tables import Tables, copy_tables, new_tables, packed, unpacked
 
 
 def test_the_table_is_bounded():
@@ -27,3 +27,20 @@ def test_packed_tables_are_small_and_unpacked_ones_the_same():
         unpacked(arrays | {"slots": arrays["slots"][:-1]}, tables, 8)
     with pytest.raises(ValueError, match="followers names tokens"):
         unpacked(arrays, tables, 5)
+
+
+def test_rows_of_mixers_are_whole_vectors_and_saved_without_what_fills_them_up():
+    tables = new_tables(3, 12, 10)
+    contexts, columns = len(tables.calibration), tables.mixers.shape[1]
+    assert columns % simd.WIDTH == 0 and 2 * contexts + 2 <= columns < 2 * contexts + 2 + simd.WIDTH
+    assert packed(tables)["mixers"].shape == (len(tables.mixers), 2 * contexts + 2)
+    assert not tables.mixers[:, 2 * contexts + 2 :].any()
+
+
+def test_a_line_of_slots_lies_in_one_cache_line_in_copies_too():
+    tables = new_tables(3, 12, 10)
+    for each in (tables, copy_tables(tables), unpacked(packed(tables), tables, 8)):
+        assert each.slots.ctypes.data % (4 * simd.LINE) == 0 and len(each.slots) == 1 << 12
+    copy = copy_tables(tables)
+    copy.slots[0] = copy.followers[0] = 1
+    assert tables.slots[0] == tables.followers[0] == 0

@@ -28,6 +28,9 @@ import numba as nb
 import numpy as np
 import numpy.typing as npt
 
+from . import simd
+from .simd import add_scaled, dot, fetch, line_masks, lowest_bit
+
 if TYPE_CHECKING:
     from .array_types import F32, F64, I8, I16, I32, I64, U32, U64
     from .mixing_tables import Tables
@@ -49,8 +52,10 @@ RUNS, MATCH_DEPTHS = 16, 16
 MATCH_RATE = 0.005
 MAX_FOLLOWER = 1 << 20
 """Tokens from this one on are not remembered by the match model."""
-LINE = 16
+LINE = simd.LINE
 """Slots in a cache line of 64 bytes."""
+SIMD = 1
+"""`simd.VERSION`: numba compiles this file anew when it changes."""
 PROBES = 6
 """Slots of a line tried before one is replaced."""
 COUNT_BUCKETS, PROBABILITY_BUCKETS = 12, 33
@@ -64,7 +69,7 @@ REFINEMENTS, REFINEMENT_BUCKETS = 1 << 12, 33
 REFINEMENT_RATE = 0.02
 FLOOR = 1.0 / 65536
 """Least probability of a decision."""
-SEEN, GROUP, TOUCHED, FIRST_POINT, SECOND_POINT, MATCH, CHOSEN = 3, 4, 5, 6, 7, 8, 9
+SEEN, GROUP, FIRST_POINT, SECOND_POINT, MATCH, CHOSEN = 3, 4, 5, 6, 7, 8
 """Places in the scratch array `chosen`, after the rows of the mixers, and its length."""
 COUNT_LIMIT = 30
 """Count at which a slot's learning rate stops falling."""
@@ -72,18 +77,18 @@ CLAMP = 11.0
 """Largest absolute log-odds."""
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(cache=True, nogil=True, _nrt=False, forceinline=True)
 def _squash(x: float) -> float:
     return 1.0 / (1.0 + math.exp(-x))
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(cache=True, nogil=True, _nrt=False, forceinline=True)
 def _hash(value: np.uint64) -> np.uint64:
     value = (value ^ (value >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
     return value ^ (value >> np.uint64(32))
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(cache=True, nogil=True, _nrt=False)
 def push(recent: npt.NDArray[np.uint64], token: int, tree: Tree) -> None:
     """Appends a token to the vector of recent text (RECENT,), in place."""
     recent[PREVIOUS_TOKEN] = recent[TOKEN]
@@ -119,13 +124,13 @@ def push(recent: npt.NDArray[np.uint64], token: int, tree: Tree) -> None:
             recent[WORD] = np.uint64(0)
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(cache=True, nogil=True, _nrt=False)
 def _join(a: np.uint64, b: np.uint64) -> np.uint64:
     """Hash of two numbers in this order."""
     return _hash((a + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)) + b
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(cache=True, nogil=True, _nrt=False)
 def contexts(recent: U64, orders: I64, out: U64) -> None:
     """Hashes the contexts of the next token into `out` (N,).
 
@@ -163,27 +168,33 @@ def contexts(recent: U64, orders: I64, out: U64) -> None:
     out[n + 3] = _hash((fourth + np.uint64(104)) * multiplier)
 
 
-@nb.njit(cache=True, nogil=True)
-def _foresee(recent: U64, followers: U32, keys: U64, tree: Tree, expected: I8, match: I64) -> None:
-    """Looks up what followed the longest known context, and marks the decisions that lead there.
-
-    Args:
-        recent: Vector of recent text (RECENT,).
-        followers: Table of the match model.
-        keys: Receives the hash of every context of MATCHES.
-        tree: The tree of tokens.
-        expected: Receives, at the nodes on the path, 1 or 2 for the decision 0 or 1; 0 elsewhere.
-        match: Receives the token, or -1, and the row of its cells in the table `trust`, (2,).
-    """
+@nb.njit(cache=True, nogil=True, _nrt=False)
+def _match_keys(recent: U64, followers: U32, keys: U64) -> None:
+    """Hashes the contexts of MATCHES into `keys`, and begins to bring what followed them near."""
     multiplier = np.uint64(0x9E3779B97F4A7C15)
     value = np.uint64(0)
     done = 0
-    match[0] = -1
     for i in range(len(MATCHES)):
         for k in range(done, MATCHES[i]):
             value = _hash((value + recent[k] + np.uint64(1)) * multiplier)
         done = MATCHES[i]
         keys[i] = _hash((value + np.uint64(i + 1)) * multiplier)
+        fetch(followers, np.int64(keys[i] & np.uint64(len(followers) - 1)))
+
+
+@nb.njit(cache=True, nogil=True, _nrt=False)
+def _foresee(followers: U32, keys: U64, tree: Tree, expected: I8, match: I64) -> None:
+    """Looks up what followed the longest known context, and marks the decisions that lead there.
+
+    Args:
+        followers: Table of the match model.
+        keys: The hash of every context of MATCHES.
+        tree: The tree of tokens.
+        expected: Receives, at the nodes on the path, 1 or 2 for the decision 0 or 1; 0 elsewhere.
+        match: Receives the token, or -1, and the row of its cells in the table `trust`, (2,).
+    """
+    match[0] = -1
+    for i in range(len(MATCHES)):
         entry = followers[np.int64(keys[i] & np.uint64(len(followers) - 1))]
         if entry != np.uint32(0) and entry >> np.uint32(24) == np.uint32(keys[i] >> np.uint64(56)):
             match[0] = np.int64(entry & np.uint32(MAX_FOLLOWER - 1))
@@ -193,7 +204,7 @@ def _foresee(recent: U64, followers: U32, keys: U64, tree: Tree, expected: I8, m
             expected[tree.path[step] >> 1] = 1 + (tree.path[step] & 1)
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(cache=True, nogil=True, _nrt=False)
 def _forget(tree: Tree, expected: I8, match: I64) -> None:
     """Takes the marks of `_foresee` away."""
     if match[0] >= 0:
@@ -201,7 +212,7 @@ def _forget(tree: Tree, expected: I8, match: I64) -> None:
             expected[tree.path[step] >> 1] = 0
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(cache=True, nogil=True, _nrt=False)
 def _remember(token: int, followers: U32, keys: U64) -> None:
     """Learns that `token` followed; a context is remembered once the next shorter one is."""
     if token >= MAX_FOLLOWER:
@@ -219,41 +230,70 @@ def _remember(token: int, followers: U32, keys: U64) -> None:
             return
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(cache=True, nogil=True, _nrt=False, forceinline=True)
 def _own_hash(key: np.uint64, node: np.uint64) -> np.uint64:
     """Bits 0 to 3: first place in the line; 8 to 17: check bits. The key is a good hash: its best bits will do."""
     return ((key + node) * np.uint64(0xD6E8FEB86659FD93)) >> np.uint64(40)
 
 
-@nb.njit(cache=True, nogil=True)
-def _open_lines(group: int, hashes: U64, keys: U64, bases: I64, slots: U32, chosen: I64) -> None:
-    """Finds the cache line of every context for a group of nodes; touches all at once, to wait only once."""
+@nb.njit(cache=True, nogil=True, _nrt=False, forceinline=True)
+def _line(context: np.uint64, group: int, lines: np.uint64) -> tuple[np.uint64, int]:
+    """Key of a context for a group of nodes, and the first slot of its cache line."""
+    key = _hash((context + np.uint64(group)) * np.uint64(0x9E3779B97F4A7C15))
+    return key, np.int64(key & lines) * LINE
+
+
+@nb.njit(cache=True, nogil=True, _nrt=False, forceinline=True)
+def _fetch_lines(group: int, hashes: U64, slots: U32) -> None:
+    """Begins to bring the cache lines of all contexts for a group of nodes near."""
     lines = np.uint64(len(slots) // LINE - 1)
-    touched = np.uint32(0)
     for i in range(len(hashes)):
-        key = _hash((hashes[i] + np.uint64(group)) * np.uint64(0x9E3779B97F4A7C15))
-        keys[i] = key
-        base = np.int64(key & lines) * LINE
-        bases[i] = base
-        touched ^= slots[base]
+        fetch(slots, _line(hashes[i], group, lines)[1])
+
+
+@nb.njit(cache=True, nogil=True, _nrt=False)
+def _fetch_path(token: int, depth: I32, group: I32, path: I32, offsets: I64, hashes: U64, slots: U32) -> None:
+    """The same for all groups on the path of a token that will be scored next."""
+    before = -1
+    for step in range(offsets[token], offsets[token + 1]):
+        here = np.int64(group[path[step] >> 1])
+        if here != before:
+            _fetch_lines(here, hashes, slots)
+            before = here
+
+
+@nb.njit(cache=True, nogil=True, _nrt=False, forceinline=True)
+def _open_lines(group: int, hashes: U64, keys: U64, bases: I64, slots: U32, chosen: I64) -> None:
+    """Finds the cache line of every context for a group of nodes; asks for all at once, to wait only once."""
+    lines = np.uint64(len(slots) // LINE - 1)
+    for i in range(len(hashes)):
+        key, base = _line(hashes[i], group, lines)
+        fetch(slots, base)
+        keys[i], bases[i] = key, base
     chosen[GROUP] = group
-    chosen[TOUCHED] = np.int64(touched)
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(cache=True, nogil=True, _nrt=False, forceinline=True)
 def _find(slots: npt.NDArray[np.uint32], base: int, own: np.uint64) -> int:
-    """Index of the slot, or -1 - index of the one to replace."""
-    check = np.uint32(own >> np.uint64(8)) & np.uint32(1023)
+    """Index of the slot, or -1 - index of the one to replace.
+
+    PROBES slots from the first place on, round the line, are looked at up to the first that is empty.
+    """
     start = np.int64(own & np.uint64(LINE - 1))
+    masks = line_masks(slots, base, np.uint32(own >> np.uint64(8)) & np.uint32(1023))
+    same, empty = masks & 0xFFFF, masks >> LINE
+    probed = (1 << PROBES) - 1
+    same = ((same | same << LINE) >> start) & probed
+    empty = ((empty | empty << LINE) >> start) & probed
+    same &= (empty & -empty) - 1
+    if same:
+        return base + ((start + lowest_bit(same)) & (LINE - 1))
+    if empty:
+        return -1 - (base + ((start + lowest_bit(empty)) & (LINE - 1)))
     worst, least = base, np.uint32(1 << 30)
     for j in range(PROBES):
         index = base + ((start + j) & (LINE - 1))
-        value = slots[index]
-        if value == np.uint32(0):
-            return -1 - index
-        if value >> np.uint32(22) == check:
-            return index
-        count = (value >> np.uint32(16)) & np.uint32(63)
+        count = (slots[index] >> np.uint32(16)) & np.uint32(63)
         if count < least:
             worst, least = index, count
     return -1 - worst
@@ -274,6 +314,12 @@ SQUASH = (1 / (1 + np.exp(CLAMP + 1 - (np.arange(24 * 128 + 1) + 0.5) / 128))).a
 """Probability at the log-odds (i + 0.5) / 128 - (CLAMP + 1): exact enough to learn by, and no exponential."""
 
 
+@nb.njit(cache=True, nogil=True, _nrt=False)
+def inputs_of(n: int) -> int:
+    """Inputs of the mixers for n contexts: two each, two more, and zeros up to a whole number of vectors."""
+    return (2 * n + 2 + simd.WIDTH - 1) // simd.WIDTH * simd.WIDTH
+
+
 @nb.njit(cache=True, nogil=True)
 def _scratch(n: int) -> tuple[U64, U64, I64, I64, I64, F32, I64, F64, U64, I64]:
     """Allocates hashes, keys, bases, found, cells, inputs, chosen, layer, match_keys, match for n contexts."""
@@ -283,7 +329,7 @@ def _scratch(n: int) -> tuple[U64, U64, I64, I64, I64, F32, I64, F64, U64, I64]:
         np.zeros(n, np.int64),
         np.zeros(n, np.int64),
         np.zeros(n, np.int64),
-        np.zeros(2 * n + 2, np.float32),
+        np.zeros(inputs_of(n), np.float32),
         np.zeros(CHOSEN, np.int64),
         np.zeros(LAYER + 1, np.float64),
         np.zeros(len(MATCHES), np.uint64),
@@ -291,24 +337,10 @@ def _scratch(n: int) -> tuple[U64, U64, I64, I64, I64, F32, I64, F64, U64, I64]:
     )
 
 
-@nb.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
-def _dot(weights: F32, row: int, inputs: F32) -> np.float32:
-    total = np.float32(0.0)
-    for i in range(len(inputs)):
-        total += weights[row, i] * inputs[i]
-    return total
-
-
-@nb.njit(cache=True, nogil=True)
-def _add(weights: F32, row: int, step: np.float32, inputs: F32) -> None:
-    for i in range(len(inputs)):
-        weights[row, i] += step * inputs[i]
-
-
 # The arrays are passed one by one and whole: taking them out of a tuple, or a slice, counts references every time.
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(cache=True, nogil=True, _nrt=False)
 def _predict(
     node: int,
     last: np.uint64,
@@ -337,6 +369,17 @@ def _predict(
     place = np.uint64(node)
     if chosen[GROUP] != group[node]:
         _open_lines(group[node], hashes, keys, bases, slots, chosen)
+    # The curves of secondary estimation come near meanwhile.
+    place_and_last = _hash(
+        (last + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15) + place * np.uint64(0xD6E8FEB86659FD93)
+    )
+    curves = (
+        min(node, REFINEMENTS - 1) * REFINEMENT_BUCKETS,
+        (REFINEMENTS + np.int64(place_and_last & np.uint64(REFINEMENTS - 1))) * REFINEMENT_BUCKETS,
+    )
+    for curve in curves:
+        for point in range(0, REFINEMENT_BUCKETS, LINE):
+            fetch(refinement, curve + point)
     longest = 0
     seen = 0
     for i in range(n):
@@ -375,20 +418,16 @@ def _predict(
     chosen[SEEN] = seen
     total = 0.0
     for k in range(LAYER):
-        dot = min(max(np.float64(_dot(mixers, chosen[k], inputs)), -CLAMP), CLAMP)
-        layer[k] = dot
-        total += final[seen, k] * dot
+        mixed = min(max(np.float64(dot(mixers, chosen[k], inputs)), -CLAMP), CLAMP)
+        layer[k] = mixed
+        total += final[seen, k] * mixed
     p = _squash(min(max(total, -CLAMP), CLAMP))
     layer[LAYER] = p
     # Between two points of a curve the probability is interpolated; the nearer one learns.
     point = (min(max(total, -7.999), 7.999) + 8.0) * 2.0
     low = np.int64(point)
     share = np.float32(point - low)
-    mixed = _hash(
-        (last + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15) + place * np.uint64(0xD6E8FEB86659FD93)
-    )
-    first = min(node, REFINEMENTS - 1) * REFINEMENT_BUCKETS + low
-    second = (REFINEMENTS + np.int64(mixed & np.uint64(REFINEMENTS - 1))) * REFINEMENT_BUCKETS + low
+    first, second = curves[0] + low, curves[1] + low
     by_node = refinement[first] + (refinement[first + 1] - refinement[first]) * share
     by_character = refinement[second] + (refinement[second + 1] - refinement[second]) * share
     near = 1 if share > np.float32(0.5) else 0
@@ -398,7 +437,7 @@ def _predict(
     return min(max(p, FLOOR), 1.0 - FLOOR)
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(cache=True, nogil=True, _nrt=False)
 def _update(
     node: int,
     bit: int,
@@ -424,7 +463,7 @@ def _update(
     for k in range(LAYER):
         final[seen, k] += np.float32(FINAL_RATE * error * layer[k])
         guess = SQUASH[np.int64((layer[k] + (CLAMP + 1.0)) * 128.0)]
-        _add(mixers, chosen[k], np.float32(rate * (bit - guess)), inputs)
+        add_scaled(mixers, chosen[k], np.float32(rate * (bit - guess)), inputs)
     truth = np.float32(bit)
     for k in range(FIRST_POINT, SECOND_POINT + 1):
         refinement[chosen[k]] += (truth - refinement[chosen[k]]) * np.float32(REFINEMENT_RATE)
@@ -457,7 +496,7 @@ def _update(
         slots[index] = (value & np.uint32(0xFFC00000)) | (np.uint32(count) << np.uint32(16)) | np.uint32(p)
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(cache=True, nogil=True, _nrt=False, forceinline=True)
 def _standing(chosen: I64) -> np.int16:
     """What the longest known context of a decision was: its place among the orders, or after them the match.
 
@@ -466,7 +505,7 @@ def _standing(chosen: I64) -> np.int16:
     return np.int16((chosen[2] - NODE_SETS - BYTE_SETS) // 8)
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(cache=True, nogil=True, _nrt=False)
 def _score_path(
     token: int, last: np.uint64, num_orders: int, depth: I32, group: I32, path: I32, offsets: I64, slots: U32,
     calibration: F32, mixers: F32, final: F32, trust: F32, refinement: F32, expected: I8, match: I64, hashes: U64,
@@ -561,14 +600,22 @@ def run_decisions(
         len(orders) + EXTRA
     )
     expected = np.zeros(len(depth), np.int8)
+    next_hashes, next_keys = hashes.copy(), match_keys.copy()
     place = 0
-    for position in range(len(ids)):
-        token = ids[position]
+    if len(ids):
         contexts(recent, orders, hashes)
-        _foresee(recent, followers, match_keys, tree, expected, match)
+        _match_keys(recent, followers, match_keys)
+    for position in range(len(ids)):
+        token, last = ids[position], recent[0]
+        _foresee(followers, match_keys, tree, expected, match)
+        push(recent, token, tree)
+        if position + 1 < len(ids):  # the next token is known: what it needs comes while this one is scored
+            contexts(recent, orders, next_hashes)
+            _match_keys(recent, followers, next_keys)
+            _fetch_path(ids[position + 1], depth, group, path, offsets, next_hashes, slots)
         chosen[GROUP] = -1
         nats[position], known[position] = _score_path(
-            token, recent[0], len(orders), depth, group, path, offsets, slots, calibration, mixers, final, trust,
+            token, last, len(orders), depth, group, path, offsets, slots, calibration, mixers, final, trust,
             refinement, expected, match, hashes, keys, bases, found, cells, inputs, chosen, layer, learn, rate, ones,
             standing, place,
         )  # fmt: skip
@@ -577,11 +624,12 @@ def run_decisions(
         _forget(tree, expected, match)
         if learn:
             _remember(token, followers, match_keys)
-        push(recent, token, tree)
+        hashes, next_hashes = next_hashes, hashes
+        match_keys, next_keys = next_keys, match_keys
     return nats, known
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(cache=True, nogil=True, _nrt=False)
 def read(ids: I64, recent: U64, tree: Tree) -> None:
     """Appends tokens (N,) to the vector of recent text, in place."""
     for token in ids:
@@ -615,9 +663,12 @@ def read_and_predict(
     for position in range(len(ids)):
         push(recent, ids[position], tree)
         contexts(recent, orders, hashes)
-        _foresee(recent, followers, match_keys, tree, expected, match)
+        _match_keys(recent, followers, match_keys)
+        _foresee(followers, match_keys, tree, expected, match)
         chosen[GROUP] = -1
-        for node in range(len(depth)):  # parents come before their children
+        for node in tree.order:  # parents come before their children
+            if chosen[GROUP] != group[node] and tree.next_group[node] >= 0:
+                _fetch_lines(tree.next_group[node], hashes, slots)
             p = _predict(
                 node, recent[0], len(orders), depth, group, slots, calibration, mixers, final, trust, refinement,
                 expected, match, hashes, keys, bases, found, cells, inputs, chosen, layer,
@@ -636,7 +687,7 @@ def read_and_predict(
         _forget(tree, expected, match)
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(cache=True, nogil=True, _nrt=False)
 def _enter(heap: F64, places: I64, size: int, value: float, place: int) -> None:
     """Puts an entry into a heap of `size` entries, the greatest on top."""
     at = size
@@ -649,7 +700,7 @@ def _enter(heap: F64, places: I64, size: int, value: float, place: int) -> None:
     heap[at], places[at] = value, place
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(cache=True, nogil=True, _nrt=False)
 def _leave(heap: F64, places: I64, size: int) -> None:
     """Takes the greatest entry out of a heap of `size` entries."""
     value, place = heap[size - 1], places[size - 1]
@@ -719,7 +770,8 @@ def likeliest(
     for position in range(len(ids)):
         token = ids[position]
         contexts(recent, orders, hashes)
-        _foresee(recent, followers, match_keys, tree, expected, match)
+        _match_keys(recent, followers, match_keys)
+        _foresee(followers, match_keys, tree, expected, match)
         chosen[GROUP] = -1
         heap[0], places[0] = 1.0, 0 if len(depth) else -1  # a tree of one token is its leaf
         size, count, covered = 1, 0, 0.0

@@ -18,10 +18,12 @@ MAX_FOLLOWER_BITS = 25
 """The match model never remembers more than 2**25 contexts, 128 MB."""
 HASHED = ("slots", "followers")
 """Tables that are mostly empty; their sizes follow from the text."""
+INPUTS = "mixers"
+"""The table whose columns are inputs of the mixers; it is saved without the zeros that fill up its rows."""
 
 
 class Tables(NamedTuple):
-    """Everything the model learns. N contexts, M = 2 N + 2 inputs of the mixers."""
+    """Everything the model learns. N contexts, 2 N + 2 inputs of the mixers, M of them with zeros behind."""
 
     slots: npt.NDArray[np.uint32]
     """Adaptive probabilities (power of two,)."""
@@ -37,6 +39,13 @@ class Tables(NamedTuple):
     """Probability that the match model is right (len(MATCHES) * RUNS * MATCH_DEPTHS,)."""
     refinement: npt.NDArray[np.float32]
     """Secondary estimation: curves by node, then by last character and node (2 * REFINEMENTS * REFINEMENT_BUCKETS,)."""
+
+
+def _aligned(size: int) -> npt.NDArray[np.uint32]:
+    """Zeros (size,) that begin with a cache line, so that no `LINE` of them lies in two."""
+    room = np.zeros(size + kernels.LINE, np.uint32)
+    first = -room.ctypes.data // 4 % kernels.LINE
+    return room[first : first + size]
 
 
 def follower_bits(tokens: int) -> int:
@@ -62,13 +71,13 @@ def new_tables(num_orders: int, slot_bits: int, follower_bits: int) -> Tables:
     n = num_orders + kernels.EXTRA
     by_match = 4 * len(kernels.MATCHES)
     sets = kernels.NODE_SETS + kernels.BYTE_SETS + 8 * (num_orders + by_match)
-    mixers = np.zeros((sets, 2 * n + 2), np.float32)
+    mixers = np.zeros((sets, kernels.inputs_of(n)), np.float32)
     mixers[:, : 2 * n] = 0.4 / n
-    mixers[:, -1] = 0.3
+    mixers[:, 2 * n + 1] = 0.3
     logits = (np.arange(kernels.PROBABILITY_BUCKETS) - kernels.PROBABILITY_BUCKETS // 2) / 2
     curve = _logistic(np.linspace(-8, 8, kernels.REFINEMENT_BUCKETS))
     return Tables(
-        slots=np.zeros(1 << slot_bits, np.uint32),
+        slots=_aligned(1 << slot_bits),
         followers=np.zeros(1 << follower_bits, np.uint32),
         calibration=np.tile(_logistic(logits), (n, kernels.COUNT_BUCKETS)).astype(np.float32),
         mixers=mixers,
@@ -80,7 +89,12 @@ def new_tables(num_orders: int, slot_bits: int, follower_bits: int) -> Tables:
 
 def copy_tables(tables: Tables) -> Tables:
     """Returns tables that may change without changing the given ones."""
-    return Tables(**{name: array.copy() for name, array in tables._asdict().items()})
+    copied = Tables(
+        **{name: array.copy() for name, array in tables._asdict().items() if name != "slots"},
+        slots=_aligned(len(tables.slots)),
+    )
+    copied.slots[:] = tables.slots
+    return copied
 
 
 def packed(tables: Tables) -> dict[str, npt.NDArray[Any]]:
@@ -89,7 +103,7 @@ def packed(tables: Tables) -> dict[str, npt.NDArray[Any]]:
     for name in HASHED:
         used = arrays[name] != 0
         arrays |= {name: arrays[name][used], f"{name}_used": np.packbits(used)}
-    return arrays
+    return arrays | {INPUTS: tables.mixers[:, : 2 * len(tables.calibration) + 2]}
 
 
 def unpacked(arrays: Mapping[str, npt.NDArray[Any]], like: Tables, vocab_size: int) -> Tables:
@@ -108,9 +122,12 @@ def unpacked(arrays: Mapping[str, npt.NDArray[Any]], like: Tables, vocab_size: i
         used = np.unpackbits(arrays[f"{name}_used"]).astype(bool)
         if learned[name].shape != (used.sum(),):
             raise ValueError(f"tensor {name} has a wrong length")
-        whole = np.zeros(len(used), learned[name].dtype)
+        whole = _aligned(len(used)) if learned[name].dtype == np.uint32 else np.zeros(len(used))
         whole[used] = learned[name]
         learned[name] = whole
+    given, wanted = learned[INPUTS], like.mixers.shape
+    if given.shape == (wanted[0], 2 * len(like.calibration) + 2):
+        learned[INPUTS] = np.pad(given, ((0, 0), (0, wanted[1] - given.shape[1])))
     tables = Tables(**learned)
     check_tables(tables, like, vocab_size)
     return tables

@@ -20,6 +20,10 @@ class Tree(NamedTuple):
     """Decisions above each node (V - 1,)."""
     group: npt.NDArray[np.int32]
     """Ancestor whose cache line holds the node's slots (V - 1,)."""
+    order: npt.NDArray[np.int64]
+    """The nodes, those of a group one after the other, parents before their children (V - 1,)."""
+    next_group: npt.NDArray[np.int32]
+    """The group after that of each node in this order, or -1 (V - 1,)."""
     path: npt.NDArray[np.int32]
     """2 * node + bit along the paths of all tokens, joined."""
     path_offsets: npt.NDArray[np.int64]
@@ -118,12 +122,20 @@ def build(token_bytes: list[bytes], children: npt.NDArray[np.int32]) -> Tree:
         children,
         depth,
         group,
+        np.argsort(group, kind="stable"),
+        _next_groups(group),
         np.array([step for path in paths for step in path], np.int32),
         np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
         np.frombuffer(b"".join(token_bytes), np.uint8).copy(),
         np.concatenate([[0], np.cumsum([len(b) for b in token_bytes])]).astype(np.int64),
         *_ranks(children),
     )
+
+
+def _next_groups(group: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+    """The group after each node's, or -1; see `Tree`."""
+    groups, numbers = np.unique(group, return_inverse=True)
+    return np.append(groups, -1).astype(np.int32)[numbers + 1]
 
 
 def _ranks(children: npt.NDArray[np.int32]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
