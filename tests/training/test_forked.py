@@ -13,6 +13,7 @@ from small_trainers import NEURAL, make_plan, make_trainer, weights
 
 from wenmo.errors import OptionError, ResourceError
 from wenmo.training import distributed, hardware
+from wenmo.training import forked as forked_module
 from wenmo.training.batches import Batch
 from wenmo.training.forked import ForkedBackward, shared_like
 from wenmo.training.threaded import ThreadedBackward, can_fork
@@ -96,6 +97,52 @@ def test_a_process_that_was_killed_is_told_of(model: Any) -> None:
     helper.join()
     with pytest.raises(ResourceError, match=r"killed for lack of memory.*--training\.worker-kind threads"):
         forked(loss, batch_of(3), (0, 3))
+    forked.close()
+
+
+class Stuck(Scaled):
+    """A loss that waits for ever in so many helpers, as with a lock that their fork took along closed."""
+
+    def __init__(self, model: Any, folder: Path, helpers: int) -> None:
+        super().__init__(model)
+        self.folder, self.helpers = folder, helpers
+
+    def __call__(self, part: Batch) -> torch.Tensor:
+        stuck = len(list(self.folder.iterdir()))
+        if os.getpid() != self.first and stuck < self.helpers:
+            (self.folder / str(os.getpid())).touch()
+            time.sleep(600)
+        return super().__call__(part)
+
+
+def test_helpers_that_do_not_answer_their_first_step_are_forked_again(
+    model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forked_module, "PATIENCE", 0.3)
+    threads, forked = ThreadedBackward(model, 2, seed=0), ForkedBackward(model, 2, seed=0)
+    wanted = threads(Scaled(model), batch_of(3), (0, 1))
+    loss = Stuck(model, tmp_path, 2)
+    assert forked(loss, batch_of(3), (0, 1)) == wanted
+    assert len(list(tmp_path.iterdir())) == 2 and len(multiprocessing.active_children()) == 1
+    forked.close()
+    never = ForkedBackward(model, 2, seed=0)
+    with pytest.raises(ResourceError, match=r"do not answer.*--training\.worker-kind threads"):
+        never(Stuck(model, tmp_path, 100), batch_of(3), (0, 1))
+    assert not multiprocessing.active_children()
+    never.close()
+    threads.close()
+
+
+def test_a_later_step_may_take_as_long_as_it_needs(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forked_module, "SLOWER", 0.0)
+    forked = ForkedBackward(model, 2, seed=0)
+    loss = Scaled(model)
+    forked(loss, batch_of(3), (0, 1))
+    (helper,) = multiprocessing.active_children()
+    monkeypatch.setattr(forked_module, "PATIENCE", 0.0)
+    for number in range(20):
+        forked(loss, batch_of(3), (0, number))
+    assert multiprocessing.active_children() == [helper]
     forked.close()
 
 

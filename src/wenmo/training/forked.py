@@ -15,6 +15,7 @@ import multiprocessing
 import os
 import pickle
 import signal
+import time
 import warnings
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -36,6 +37,9 @@ ALIGNMENT = 64
 """Bytes between which tensors begin."""
 ENDING_SECONDS = 5.0
 """A process that has not ended after so long is killed."""
+TRIES, PATIENCE, SLOWER = 3, 5.0, 20.0
+"""Times that processes are forked for a first step, and how long it may take them: some seconds, twice as many each
+time, or so many times as long as the first process needs for its part."""
 
 
 def shared_like(tensors: Iterable[Tensor]) -> list[Tensor]:
@@ -68,8 +72,14 @@ class _Helper:
     connection: Connection
     gradients: list[Tensor]
 
-    def answer(self) -> tuple[Tensor, Gradients]:
-        """Waits for the loss of its part, and the gradients of those parameters that have one; raises its error."""
+    def answer(self, patience: float | None) -> tuple[Tensor, Gradients] | None:
+        """Waits for the loss of its part, and the gradients of those parameters that have one; raises its error.
+
+        Args:
+            patience: Seconds after which nothing is returned; None waits as long as it takes.
+        """
+        if patience is not None and not self.connection.poll(patience):
+            return None
         said = pickle.loads(self.connection.recv_bytes())
         if isinstance(said, BaseException):
             raise said
@@ -85,6 +95,10 @@ class ForkedBackward:
     The processes are forked by the first call, and know the model, its mode and the loss as they were then; the
     parameters they see are always those of now, as long as these are changed in place.
 
+    A fork takes along the locks of libraries as they are: one that another thread holds at that moment, such as a
+    thread that is just ending, is never opened in the new process. It shows in its first step, where it waits for
+    ever; so processes that do not answer their first step in time are ended, and others forked.
+
     Args:
         model: What is trained; its parameters are moved into shared memory until `close`.
         workers: Number of processes, with this one.
@@ -97,6 +111,7 @@ class ForkedBackward:
         self._seed = seed
         self._pool = ThreadPoolExecutor(1, "training", lambda: torch.set_num_threads(1))
         self._helpers: list[_Helper] = []
+        self._proven = 0  # helpers that have answered
         self._loss: Callable[..., Tensor] | None = None
         with torch.no_grad():
             for parameter, shared in zip(self._parameters, shared_like(self._parameters), strict=True):
@@ -111,7 +126,7 @@ class ForkedBackward:
             key: Tells this call apart from all others (step, number of the batch), which seeds the dropout.
 
         Raises:
-            ResourceError: When a process was killed.
+            ResourceError: When a process was killed, or none that was forked answers.
         """
         loss, arguments = (
             (loss_of.func, loss_of.keywords) if isinstance(loss_of, functools.partial) else (loss_of, {})
@@ -122,12 +137,15 @@ class ForkedBackward:
             self._begin(loss)
         parts = batch.split(rows_of_each(batch, self._workers))
         seeds = part_seeds(self._seed, key, len(parts))
-        asked = self._helpers[: len(parts) - 1]
+        orders = [
+            pickle.dumps((type(part), _arrays(part), seed, arguments))
+            for part, seed in zip(parts[1:], seeds[1:], strict=True)
+        ]
         try:
-            for helper, part, seed in zip(asked, parts[1:], seeds[1:], strict=True):
-                helper.connection.send_bytes(pickle.dumps((type(part), _arrays(part), seed, arguments)))
+            self._send(orders)
+            started = time.monotonic()
             own = self._pool.submit(run_part, loss_of, parts[0], seeds[0], self._parameters).result()
-            done = [own, *(helper.answer() for helper in asked)]
+            done = [own, *self._answers(orders, time.monotonic() - started)]
         except (EOFError, OSError) as error:
             self._end()
             raise ResourceError(
@@ -153,6 +171,31 @@ class ForkedBackward:
             for parameter in self._parameters:
                 parameter.data = parameter.detach().clone()
 
+    def _send(self, orders: list[bytes]) -> None:
+        for helper, order in zip(self._helpers, orders, strict=False):
+            helper.connection.send_bytes(order)
+
+    def _answers(self, orders: list[bytes], seconds: float) -> list[tuple[Tensor, Gradients]]:
+        """What the helpers answer to their orders, where the first process took so many seconds for its part."""
+        for attempt in range(TRIES):
+            new = len(orders) > self._proven
+            patience = max(2**attempt * PATIENCE, SLOWER * seconds) if new else None
+            answers = [helper.answer(patience) for helper in self._helpers[: len(orders)]]
+            found = [answer for answer in answers if answer is not None]
+            if len(found) == len(orders):
+                self._proven = max(self._proven, len(orders))
+                return found
+            loss = self._loss
+            assert loss is not None
+            self._end(0.0)
+            if attempt + 1 < TRIES:
+                self._loss = loss
+                self._begin(loss)
+                self._send(orders)
+        raise ResourceError(
+            "processes that were forked for the training do not answer; give --training.worker-kind threads"
+        )
+
     def _begin(self, loss: Callable[..., Tensor]) -> None:
         context = multiprocessing.get_context("fork")
         for _ in range(self._workers - 1):
@@ -163,21 +206,21 @@ class ForkedBackward:
                 target=_work, args=(theirs, others, loss, self._parameters, gradients), daemon=True
             )
             with warnings.catch_warnings():
-                # The threads of this process wait for work, without a lock that a fork would leave closed.
+                # The threads of this process wait for work; what if one does not is said above.
                 warnings.simplefilter("ignore", DeprecationWarning)
                 process.start()
             theirs.close()
             self._helpers.append(_Helper(process, ours, gradients))
 
-    def _end(self) -> None:
+    def _end(self, seconds: float = ENDING_SECONDS) -> None:
         for helper in self._helpers:
             helper.connection.close()
         for helper in self._helpers:
-            helper.process.join(ENDING_SECONDS)
+            helper.process.join(seconds)
             if helper.process.is_alive():
                 helper.process.kill()
                 helper.process.join()
-        self._helpers = []
+        self._helpers, self._proven = [], 0
         self._loss = None
 
 
