@@ -1,12 +1,13 @@
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from small_trainers import make_trainer
 
 from wenmo.errors import OptionError
-from wenmo.training import hardware
+from wenmo.training import distributed, hardware
 from wenmo.training.distributed import measure_speed
 
 
@@ -16,6 +17,29 @@ def test_speed_and_memory_are_measured(tmp_path: Path) -> None:
     trainer = make_trainer(tmp_path)
     assert measure_speed(trainer.model, trainer.plan, steps=1) > 0
     assert hardware.available_memory("cpu") > 0
+
+
+def test_speed_is_measured_on_the_text_where_it_is_long_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer, seen = make_trainer(tmp_path), []
+    measured = distributed.linear_cross_entropy
+
+    def remember(hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        seen.append(targets)
+        return measured(hidden, weight, targets)
+
+    monkeypatch.setattr(distributed, "linear_cross_entropy", remember)
+    text = np.arange(100_000, dtype=np.uint16) % 5
+    assert measure_speed(trainer.model, trainer.plan, steps=1, text=text) > 0
+    assert all(
+        torch.equal(after, (before + 1) % 5)
+        for rows in seen
+        for before, after in zip(rows[:, :-1].T, rows[:, 1:].T, strict=True)
+    )
+    seen.clear()
+    assert measure_speed(trainer.model, trainer.plan, steps=1, text=text[:3]) > 0
+    assert max(int(rows.max()) for rows in seen) > 4  # at random
 
 
 def test_the_median_step_counts_and_the_first_does_not(tmp_path: Path) -> None:

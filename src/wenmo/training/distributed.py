@@ -15,12 +15,14 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.checkpoint import checkpoint
 
 from wenmo.models.base import NeuralLanguageModel
+from wenmo.tokenization.stream import spread
 from wenmo.training.batches import Batch
 from wenmo.training.forked import ForkedBackward
 from wenmo.training.hardware import median_step
@@ -32,6 +34,8 @@ from wenmo.training.sampled_softmax import frequent_tokens, sampled_cross_entrop
 from wenmo.training.threaded import LossOf, ThreadedBackward, can_fork
 from wenmo.training.world import ALONE, World
 
+COUNTED_TOKENS = 100_000
+"""Tokens of a text whose frequencies are enough to measure by."""
 Hidden = Callable[..., tuple[Tensor, Any]]
 """`NeuralLanguageModel.hidden`, or what stands for it."""
 
@@ -177,23 +181,44 @@ def parallelise(
     return Replicated(model, plan, world)
 
 
+def _rows_of(
+    text: npt.NDArray[np.unsignedinteger[Any]] | None, rows: int, length: int, vocab_size: int
+) -> Tensor:
+    """Rows from all over a text, int64 (rows, length); at random where it is too short for them."""
+    if text is None or len(text) < rows * length:
+        return torch.randint(vocab_size, (rows, length))
+    return torch.from_numpy(spread(text, rows * length, rows).astype(np.int64)).view(rows, length)
+
+
 def measure_speed(
     model: NeuralLanguageModel,
     plan: TrainingPlan,
     world: World = ALONE,
     device: torch.device | None = None,
     steps: int = 3,
+    text: npt.NDArray[np.unsignedinteger[Any]] | None = None,
 ) -> float:
-    """Trains a throwaway model for a few steps in all processes; returns their tokens per second (median step)."""
+    """Trains a throwaway model for a few steps in all processes; returns their tokens per second (median step).
+
+    Args:
+        model: The model; its weights change a little.
+        plan: The numbers of the training.
+        world: The processes that train together.
+        device: Where this one trains; where the model is when None.
+        steps: Steps that count.
+        text: Token ids to take steps on. What a sampled softmax compares depends on how often tokens recur in a batch,
+            so ids drawn at random, as without a text, show it slower than it is.
+    """
     parallel = parallelise(model, plan, world, device)
     own = -(-plan.rows // world.size)
     rows = min(plan.micro_rows, own)
-    ids = torch.randint(model.vocab_size, (rows, plan.context + 1), device=parallel.device)
+    ids = _rows_of(text, rows, plan.context + 1, model.vocab_size).to(parallel.device)
     batch = Batch(ids[:, :-1], ids[:, 1:], None)
     parts = max(1, own // rows)
     vocab_size = model.vocab_size
     sampled = plan.softmax == "sampled"
-    frequent = frequent_tokens(np.arange(vocab_size), vocab_size) if sampled else None
+    counted = np.arange(vocab_size) if text is None else spread(text, COUNTED_TOKENS)
+    frequent = frequent_tokens(counted, vocab_size) if sampled else None
 
     def loss_of(part: Batch) -> Tensor:
         with computing(parallel.device.type, plan.precision, plan.compile):

@@ -148,7 +148,7 @@ def decide(
                 f"{quantity(needed, 'B')} of memory and {quantity(available, 'B')} is free; "
                 f"{memory_advice(model, plan, available)}"
             )
-        measure = functools.partial(team.speed, model, device=machine.device)
+        measure = functools.partial(team.speed, model, device=machine.device, text=texts.train.ids)
         plan, speed = _fastest(plan, measure, training, machine, may_pay, horizon)
         actual = model.num_parameters()
         gained = dial.SAMPLING_GAIN if plan.softmax == "sampled" else 1.0

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from wenmo.models.base import NeuralLanguageModel
@@ -56,7 +59,12 @@ def together(
     return world
 
 
-def speed(model: NeuralLanguageModel, plan: TrainingPlan, device: str) -> float:
+def speed(
+    model: NeuralLanguageModel,
+    plan: TrainingPlan,
+    device: str,
+    text: npt.NDArray[np.unsignedinteger[Any]] | None = None,
+) -> float:
     """Measures the tokens per second at which all processes train a model together.
 
     Args:
@@ -64,10 +72,11 @@ def speed(model: NeuralLanguageModel, plan: TrainingPlan, device: str) -> float:
             sliced.
         plan: The numbers of the training.
         device: `cpu` or `cuda`.
+        text: Token ids that a process alone measures on; several take ids at random.
     """
     world = join()
     if world.alone:
-        return measure_speed(model.to(device), plan)
+        return measure_speed(model.to(device), plan, text=text)
     config, numbers = model.config.model_dump(mode="json"), plan.model_dump(mode="json")
     world.tell({"do": "measure", "config": config, "plan": numbers, "device": device})
     return measure(model, plan, world, device)
