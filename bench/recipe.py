@@ -43,7 +43,7 @@ from wenmo.tokenization.training import train_tokenizer
 from wenmo.training import hardware
 from wenmo.training.optimisation import lr_factor
 from wenmo.training.trainer import Trainer
-from wenmo.workflow.decision import build, decide
+from wenmo.workflow.decision import build, decide, initial_model
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def run(
     """Trains once; returns the scores."""
     machine = hardware.measure_machine("cpu")
     shape = decide(architecture, recipe, prepared, machine, seconds, seed)  # type: ignore[arg-type]
-    model = build(parse_config(shape.config), seed)
+    model = initial_model(parse_config(shape.config), shape.plan, prepared.train.ids)
     tokenizer = prepared.tokenizer
     with tempfile.TemporaryDirectory() as folder:
         snapshots: dict[str, Any] = {}

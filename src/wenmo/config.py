@@ -121,11 +121,13 @@ class TrainingSettings(Settings):
     embedding_decay: Annotated[float, Field(ge=0)] | None = None
     """Decoupled weight decay of the embedding and the output layer; when not given, they shrink as fast as the matrices
     from six passes over the text on, and not at all below three or with SGD."""
+    embedding_init: Literal["text", "random"] = "text"
+    """Whether the embedding begins with what the text says of its tokens' neighbours, or with random numbers."""
     label_smoothing: Fraction = 0.0
     """Probability mass spread over the whole vocabulary in the training loss."""
     softmax: Literal["auto", "full", "sampled"] = "auto"
     """Whether the training loss compares with the whole vocabulary or, in one process on a CPU, with a sample of its
-    rarer tokens; `auto` samples from vocabularies of 2,560 tokens on where that makes steps 1.3 times as fast."""
+    rarer tokens; `auto` samples from vocabularies of 2,560 tokens on where that makes steps 1.2 times as fast."""
     clip: Annotated[float, Field(ge=0)] = 1.0
     """Largest norm of the gradient; 0 switches clipping off."""
     averaging: Literal["ema", "none"] = "ema"

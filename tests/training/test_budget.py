@@ -127,3 +127,20 @@ def test_context_follows_the_text_and_the_time() -> None:
     assert budget.choose_context(10**6, 3.0, 600, settings) == 256
     assert budget.choose_context(400, 3.0, 600, settings) <= 32
     assert budget.choose_context(400, 3.0, 600, ModelSettings(context=77)) == 77
+
+
+@pytest.mark.parametrize(
+    ("tokens", "seconds", "counted"),
+    [
+        (4_095, 60.0, 0),
+        (50_000, 60.0, 50_000),
+        (10_000_000, 30.0, 1_200_000),
+        (10_000_000, 0.01, 4_096),
+        (10_000_000, 1e5, 1 << 22),
+        (10_000_000, None, 1 << 22),
+    ],
+)
+def test_an_embedding_begins_with_what_there_is_time_to_count(
+    tokens: int, seconds: float | None, counted: int
+) -> None:
+    assert budget.embedding_tokens(tokens, seconds) == counted

@@ -4,14 +4,16 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from wenmo.config import Recipe, TrainingSettings
 from wenmo.models.base import NeuralLanguageModel
+from wenmo.models.registry import parse_config
 from wenmo.training import budget as dial
 from wenmo.training.hardware import Machine
 from wenmo.training.plan import TrainingPlan
 from wenmo.workflow import team
-from wenmo.workflow.decision import decide
+from wenmo.workflow.decision import build, decide, initial_model
 
 IDS = np.arange(60_000) % 400
 TEXTS = SimpleNamespace(
@@ -68,3 +70,21 @@ def test_tokens_that_cost_little_leave_the_network_its_size(monkeypatch: pytest.
     assert network[8_192, "sampled"] == network[8_192, "auto"]
     assert network[4_096, "auto"] == network[4_096, "full"]
     assert network[8_192, "full"] < 0.7 * network[8_192, "auto"]
+
+
+def test_the_embedding_begins_with_the_text_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(team, "speed", lambda *_, **__: 5_000.0)
+    found = {}
+    for kind in ("text", "random"):
+        training = TrainingSettings(embedding_init=kind, workers=1)
+        shape = decide("mingru", Recipe(training=training), TEXTS, Machine("cpu", 3e10, 0.1), 60.0, 7)
+        assert shape.plan.embedding_tokens == (len(IDS) if kind == "text" else 0)
+        config = parse_config(shape.config)
+        found[kind] = initial_model(config, shape.plan, IDS)
+        again = initial_model(config, shape.plan, IDS)
+        assert torch.equal(again.embedding.weight, found[kind].embedding.weight)
+        plain = build(config, 7)
+        same = torch.equal(plain.embedding.weight, again.embedding.weight)
+        assert same == (kind == "random")
+        rest = zip(list(plain.parameters())[1:], list(again.parameters())[1:], strict=True)
+        assert all(torch.equal(a, b) for a, b in rest)

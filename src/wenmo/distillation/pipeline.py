@@ -33,7 +33,7 @@ from wenmo.training import hardware
 from wenmo.workflow import reporting
 from wenmo.workflow.checks import check_recipe
 from wenmo.workflow.clock import Clock
-from wenmo.workflow.decision import Shape, build, decide
+from wenmo.workflow.decision import Shape, decide, initial_model
 from wenmo.workflow.members import Member
 from wenmo.workflow.pipeline import Told, clear
 from wenmo.workflow.run import Run
@@ -297,7 +297,7 @@ def _taught(
 
 def _student(order: _Order, run: Run, texts: Texts, targets: Targets, shape: Shape, progress: bool) -> Member:
     """Trains the student, or goes on where it was interrupted."""
-    model = build(parse_config(shape.config), shape.plan.seed)
+    model = initial_model(parse_config(shape.config), shape.plan, texts.train.ids)
     model.to(hardware.choose_device(run.recipe.training.device))
     trainer = StudentTrainer(
         model, texts.train, targets, texts.valid, shape.plan, hard=order.recipe.hard,

@@ -81,6 +81,10 @@ COUNTED_VOCAB = 4096
 SAMPLING_GAIN = 1.4
 """How many times as fast steps are with a sampled softmax of `COUNTED_VOCAB` tokens. The law of sizes counts the time
 as if they were not: twice the parameters of its choice are worse by 0.7 % (docs/lab.md, 2026-11-29)."""
+LEAST_COUNTED_TOKENS, MOST_COUNTED_TOKENS = 1 << 12, 1 << 22
+"""Tokens that an embedding begins with: fewer say too little, more say hardly more."""
+COUNTED_TOKENS_PER_SECOND = 40_000.0
+"""So many of them for a second of training: counting them and finding the vectors takes about a microsecond each."""
 SMALLEST_PARAMETERS, LARGEST_PARAMETERS = 200_000, 1_000_000_000
 
 
@@ -277,6 +281,22 @@ def resolve_plan(
         seed=settings.seed,
     )
     return decayed(plan, settings, weight_decay, embedding_share)
+
+
+def embedding_tokens(train_tokens: int, seconds: float | None) -> int:
+    """Tokens of the text by whose neighbours the embedding begins.
+
+    Args:
+        train_tokens: Tokens of the training text.
+        seconds: Time of the training; None where steps decide.
+
+    Returns:
+        As many as a few percent of the time are enough for; 0 for a text that says too little.
+    """
+    if train_tokens < LEAST_COUNTED_TOKENS:
+        return 0
+    affordable = MOST_COUNTED_TOKENS if seconds is None else int(COUNTED_TOKENS_PER_SECOND * seconds)
+    return min(train_tokens, MOST_COUNTED_TOKENS, max(affordable, LEAST_COUNTED_TOKENS))
 
 
 def decayed(

@@ -15,6 +15,8 @@ class TrainingPlan(Settings):
     muon_lr: float
     weight_decay: float
     embedding_decay: float = 0.0
+    embedding_tokens: int = 0
+    """Tokens of the text whose neighbours the embedding begins with; 0 for random numbers."""
     schedule: Literal["wsd", "cosine", "constant"] = "wsd"
     warmup: float = 0.02
     decay: float = 0.6

@@ -14,7 +14,7 @@ from wenmo.tokenization.tokenizer import Tokenizer
 from wenmo.training.plan import TrainingPlan
 from wenmo.training.trainer import Trainer
 from wenmo.training.world import World, watched
-from wenmo.workflow.decision import build
+from wenmo.workflow.decision import build, initial_model
 from wenmo.workflow.result import TrainResult
 from wenmo.workflow.team import measure
 
@@ -57,11 +57,11 @@ def assist(world: World) -> TrainResult:
 def _train(order: dict[str, Any], plan: TrainingPlan, world: World) -> None:
     directory = Path(order["directory"])
     device = world.device(order["device"])
-    model = build(parse_config(order["config"]), plan.seed)
+    train, valid = (TokenStream.open(directory / "tokens" / split) for split in ("train", "valid"))
+    model = initial_model(parse_config(order["config"]), plan, train.ids)
     if plan.parallel == "ddp":
         model.to(device)
     tokenizer = Tokenizer.load(directory / "tokenizer")
-    train, valid = (TokenStream.open(directory / "tokens" / split) for split in ("train", "valid"))
     trainer = Trainer(
         model, train, valid, plan, byte_lengths=tokenizer.byte_lengths, eos_id=tokenizer.eos_id,
         directory=directory / "members" / order["name"], show_progress=order["progress"], name=order["name"],

@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from wenmo.config import Recipe, TrainingSettings
@@ -21,6 +23,7 @@ from wenmo.models.sizes import parse_size
 from wenmo.progress import duration, quantity
 from wenmo.training import budget as dial
 from wenmo.training import hardware, sampled_softmax
+from wenmo.training.first_vectors import begin_with_text
 from wenmo.training.heap import return_freed_memory
 from wenmo.training.memory import fitted, memory_advice, training_memory
 from wenmo.training.plan import TrainingPlan
@@ -164,6 +167,9 @@ def decide(
     dropout, decay = dial.regularisation(epochs, architecture)
     config = shaped(parameters, dropout)
     plan = dial.decayed(plan, training, decay, dial.embedding_share(epochs))
+    if training.embedding_init == "text":
+        counted = dial.embedding_tokens(train_tokens, plan.seconds)
+        plan = plan.model_copy(update={"embedding_tokens": counted})
     memory = held + training_memory(model, plan)  # the threads are known only now
     return Shape(config.model_dump(mode="json"), plan, speed, actual, memory, epochs)
 
@@ -213,4 +219,19 @@ def build(config: ModelConfig, seed: int) -> NeuralLanguageModel:
     torch.manual_seed(seed)
     model = build_model(config)
     assert isinstance(model, NeuralLanguageModel)
+    return model
+
+
+def initial_model(
+    config: ModelConfig, plan: TrainingPlan, ids: npt.NDArray[np.unsignedinteger[Any]]
+) -> NeuralLanguageModel:
+    """Builds a neural model with the weights that its training begins with.
+
+    Args:
+        config: Shape.
+        plan: Seed, and how much of the text the embedding is taken from.
+        ids: Token ids of the training text (N,).
+    """
+    model = build(config, plan.seed)
+    begin_with_text(model, ids, plan.seed, plan.embedding_tokens)
     return model

@@ -27,7 +27,7 @@ from wenmo.training.trainer import Trainer
 from wenmo.workflow.checks import check_recipe
 from wenmo.workflow.clock import Clock
 from wenmo.workflow.counting import train_ngram
-from wenmo.workflow.decision import build, decide
+from wenmo.workflow.decision import decide, initial_model
 from wenmo.workflow.finish import measured_scoring
 from wenmo.workflow.forecast import Probe, TimeEstimate, sentence
 from wenmo.workflow.members import member_names
@@ -129,7 +129,7 @@ def _probe(
 ) -> Measured:
     """One short training; the network's score and the whole model's."""
     shape = decide(name.split("-")[0], recipe, texts, machine, seconds, recipe.training.seed)
-    model = build(parse_config(shape.config), shape.plan.seed).to(machine.device)
+    model = initial_model(parse_config(shape.config), shape.plan, texts.train.ids).to(machine.device)
     trainer = Trainer(
         model, texts.train, texts.valid, shape.plan, byte_lengths=texts.tokenizer.byte_lengths,
         eos_id=texts.tokenizer.eos_id, directory=folder / f"probe-{seconds:.0f}", show_progress=progress,

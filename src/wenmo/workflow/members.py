@@ -19,7 +19,7 @@ from wenmo.training.trainer import Trainer
 from wenmo.training.world import processes
 from wenmo.workflow import team
 from wenmo.workflow.clock import Clock
-from wenmo.workflow.decision import Shape, build, decide
+from wenmo.workflow.decision import Shape, decide, initial_model
 from wenmo.workflow.finish import measured_scoring
 from wenmo.workflow.mixing import mixes
 from wenmo.workflow.run import Run
@@ -153,7 +153,8 @@ def train_neural(
         with clock.stage("deciding"):
             recipe = alike(finer(run.recipe), others)
             shape = decide(architecture, recipe, texts, machine, clock.training(waiting), seed)
-    model = build(parse_config(shape.config), shape.plan.seed).to(machine.device)
+    with clock.stage("deciding"):
+        model = initial_model(parse_config(shape.config), shape.plan, texts.train.ids).to(machine.device)
     mixed = mixes(run.recipe.architecture, [model])
     clock.scoring_speeds[name] = measured_scoring(model, texts, mixed)
     settle(name, model)
