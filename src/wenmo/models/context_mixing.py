@@ -76,19 +76,26 @@ COUNT_LIMIT = 30
 CLAMP = 11.0
 """Largest absolute log-odds."""
 
+outer = nb.njit(cache=True, nogil=True)
+"""For what makes arrays."""
+inner = nb.njit(cache=True, nogil=True, _nrt=False)
+"""For what makes none: it counts no references, which took more than half of the time (docs/lab.md, 2026-11-30)."""
+inlined = nb.njit(cache=True, nogil=True, _nrt=False, forceinline=True)
+"""The same for what is called many times for a decision."""
 
-@nb.njit(cache=True, nogil=True, _nrt=False, forceinline=True)
+
+@inlined
 def _squash(x: float) -> float:
     return 1.0 / (1.0 + math.exp(-x))
 
 
-@nb.njit(cache=True, nogil=True, _nrt=False, forceinline=True)
+@inlined
 def _hash(value: np.uint64) -> np.uint64:
     value = (value ^ (value >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
     return value ^ (value >> np.uint64(32))
 
 
-@nb.njit(cache=True, nogil=True, _nrt=False)
+@inner
 def push(recent: npt.NDArray[np.uint64], token: int, tree: Tree) -> None:
     """Appends a token to the vector of recent text (RECENT,), in place."""
     recent[PREVIOUS_TOKEN] = recent[TOKEN]
@@ -124,13 +131,13 @@ def push(recent: npt.NDArray[np.uint64], token: int, tree: Tree) -> None:
             recent[WORD] = np.uint64(0)
 
 
-@nb.njit(cache=True, nogil=True, _nrt=False)
+@inner
 def _join(a: np.uint64, b: np.uint64) -> np.uint64:
     """Hash of two numbers in this order."""
     return _hash((a + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)) + b
 
 
-@nb.njit(cache=True, nogil=True, _nrt=False)
+@inner
 def contexts(recent: U64, orders: I64, out: U64) -> None:
     """Hashes the contexts of the next token into `out` (N,).
 
@@ -168,7 +175,7 @@ def contexts(recent: U64, orders: I64, out: U64) -> None:
     out[n + 3] = _hash((fourth + np.uint64(104)) * multiplier)
 
 
-@nb.njit(cache=True, nogil=True, _nrt=False)
+@inner
 def _match_keys(recent: U64, followers: U32, keys: U64) -> None:
     """Hashes the contexts of MATCHES into `keys`, and begins to bring what followed them near."""
     multiplier = np.uint64(0x9E3779B97F4A7C15)
@@ -182,7 +189,7 @@ def _match_keys(recent: U64, followers: U32, keys: U64) -> None:
         fetch(followers, np.int64(keys[i] & np.uint64(len(followers) - 1)))
 
 
-@nb.njit(cache=True, nogil=True, _nrt=False)
+@inner
 def _foresee(followers: U32, keys: U64, tree: Tree, expected: I8, match: I64) -> None:
     """Looks up what followed the longest known context, and marks the decisions that lead there.
 
@@ -204,7 +211,7 @@ def _foresee(followers: U32, keys: U64, tree: Tree, expected: I8, match: I64) ->
             expected[tree.path[step] >> 1] = 1 + (tree.path[step] & 1)
 
 
-@nb.njit(cache=True, nogil=True, _nrt=False)
+@inner
 def _forget(tree: Tree, expected: I8, match: I64) -> None:
     """Takes the marks of `_foresee` away."""
     if match[0] >= 0:
@@ -212,7 +219,7 @@ def _forget(tree: Tree, expected: I8, match: I64) -> None:
             expected[tree.path[step] >> 1] = 0
 
 
-@nb.njit(cache=True, nogil=True, _nrt=False)
+@inner
 def _remember(token: int, followers: U32, keys: U64) -> None:
     """Learns that `token` followed; a context is remembered once the next shorter one is."""
     if token >= MAX_FOLLOWER:
@@ -230,20 +237,20 @@ def _remember(token: int, followers: U32, keys: U64) -> None:
             return
 
 
-@nb.njit(cache=True, nogil=True, _nrt=False, forceinline=True)
+@inlined
 def _own_hash(key: np.uint64, node: np.uint64) -> np.uint64:
     """Bits 0 to 3: first place in the line; 8 to 17: check bits. The key is a good hash: its best bits will do."""
     return ((key + node) * np.uint64(0xD6E8FEB86659FD93)) >> np.uint64(40)
 
 
-@nb.njit(cache=True, nogil=True, _nrt=False, forceinline=True)
+@inlined
 def _line(context: np.uint64, group: int, lines: np.uint64) -> tuple[np.uint64, int]:
     """Key of a context for a group of nodes, and the first slot of its cache line."""
     key = _hash((context + np.uint64(group)) * np.uint64(0x9E3779B97F4A7C15))
     return key, np.int64(key & lines) * LINE
 
 
-@nb.njit(cache=True, nogil=True, _nrt=False, forceinline=True)
+@inlined
 def _fetch_lines(group: int, hashes: U64, slots: U32) -> None:
     """Begins to bring the cache lines of all contexts for a group of nodes near."""
     lines = np.uint64(len(slots) // LINE - 1)
@@ -251,8 +258,8 @@ def _fetch_lines(group: int, hashes: U64, slots: U32) -> None:
         fetch(slots, _line(hashes[i], group, lines)[1])
 
 
-@nb.njit(cache=True, nogil=True, _nrt=False)
-def _fetch_path(token: int, depth: I32, group: I32, path: I32, offsets: I64, hashes: U64, slots: U32) -> None:
+@inner
+def _fetch_path(token: int, group: I32, path: I32, offsets: I64, hashes: U64, slots: U32) -> None:
     """The same for all groups on the path of a token that will be scored next."""
     before = -1
     for step in range(offsets[token], offsets[token + 1]):
@@ -262,7 +269,7 @@ def _fetch_path(token: int, depth: I32, group: I32, path: I32, offsets: I64, has
             before = here
 
 
-@nb.njit(cache=True, nogil=True, _nrt=False, forceinline=True)
+@inlined
 def _open_lines(group: int, hashes: U64, keys: U64, bases: I64, slots: U32, chosen: I64) -> None:
     """Finds the cache line of every context for a group of nodes; asks for all at once, to wait only once."""
     lines = np.uint64(len(slots) // LINE - 1)
@@ -273,7 +280,7 @@ def _open_lines(group: int, hashes: U64, keys: U64, bases: I64, slots: U32, chos
     chosen[GROUP] = group
 
 
-@nb.njit(cache=True, nogil=True, _nrt=False, forceinline=True)
+@inlined
 def _find(slots: npt.NDArray[np.uint32], base: int, own: np.uint64) -> int:
     """Index of the slot, or -1 - index of the one to replace.
 
@@ -314,13 +321,13 @@ SQUASH = (1 / (1 + np.exp(CLAMP + 1 - (np.arange(24 * 128 + 1) + 0.5) / 128))).a
 """Probability at the log-odds (i + 0.5) / 128 - (CLAMP + 1): exact enough to learn by, and no exponential."""
 
 
-@nb.njit(cache=True, nogil=True, _nrt=False)
+@inner
 def inputs_of(n: int) -> int:
     """Inputs of the mixers for n contexts: two each, two more, and zeros up to a whole number of vectors."""
     return (2 * n + 2 + simd.WIDTH - 1) // simd.WIDTH * simd.WIDTH
 
 
-@nb.njit(cache=True, nogil=True)
+@outer
 def _scratch(n: int) -> tuple[U64, U64, I64, I64, I64, F32, I64, F64, U64, I64]:
     """Allocates hashes, keys, bases, found, cells, inputs, chosen, layer, match_keys, match for n contexts."""
     return (
@@ -340,7 +347,7 @@ def _scratch(n: int) -> tuple[U64, U64, I64, I64, I64, F32, I64, F64, U64, I64]:
 # The arrays are passed one by one and whole: taking them out of a tuple, or a slice, counts references every time.
 
 
-@nb.njit(cache=True, nogil=True, _nrt=False)
+@inner
 def _predict(
     node: int,
     last: np.uint64,
@@ -437,7 +444,7 @@ def _predict(
     return min(max(p, FLOOR), 1.0 - FLOOR)
 
 
-@nb.njit(cache=True, nogil=True, _nrt=False)
+@inner
 def _update(
     node: int,
     bit: int,
@@ -496,7 +503,7 @@ def _update(
         slots[index] = (value & np.uint32(0xFFC00000)) | (np.uint32(count) << np.uint32(16)) | np.uint32(p)
 
 
-@nb.njit(cache=True, nogil=True, _nrt=False, forceinline=True)
+@inlined
 def _standing(chosen: I64) -> np.int16:
     """What the longest known context of a decision was: its place among the orders, or after them the match.
 
@@ -505,7 +512,7 @@ def _standing(chosen: I64) -> np.int16:
     return np.int16((chosen[2] - NODE_SETS - BYTE_SETS) // 8)
 
 
-@nb.njit(cache=True, nogil=True, _nrt=False)
+@inner
 def _score_path(
     token: int, last: np.uint64, num_orders: int, depth: I32, group: I32, path: I32, offsets: I64, slots: U32,
     calibration: F32, mixers: F32, final: F32, trust: F32, refinement: F32, expected: I8, match: I64, hashes: U64,
@@ -540,7 +547,7 @@ def _score_path(
     return nats, known
 
 
-@nb.njit(cache=True, nogil=True)
+@outer
 def run(
     ids: I64, recent: U64, orders: I64, tree: Tree, t: Tables, learn: bool, rate: float
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
@@ -563,7 +570,7 @@ def run(
     )
 
 
-@nb.njit(cache=True, nogil=True)
+@outer
 def run_decisions(
     ids: I64,
     recent: U64,
@@ -612,7 +619,7 @@ def run_decisions(
         if position + 1 < len(ids):  # the next token is known: what it needs comes while this one is scored
             contexts(recent, orders, next_hashes)
             _match_keys(recent, followers, next_keys)
-            _fetch_path(ids[position + 1], depth, group, path, offsets, next_hashes, slots)
+            _fetch_path(ids[position + 1], group, path, offsets, next_hashes, slots)
         chosen[GROUP] = -1
         nats[position], known[position] = _score_path(
             token, last, len(orders), depth, group, path, offsets, slots, calibration, mixers, final, trust,
@@ -629,14 +636,14 @@ def run_decisions(
     return nats, known
 
 
-@nb.njit(cache=True, nogil=True, _nrt=False)
+@inner
 def read(ids: I64, recent: U64, tree: Tree) -> None:
     """Appends tokens (N,) to the vector of recent text, in place."""
     for token in ids:
         push(recent, token, tree)
 
 
-@nb.njit(cache=True, nogil=True)
+@outer
 def read_and_predict(
     ids: I64, recent: U64, orders: I64, tree: Tree, t: Tables, out: F32, known: I64, standing: I16
 ) -> None:
@@ -687,7 +694,7 @@ def read_and_predict(
         _forget(tree, expected, match)
 
 
-@nb.njit(cache=True, nogil=True, _nrt=False)
+@inner
 def _enter(heap: F64, places: I64, size: int, value: float, place: int) -> None:
     """Puts an entry into a heap of `size` entries, the greatest on top."""
     at = size
@@ -700,7 +707,7 @@ def _enter(heap: F64, places: I64, size: int, value: float, place: int) -> None:
     heap[at], places[at] = value, place
 
 
-@nb.njit(cache=True, nogil=True, _nrt=False)
+@inner
 def _leave(heap: F64, places: I64, size: int) -> None:
     """Takes the greatest entry out of a heap of `size` entries."""
     value, place = heap[size - 1], places[size - 1]
@@ -719,7 +726,7 @@ def _leave(heap: F64, places: I64, size: int) -> None:
     heap[at], places[at] = value, place
 
 
-@nb.njit(cache=True, nogil=True)
+@outer
 def likeliest(
     ids: I64,
     recent: U64,
