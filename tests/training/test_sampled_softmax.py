@@ -166,12 +166,12 @@ def test_it_is_tried_for_large_vocabularies_in_one_process_on_a_cpu() -> None:
 
 
 @pytest.mark.parametrize(("asked", "factor", "chosen"), [
-    ("auto", 1.4, "sampled"), ("auto", 1.2, "full"), ("full", 1.5, "full"), ("sampled", 0.5, "sampled"),
+    ("auto", 1.3, "sampled"), ("auto", 1.1, "full"), ("full", 1.5, "full"), ("sampled", 0.5, "sampled"),
 ])  # fmt: skip
 def test_it_is_chosen_where_steps_become_much_faster(
     monkeypatch: pytest.MonkeyPatch, asked: str, factor: float, chosen: str
 ) -> None:
-    def speed(model: object, plan: TrainingPlan, device: str) -> float:
+    def speed(model: object, plan: TrainingPlan, device: str, text: object) -> float:
         return 5_000.0 * (factor if plan.softmax == "sampled" else 1.0)
 
     monkeypatch.setattr(team, "speed", speed)
