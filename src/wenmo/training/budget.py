@@ -81,10 +81,11 @@ COUNTED_VOCAB = 4096
 SAMPLING_GAIN = 1.4
 """How many times as fast steps are with a sampled softmax of `COUNTED_VOCAB` tokens. The law of sizes counts the time
 as if they were not: twice the parameters of its choice are worse by 0.7 % (docs/lab.md, 2026-11-29)."""
-LEAST_COUNTED_TOKENS, MOST_COUNTED_TOKENS = 1 << 12, 1 << 22
+LEAST_COUNTED_TOKENS, MOST_COUNTED_TOKENS = 1 << 12, 1 << 21
 """Tokens that an embedding begins with: fewer say too little, more say hardly more."""
-COUNTED_TOKENS_PER_SECOND = 40_000.0
-"""So many of them for a second of training: counting them and finding the vectors takes about a microsecond each."""
+COUNTED_TOKENS_PER_SECOND = 20_000.0
+"""So many of them for a second of training: counting them and finding the vectors takes one or two microseconds
+each."""
 SMALLEST_PARAMETERS, LARGEST_PARAMETERS = 200_000, 1_000_000_000
 
 
