@@ -122,7 +122,8 @@ class TrainingSettings(Settings):
     """Decoupled weight decay of the embedding and the output layer; when not given, they shrink as fast as the matrices
     from six passes over the text on, and not at all below three or with SGD."""
     embedding_init: Literal["text", "random"] = "text"
-    """Whether the embedding begins with what the text says of its tokens' neighbours, or with random numbers."""
+    """Whether the embedding begins with what the text says of its tokens' neighbours, where it is to be seen ten times
+    at most, or with random numbers."""
     label_smoothing: Fraction = 0.0
     """Probability mass spread over the whole vocabulary in the training loss."""
     softmax: Literal["auto", "full", "sampled"] = "auto"

@@ -143,4 +143,5 @@ def test_context_follows_the_text_and_the_time() -> None:
 def test_an_embedding_begins_with_what_there_is_time_to_count(
     tokens: int, seconds: float | None, counted: int
 ) -> None:
-    assert budget.embedding_tokens(tokens, seconds) == counted
+    assert budget.embedding_tokens(tokens, seconds, 9.0) == counted
+    assert budget.embedding_tokens(tokens, seconds, 11.0) == 0

@@ -83,6 +83,9 @@ SAMPLING_GAIN = 1.4
 as if they were not: twice the parameters of its choice are worse by 0.7 % (docs/lab.md, 2026-11-29)."""
 LEAST_COUNTED_TOKENS, MOST_COUNTED_TOKENS = 1 << 12, 1 << 21
 """Tokens that an embedding begins with: fewer say too little, more say hardly more."""
+MOST_COUNTED_EPOCHS = 10.0
+"""Passes over the text from which on an embedding begins with noise: at 8 the text gains 0.2 % in the mixture, at 16 it
+loses 0.2 % (docs/lab.md, 2026-11-30)."""
 COUNTED_TOKENS_PER_SECOND = 20_000.0
 """So many of them for a second of training: counting them and finding the vectors takes one or two microseconds
 each."""
@@ -284,17 +287,19 @@ def resolve_plan(
     return decayed(plan, settings, weight_decay, embedding_share)
 
 
-def embedding_tokens(train_tokens: int, seconds: float | None) -> int:
+def embedding_tokens(train_tokens: int, seconds: float | None, epochs: float) -> int:
     """Tokens of the text by whose neighbours the embedding begins.
 
     Args:
         train_tokens: Tokens of the training text.
         seconds: Time of the training; None where steps decide.
+        epochs: Passes over the text.
 
     Returns:
-        As many as a few percent of the time are enough for; 0 for a text that says too little.
+        As many as a few percent of the time are enough for; 0 for a text that says too little, or is seen so often that
+        noise is the better beginning.
     """
-    if train_tokens < LEAST_COUNTED_TOKENS:
+    if train_tokens < LEAST_COUNTED_TOKENS or epochs > MOST_COUNTED_EPOCHS:
         return 0
     affordable = MOST_COUNTED_TOKENS if seconds is None else int(COUNTED_TOKENS_PER_SECOND * seconds)
     return min(train_tokens, MOST_COUNTED_TOKENS, max(affordable, LEAST_COUNTED_TOKENS))

@@ -168,7 +168,7 @@ def decide(
     config = shaped(parameters, dropout)
     plan = dial.decayed(plan, training, decay, dial.embedding_share(epochs))
     if training.embedding_init == "text":
-        counted = dial.embedding_tokens(train_tokens, plan.seconds)
+        counted = dial.embedding_tokens(train_tokens, plan.seconds, epochs)
         plan = plan.model_copy(update={"embedding_tokens": counted})
     memory = held + training_memory(model, plan)  # the threads are known only now
     return Shape(config.model_dump(mode="json"), plan, speed, actual, memory, epochs)
