@@ -35,8 +35,8 @@ def add_scaled(weights: np.ndarray, row: int, factor: float, inputs: np.ndarray)
 
 
 @nb.njit
-def fetch(array: np.ndarray, place: int) -> None:
-    simd.fetch(array, place)
+def prefetch(array: np.ndarray, place: int) -> None:
+    simd.prefetch(array, place)
 
 
 @nb.njit
@@ -106,16 +106,16 @@ def test_products_and_sums_of_rows(length: int) -> None:
     np.testing.assert_array_equal(np.delete(weights, 2, 0), np.delete(before, 2, 0))
 
 
-def test_fetching_changes_nothing_and_may_miss() -> None:
+def test_prefetching_changes_nothing_and_may_miss() -> None:
     array = np.arange(4, dtype=np.uint32)
-    fetch(array, 2)
-    fetch(array, 1 << 40)  # no address of this process: the processor takes no offence
+    prefetch(array, 2)
+    prefetch(array, 1 << 40)  # no address of this process: the processor takes no offence
     np.testing.assert_array_equal(array, [0, 1, 2, 3])
 
 
 def test_whoever_changes_the_file_has_its_users_compiled_anew() -> None:
     digest = hashlib.sha256(Path(simd.__file__).read_bytes()).hexdigest()[:12]
-    assert (simd.VERSION, digest) == (1, "159094ad482d"), (
+    assert (simd.VERSION, digest) == (2, "99f9ecb3c0be"), (
         "simd.py changed: raise its VERSION and context_mixing.SIMD, which makes numba compile that file anew, "
         "and put the new digest here"
     )

@@ -24,7 +24,7 @@ from wenmo.models.likelihood import score_stream
 from wenmo.models.registry import build_model, parse_config
 from wenmo.tokenization.stream import TokenStream
 from wenmo.tokenization.tokenizer import Tokenizer
-from wenmo.training.first_vectors import begin_with_text
+from wenmo.training.embedding_init import initialise_embedding
 from wenmo.training.outcome import Stopped
 from wenmo.training.plan import TrainingPlan
 from wenmo.training.trainer import Trainer
@@ -217,7 +217,7 @@ def run_trial(
     torch.manual_seed(seed)
     model = build_model(parse_config(candidate.config))
     assert isinstance(model, NeuralLanguageModel)
-    begin_with_text(model, texts.train.ids, seed, plan.embedding_tokens)
+    initialise_embedding(model, texts.train.ids, seed, plan.embedding_tokens)
     model.to(device)
     trainer = Trainer(
         model, texts.train, texts.valid, plan, byte_lengths=texts.tokenizer.byte_lengths,

@@ -29,7 +29,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import simd
-from .simd import add_scaled, dot, fetch, line_masks, lowest_bit
+from .simd import add_scaled, dot, line_masks, lowest_bit, prefetch
 
 if TYPE_CHECKING:
     from .array_types import F32, F64, I8, I16, I32, I64, U32, U64
@@ -54,7 +54,7 @@ MAX_FOLLOWER = 1 << 20
 """Tokens from this one on are not remembered by the match model."""
 LINE = simd.LINE
 """Slots in a cache line of 64 bytes."""
-SIMD = 1
+SIMD = 2
 """`simd.VERSION`: numba compiles this file anew when it changes."""
 PROBES = 6
 """Slots of a line tried before one is replaced."""
@@ -137,6 +137,14 @@ def _join(a: np.uint64, b: np.uint64) -> np.uint64:
     return _hash((a + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)) + b
 
 
+@inlined
+def _fold(value: np.uint64, recent: U64, first: int, last: int) -> np.uint64:
+    """Hash of what `value` stands for and the last characters from place `first` up to place `last`."""
+    for k in range(first, last):
+        value = _hash((value + recent[k] + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15))
+    return value
+
+
 @inner
 def contexts(recent: U64, orders: I64, out: U64) -> None:
     """Hashes the contexts of the next token into `out` (N,).
@@ -156,8 +164,7 @@ def contexts(recent: U64, orders: I64, out: U64) -> None:
     value = np.uint64(0)
     done = 0
     for i in range(len(orders)):
-        for k in range(done, orders[i]):
-            value = _hash((value + recent[k] + np.uint64(1)) * multiplier)
+        value = _fold(value, recent, done, orders[i])
         done = orders[i]
         out[i] = _hash((value + np.uint64(i + 1)) * multiplier)
     n = len(orders)
@@ -182,11 +189,10 @@ def _match_keys(recent: U64, followers: U32, keys: U64) -> None:
     value = np.uint64(0)
     done = 0
     for i in range(len(MATCHES)):
-        for k in range(done, MATCHES[i]):
-            value = _hash((value + recent[k] + np.uint64(1)) * multiplier)
+        value = _fold(value, recent, done, MATCHES[i])
         done = MATCHES[i]
         keys[i] = _hash((value + np.uint64(i + 1)) * multiplier)
-        fetch(followers, np.int64(keys[i] & np.uint64(len(followers) - 1)))
+        prefetch(followers, np.int64(keys[i] & np.uint64(len(followers) - 1)))
 
 
 @inner
@@ -251,21 +257,21 @@ def _line(context: np.uint64, group: int, lines: np.uint64) -> tuple[np.uint64, 
 
 
 @inlined
-def _fetch_lines(group: int, hashes: U64, slots: U32) -> None:
+def _prefetch_lines(group: int, hashes: U64, slots: U32) -> None:
     """Begins to bring the cache lines of all contexts for a group of nodes near."""
     lines = np.uint64(len(slots) // LINE - 1)
     for i in range(len(hashes)):
-        fetch(slots, _line(hashes[i], group, lines)[1])
+        prefetch(slots, _line(hashes[i], group, lines)[1])
 
 
 @inner
-def _fetch_path(token: int, group: I32, path: I32, offsets: I64, hashes: U64, slots: U32) -> None:
+def _prefetch_path(token: int, group: I32, path: I32, offsets: I64, hashes: U64, slots: U32) -> None:
     """The same for all groups on the path of a token that will be scored next."""
     before = -1
     for step in range(offsets[token], offsets[token + 1]):
         here = np.int64(group[path[step] >> 1])
         if here != before:
-            _fetch_lines(here, hashes, slots)
+            _prefetch_lines(here, hashes, slots)
             before = here
 
 
@@ -275,7 +281,7 @@ def _open_lines(group: int, hashes: U64, keys: U64, bases: I64, slots: U32, chos
     lines = np.uint64(len(slots) // LINE - 1)
     for i in range(len(hashes)):
         key, base = _line(hashes[i], group, lines)
-        fetch(slots, base)
+        prefetch(slots, base)
         keys[i], bases[i] = key, base
     chosen[GROUP] = group
 
@@ -386,7 +392,7 @@ def _predict(
     )
     for curve in curves:
         for point in range(0, REFINEMENT_BUCKETS, LINE):
-            fetch(refinement, curve + point)
+            prefetch(refinement, curve + point)
     longest = 0
     seen = 0
     for i in range(n):
@@ -619,7 +625,7 @@ def run_decisions(
         if position + 1 < len(ids):  # the next token is known: what it needs comes while this one is scored
             contexts(recent, orders, next_hashes)
             _match_keys(recent, followers, next_keys)
-            _fetch_path(ids[position + 1], group, path, offsets, next_hashes, slots)
+            _prefetch_path(ids[position + 1], group, path, offsets, next_hashes, slots)
         chosen[GROUP] = -1
         nats[position], known[position] = _score_path(
             token, last, len(orders), depth, group, path, offsets, slots, calibration, mixers, final, trust,
@@ -675,7 +681,7 @@ def read_and_predict(
         chosen[GROUP] = -1
         for node in tree.order:  # parents come before their children
             if chosen[GROUP] != group[node] and tree.next_group[node] >= 0:
-                _fetch_lines(tree.next_group[node], hashes, slots)
+                _prefetch_lines(tree.next_group[node], hashes, slots)
             p = _predict(
                 node, recent[0], len(orders), depth, group, slots, calibration, mixers, final, trust, refinement,
                 expected, match, hashes, keys, bases, found, cells, inputs, chosen, layer,

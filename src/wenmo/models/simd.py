@@ -19,7 +19,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-VERSION = 1
+VERSION = 2
 """Raised with every change of this file."""
 LINE = 16
 """Numbers of 32 bits in a cache line of 64 bytes."""
@@ -90,8 +90,8 @@ def lowest_bit(typing: Any, value: Any) -> Any:
 
 
 @intrinsic
-def fetch(typing: Any, array: Any, place: Any) -> Any:
-    """Begins to bring the cache line of an element near, which will be read and written, and does not wait for it."""
+def prefetch(typing: Any, array: Any, place: Any) -> Any:
+    """Begins to bring the cache line of an element near, and does not wait for it; a place outside is no error."""
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         address = builder.bitcast(_address(context, builder, signature.args[0], *args), _BYTES)

@@ -216,9 +216,10 @@ def measure_speed(
     batch = Batch(ids[:, :-1], ids[:, 1:], None)
     parts = max(1, own // rows)
     vocab_size = model.vocab_size
-    sampled = plan.softmax == "sampled"
-    counted = np.arange(vocab_size) if text is None else spread(text, COUNTED_TOKENS)
-    frequent = frequent_tokens(counted, vocab_size) if sampled else None
+    frequent = None
+    if plan.softmax == "sampled":
+        counted = np.arange(vocab_size) if text is None else spread(text, COUNTED_TOKENS)
+        frequent = frequent_tokens(counted, vocab_size)
 
     def loss_of(part: Batch) -> Tensor:
         with computing(parallel.device.type, plan.precision, plan.compile):

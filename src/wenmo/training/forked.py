@@ -133,7 +133,6 @@ class ForkedBackward:
         )
         if loss != self._loss:
             self._end()
-            self._loss = loss
             self._begin(loss)
         parts = batch.split(rows_of_each(batch, self._workers))
         seeds = part_seeds(self._seed, key, len(parts))
@@ -186,10 +185,8 @@ class ForkedBackward:
                 self._proven = max(self._proven, len(orders))
                 return found
             loss = self._loss
-            assert loss is not None
             self._end(0.0)
-            if attempt + 1 < TRIES:
-                self._loss = loss
+            if attempt + 1 < TRIES and loss is not None:
                 self._begin(loss)
                 self._send(orders)
         raise ResourceError(
@@ -197,6 +194,7 @@ class ForkedBackward:
         )
 
     def _begin(self, loss: Callable[..., Tensor]) -> None:
+        self._loss = loss
         context = multiprocessing.get_context("fork")
         for _ in range(self._workers - 1):
             ours, theirs = context.Pipe()

@@ -23,7 +23,7 @@ from wenmo.models.sizes import parse_size
 from wenmo.progress import duration, quantity
 from wenmo.training import budget as dial
 from wenmo.training import hardware, sampled_softmax
-from wenmo.training.first_vectors import begin_with_text
+from wenmo.training.embedding_init import initialise_embedding
 from wenmo.training.heap import return_freed_memory
 from wenmo.training.memory import fitted, memory_advice, training_memory
 from wenmo.training.plan import TrainingPlan
@@ -233,5 +233,5 @@ def initial_model(
         ids: Token ids of the training text (N,).
     """
     model = build(config, plan.seed)
-    begin_with_text(model, ids, plan.seed, plan.embedding_tokens)
+    initialise_embedding(model, ids, plan.seed, plan.embedding_tokens)
     return model

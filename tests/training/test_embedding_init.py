@@ -7,13 +7,13 @@ import pytest
 import torch
 from small_trainers import NEURAL, make_trainer
 
-from wenmo.training.first_vectors import (
+from wenmo.training.embedding_init import (
     CONTEXT_POWER,
     DISTANCES,
     LENGTH,
     SURE_COUNT,
-    begin_with_text,
-    positive_information,
+    initialise_embedding,
+    positive_pmi,
     token_vectors,
 )
 
@@ -30,7 +30,7 @@ def sentences(count: int, seed: int = 0) -> np.ndarray:
     return np.array(ids, np.int64)
 
 
-def information_by_loops(ids: np.ndarray, size: int, distances: tuple[int, ...]) -> np.ndarray:
+def pmi_by_loops(ids: np.ndarray, size: int, distances: tuple[int, ...]) -> np.ndarray:
     counts = np.zeros((size, size))
     for distance in distances:
         for a, b in zip(ids, ids[distance:], strict=False):
@@ -45,13 +45,13 @@ def information_by_loops(ids: np.ndarray, size: int, distances: tuple[int, ...])
 @pytest.mark.parametrize("distances", DISTANCES)
 def test_information_is_that_of_its_formula(distances: tuple[int, ...]) -> None:
     ids = sentences(60)
-    found = positive_information(ids, 10, distances).to_dense()
-    np.testing.assert_allclose(found.numpy(), information_by_loops(ids, 10, distances), rtol=1e-5, atol=1e-6)
+    found = positive_pmi(ids, 10, distances).to_dense()
+    np.testing.assert_allclose(found.numpy(), pmi_by_loops(ids, 10, distances), rtol=1e-5, atol=1e-6)
 
 
 def test_vectors_are_the_best_approximation_of_their_rank() -> None:
     ids = np.random.default_rng(1).zipf(1.5, 4000).clip(max=40).astype(np.int64)
-    blocks = [information_by_loops(ids, 41, distances) for distances in DISTANCES]
+    blocks = [pmi_by_loops(ids, 41, distances) for distances in DISTANCES]
     whole = np.concatenate([*blocks, *(block.T for block in blocks)], axis=1)
     left, values, _ = np.linalg.svd(whole, full_matrices=False)
     wanted = left[:, :30] * values[:30] ** 0.5
@@ -76,9 +76,9 @@ def test_every_network_begins_with_them(architecture: str, tmp_path) -> None:
     size, width = model.embedding.weight.shape
     ids = np.random.default_rng(0).integers(0, size - 2, 6000).astype(np.uint16)
     before = [parameter.detach().clone() for parameter in model.parameters()]
-    begin_with_text(model, ids, 3, 0)
+    initialise_embedding(model, ids, 3, 0)
     assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
-    begin_with_text(model, ids, 3, 5000)
+    initialise_embedding(model, ids, 3, 5000)
     table = model.embedding.weight
     assert torch.allclose(table.norm(dim=1), torch.tensor(LENGTH), atol=1e-4)
     changed = [not torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True)]
@@ -87,9 +87,9 @@ def test_every_network_begins_with_them(architecture: str, tmp_path) -> None:
     for token in (size - 2, size - 1):  # they never occur, and keep their direction
         assert torch.cosine_similarity(old[token], table[token], dim=0) > 0.9999
     once = table.detach().clone()
-    begin_with_text(model, ids, 3, 5000)
+    initialise_embedding(model, ids, 3, 5000)
     assert torch.equal(once[: size - 2], table[: size - 2])
-    begin_with_text(model, ids, 4, 5000)
+    initialise_embedding(model, ids, 4, 5000)
     assert not torch.allclose(once, table, atol=0.1)
     gram = once[: size - 2] @ once[: size - 2].T
     turned = table[: size - 2] @ table[: size - 2].T

@@ -33,7 +33,7 @@ OVERSAMPLING, ITERATIONS = 16, 4
 """Of the randomised decomposition."""
 
 
-def begin_with_text(
+def initialise_embedding(
     model: NeuralLanguageModel, ids: npt.NDArray[np.unsignedinteger[Any]], seed: int, count: int
 ) -> None:
     """Sets the embedding of a new model, and of its output layer where they are one, by the neighbours of its tokens.
@@ -76,7 +76,7 @@ def token_vectors(
     Returns:
         float32 (V, D); U S^1/2 of the leading singular values, zero where a token has no neighbour.
     """
-    tables = [positive_information(ids, vocab_size, distances) for distances in DISTANCES]
+    tables = [positive_pmi(ids, vocab_size, distances) for distances in DISTANCES]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta", UserWarning)
         pairs = [(table.to_sparse_csr(), table.t().to_sparse_csr()) for table in tables]
@@ -100,7 +100,7 @@ def token_vectors(
     return padded
 
 
-def positive_information(ids: npt.NDArray[np.int64], vocab_size: int, distances: tuple[int, ...]) -> Tensor:
+def positive_pmi(ids: npt.NDArray[np.int64], vocab_size: int, distances: tuple[int, ...]) -> Tensor:
     """Positive pointwise mutual information of tokens with those that stand some places behind them.
 
     max(0, ln(p(a, b) / (p(a) q(b)))), q the frequencies of neighbours to the power `CONTEXT_POWER`, times the share of
