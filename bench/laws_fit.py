@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from statistics import mean, median
+from statistics import linear_regression, mean, median
 from typing import Any, NamedTuple
 
-from wenmo.training.curve import SHARES, STEEPEST, last_fall, repeated
+from wenmo.training.curve import SHARES, STEEPEST, last_fall
 from wenmo.training.reach import FREE_PASSES, STEP
 
 LEAST_SECONDS = 5.0
@@ -24,60 +24,50 @@ class Rest(NamedTuple):
     Attributes:
         text: Its text.
         fall: The last fall of ln L.
-        repeated: See `wenmo.training.curve.repeated`.
-        rest: What ln L still falls.
+        rest: What ln L still falls, from the lowest so far.
     """
 
     text: str
     fall: float
-    repeated: float
     rest: float
 
 
-def curves(points: Points) -> list[tuple[str, list[float], list[float], float]]:
-    """Text, shares, held-out losses and passes of each training that is long enough."""
+def curves(points: Points) -> list[tuple[str, list[float], list[float]]]:
+    """Text, shares and held-out losses of each training that is long enough."""
     found = []
     for point in points:
         long = point["kind"] == "run" and point["seconds"] >= LEAST_SECONDS
         long |= point["kind"] == "grid" and point["tflop"] >= LEAST_TFLOP
         if long:
             rows = point["curve"]
-            shares, losses = [row["share"] for row in rows], [row["valid"] for row in rows]
-            found.append((point["text"], shares, losses, rows[-1]["epochs"] / shares[-1]))
+            found.append((point["text"], [row["share"] for row in rows], [row["valid"] for row in rows]))
     return found
 
 
 def endings(points: Points, share: float) -> list[Rest]:
     """What is left at the evaluation next to a share of each training."""
     found = []
-    for text, shares, losses, passes in curves(points):
+    for text, shares, losses in curves(points):
         index = min(range(len(shares)), key=lambda i: abs(shares[i] - share))
-        if losses[index] > min(losses[: index + 1]):  # it rises already, and is predicted to end at its best
-            continue
-        fall = last_fall(shares[: index + 1], losses[: index + 1])
-        if fall is not None and 0.0 < fall <= STEEPEST:
-            found.append(Rest(text, fall, repeated(passes), math.log(losses[index] / min(losses))))
+        seen = losses[: index + 1]
+        fall = last_fall(shares[: index + 1], seen)
+        if fall is not None and fall <= STEEPEST:
+            found.append(Rest(text, fall, math.log(min(seen) / min(losses))))
     return found
 
 
 def factors(rows: Sequence[Rest]) -> tuple[float, float]:
-    """What the rest is of the last fall and of the repetition, by least squares."""
-    ff, fr, rr = (
-        sum(row.fall**2 for row in rows),
-        sum(row.fall * row.repeated for row in rows),
-        sum(row.repeated**2 for row in rows),
-    )
-    fy, ry = sum(row.fall * row.rest for row in rows), sum(row.repeated * row.rest for row in rows)
-    scale = ff * rr - fr * fr
-    return (rr * fy - fr * ry) / scale, (ff * ry - fr * fy) / scale
+    """What the rest is of the last fall, and what it is besides, by least squares."""
+    gain, cooling = linear_regression([row.fall for row in rows], [row.rest for row in rows])
+    return gain, cooling
 
 
 def left_out(rows: Sequence[Rest]) -> list[tuple[str, float]]:
     """Error of ln L for each row, by the law fitted on the other texts."""
     errors = []
     for row in rows:
-        gain, repeat = factors([other for other in rows if other.text != row.text])
-        errors.append((row.text, row.rest - gain * row.fall - repeat * row.repeated))
+        gain, cooling = factors([other for other in rows if other.text != row.text])
+        errors.append((row.text, row.rest - max(gain * row.fall + cooling, 0.0)))
     return errors
 
 
@@ -87,12 +77,12 @@ def fit_curve(points: Points) -> list[dict[str, Any]]:
     for share in SHARES:
         rows = endings(points, share)
         errors = [abs(error) for _, error in left_out(rows)]
-        gain, repeat = factors(rows)
+        gain, cooling = factors(rows)
         table.append(
             {
                 "share": round(share, 4),
                 "gain": round(gain, 3),
-                "repeat": round(repeat, 4),
+                "cooling": round(cooling, 4),
                 "spread": round(math.sqrt(mean(error**2 for error in errors)), 4),
                 "median error": round(median(errors), 4),
                 "within 3 %": sum(error <= 0.03 for error in errors),

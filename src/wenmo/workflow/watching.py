@@ -90,7 +90,7 @@ class Watch:
         waiting = [place for place in TELLING if self.ending is None or self.ending.share < place]
         if not waiting or share < waiting[0] or not usual_schedule(self.plan):
             return
-        found = predict_ending(self._shares, self._losses, row.epochs / share)
+        found = predict_ending(self._shares, self._losses)
         if found is None:
             return
         again = "now " if self.ending else ""
