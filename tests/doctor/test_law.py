@@ -7,7 +7,7 @@ from wenmo.doctor.law import trainable_sizes
 def test_sizes_follow_the_law(report):
     speeds = {
         "transformer": report.speed.transformer_parameters * report.speed.transformer_tokens_per_second,
-        "lstm": report.speed.lstm_parameters * report.speed.lstm_tokens_per_second,
+        "mingru": report.speed.mingru_parameters * report.speed.mingru_tokens_per_second,
     }
     for row in report.trainable:
         seconds = TRAINING_SHARE * BUDGETS[row.budget]
@@ -26,8 +26,8 @@ def test_a_faster_machine_trains_more():
             memory_gb_per_second=10,
             transformer_tokens_per_second=20_000 * factor,
             transformer_parameters=1_000_000,
-            lstm_tokens_per_second=20_000 * factor,
-            lstm_parameters=1_000_000,
+            mingru_tokens_per_second=20_000 * factor,
+            mingru_parameters=1_000_000,
             ngram_tokens_per_second=50_000,
         )
         return [row.parameters * row.tokens for row in trainable_sizes(speed)]

@@ -10,7 +10,7 @@ def test_measured_speeds_are_plausible(report):
     # A training step cannot do more operations than bare matrix products do; noise gets a factor.
     for parameters, tokens in (
         (speed.transformer_parameters, speed.transformer_tokens_per_second),
-        (speed.lstm_parameters, speed.lstm_tokens_per_second),
+        (speed.mingru_parameters, speed.mingru_tokens_per_second),
     ):
         assert 500_000 < parameters < 2_000_000
         assert 0 < 6 * parameters * tokens < 20e9 * max(speed.fp32_gflops, speed.bf16_gflops)

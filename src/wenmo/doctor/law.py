@@ -19,7 +19,7 @@ def trainable_sizes(speed: Speed) -> list[Trainable]:
 
     measured = {
         "transformer": 6.0 * speed.transformer_parameters * speed.transformer_tokens_per_second,
-        "lstm": 6.0 * speed.lstm_parameters * speed.lstm_tokens_per_second,
+        "mingru": 6.0 * speed.mingru_parameters * speed.mingru_tokens_per_second,
     }
     rows = []
     for budget, seconds in BUDGETS.items():

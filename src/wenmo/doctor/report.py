@@ -39,9 +39,9 @@ class Speed(BaseModel):
     transformer_tokens_per_second: float
     """Training steps of a small Transformer (see `transformer_parameters`)."""
     transformer_parameters: int
-    lstm_tokens_per_second: float
-    """Training steps of a small LSTM (see `lstm_parameters`)."""
-    lstm_parameters: int
+    mingru_tokens_per_second: float
+    """Training steps of a small minGRU (see `mingru_parameters`)."""
+    mingru_parameters: int
     ngram_tokens_per_second: float
     """Counting by an n-gram model."""
 

@@ -19,7 +19,7 @@ def measure() -> Speed:
     device = choose_device("auto")
     machine = measure_machine(device)
     transformer, transformer_parameters = _training_speed("transformer", device)
-    lstm, lstm_parameters = _training_speed("lstm", device)
+    mingru, mingru_parameters = _training_speed("mingru", device)
     return Speed(
         device=device,
         fp32_gflops=machine.flops / 1e9,
@@ -27,8 +27,8 @@ def measure() -> Speed:
         memory_gb_per_second=_memory_speed(),
         transformer_tokens_per_second=transformer,
         transformer_parameters=transformer_parameters,
-        lstm_tokens_per_second=lstm,
-        lstm_parameters=lstm_parameters,
+        mingru_tokens_per_second=mingru,
+        mingru_parameters=mingru_parameters,
         ngram_tokens_per_second=_counting_speed(),
     )
 
