@@ -33,7 +33,7 @@ def _print(report: DoctorReport) -> None:
     gpus = ", ".join(f"{gpu.name} ({quantity(gpu.memory, 'B')})" for gpu in report.gpus) or "none"
     font = report.chinese_font or "none"
     transformer = f"Transformer of {speed.transformer_parameters / 1e6:.2f} M parameters"
-    lstm = f"LSTM of {speed.lstm_parameters / 1e6:.2f} M parameters"
+    mingru = f"minGRU of {speed.mingru_parameters / 1e6:.2f} M parameters"
     print_table(
         [
             ("wenmo", report.version),
@@ -48,7 +48,7 @@ def _print(report: DoctorReport) -> None:
             ("matrix products", f"{speed.fp32_gflops:.0f} fp32, {speed.bf16_gflops:.0f} bf16 GFLOP/s"),
             ("memory speed", f"{speed.memory_gb_per_second:.1f} GB/s"),
             ("training", f"{speed.transformer_tokens_per_second:,.0f} tokens/s, {transformer}"),
-            ("", f"{speed.lstm_tokens_per_second:,.0f} tokens/s, {lstm}"),
+            ("", f"{speed.mingru_tokens_per_second:,.0f} tokens/s, {mingru}"),
             ("counting", f"{speed.ngram_tokens_per_second:,.0f} tokens/s, n-gram model"),
         ],
         header=("", f"measured on {speed.device}"),
