@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-from pathlib import Path
-
 import numba as nb
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wenmo.models import context_mixing, simd
+from wenmo.models import simd
 
 
 @nb.njit
@@ -39,24 +36,6 @@ def prefetch(array: np.ndarray, place: int) -> None:
     simd.prefetch(array, place)
 
 
-@nb.njit
-def find(slots: np.ndarray, base: int, own: int) -> int:
-    return context_mixing._find(slots, base, np.uint64(own))
-
-
-def found_one_by_one(slots: np.ndarray, base: int, own: int) -> int:
-    """What `_find` promises, slot after slot."""
-    start, check = own % 16, own >> 8 & 1023
-    places = [base + (start + j) % 16 for j in range(context_mixing.PROBES)]
-    for place in places:
-        if slots[place] == 0:
-            return -1 - place
-        if slots[place] >> 22 == check:
-            return place
-    counts = [slots[place] >> 16 & 63 for place in places]
-    return -1 - places[counts.index(min(counts))]
-
-
 @settings(deadline=None)  # the first call compiles
 @given(st.lists(st.integers(0, 2**32 - 1), min_size=32, max_size=32), st.booleans(), st.integers(0, 1023))
 def test_masks_tell_which_slots_of_a_line_are_wanted_and_which_are_empty(
@@ -70,21 +49,6 @@ def test_masks_tell_which_slots_of_a_line_are_wanted_and_which_are_empty(
     for place in range(16):
         assert masks >> place & 1 == (line[place] >> 22 == check and line[place] != 0)
         assert masks >> (16 + place) & 1 == (line[place] == 0)
-
-
-@settings(deadline=None)  # the first call compiles
-@given(
-    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 63)), min_size=16, max_size=16),
-    st.integers(0, 15),
-    st.integers(0, 3),
-)
-def test_a_slot_is_found_as_if_they_were_looked_at_one_by_one(
-    line: list[tuple[int, int]], start: int, check: int
-) -> None:
-    slots = np.zeros(32, np.uint32)
-    slots[16:] = [check << 22 | count << 16 | 7 * (count > 0) for check, count in line]
-    own = check << 8 | start
-    assert find(slots, 16, own) == found_one_by_one(slots, 16, own)
 
 
 @pytest.mark.parametrize("place", range(63))
@@ -111,12 +75,3 @@ def test_prefetching_changes_nothing_and_may_miss() -> None:
     prefetch(array, 2)
     prefetch(array, 1 << 40)  # no address of this process: the processor takes no offence
     np.testing.assert_array_equal(array, [0, 1, 2, 3])
-
-
-def test_whoever_changes_the_file_has_its_users_compiled_anew() -> None:
-    digest = hashlib.sha256(Path(simd.__file__).read_bytes()).hexdigest()[:12]
-    assert (simd.VERSION, digest) == (2, "99f9ecb3c0be"), (
-        "simd.py changed: raise its VERSION and context_mixing.SIMD, which makes numba compile that file anew, "
-        "and put the new digest here"
-    )
-    assert context_mixing.SIMD == simd.VERSION

@@ -1,4 +1,4 @@
-"""What the n-gram model learns: the arrays that the kernels of `context_mixing` read and change, and their sizes."""
+"""What the n-gram model learns: the arrays that the functions of `context_mixing` read and change, and their sizes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from . import context_mixing as kernels
+from . import decisions, match_model
+from .recent_text import EXTRA
+from .simd import LINE
 
 MAX_SLOT_BITS = 28
 """A table never exceeds 2**28 slots, 1 GB."""
@@ -43,8 +45,8 @@ class Tables(NamedTuple):
 
 def _aligned(size: int) -> npt.NDArray[np.uint32]:
     """Zeros (size,) that begin with a cache line, so that no `LINE` of them lies in two."""
-    room = np.zeros(size + kernels.LINE, np.uint32)
-    first = -room.ctypes.data // 4 % kernels.LINE
+    room = np.zeros(size + LINE, np.uint32)
+    first = -room.ctypes.data // 4 % LINE
     return room[first : first + size]
 
 
@@ -68,22 +70,22 @@ def new_tables(num_orders: int, slot_bits: int, follower_bits: int) -> Tables:
         slot_bits: Binary logarithm of the number of slots.
         follower_bits: Binary logarithm of the number of followers.
     """
-    n = num_orders + kernels.EXTRA
-    by_match = 4 * len(kernels.MATCHES)
-    sets = kernels.NODE_SETS + kernels.BYTE_SETS + 8 * (num_orders + by_match)
-    mixers = np.zeros((sets, kernels.inputs_of(n)), np.float32)
+    n = num_orders + EXTRA
+    by_match = 4 * len(match_model.MATCHES)
+    sets = decisions.NODE_SETS + decisions.BYTE_SETS + 8 * (num_orders + by_match)
+    mixers = np.zeros((sets, decisions.inputs_of(n)), np.float32)
     mixers[:, : 2 * n] = 0.4 / n
     mixers[:, 2 * n + 1] = 0.3
-    logits = (np.arange(kernels.PROBABILITY_BUCKETS) - kernels.PROBABILITY_BUCKETS // 2) / 2
-    curve = _logistic(np.linspace(-8, 8, kernels.REFINEMENT_BUCKETS))
+    logits = (np.arange(decisions.PROBABILITY_BUCKETS) - decisions.PROBABILITY_BUCKETS // 2) / 2
+    curve = _logistic(np.linspace(-8, 8, decisions.REFINEMENT_BUCKETS))
     return Tables(
         slots=_aligned(1 << slot_bits),
         followers=np.zeros(1 << follower_bits, np.uint32),
-        calibration=np.tile(_logistic(logits), (n, kernels.COUNT_BUCKETS)).astype(np.float32),
+        calibration=np.tile(_logistic(logits), (n, decisions.COUNT_BUCKETS)).astype(np.float32),
         mixers=mixers,
-        final=np.full((n + 1, kernels.LAYER), 1 / kernels.LAYER, np.float32),
-        trust=np.full(len(kernels.MATCHES) * kernels.RUNS * kernels.MATCH_DEPTHS, 0.9, np.float32),
-        refinement=np.tile(curve, 2 * kernels.REFINEMENTS).astype(np.float32),
+        final=np.full((n + 1, decisions.LAYER), 1 / decisions.LAYER, np.float32),
+        trust=np.full(len(match_model.MATCHES) * match_model.RUNS * decisions.MATCH_DEPTHS, 0.9, np.float32),
+        refinement=np.tile(curve, 2 * decisions.REFINEMENTS).astype(np.float32),
     )
 
 
@@ -149,7 +151,7 @@ def check_tables(tables: Tables, like: Tables, vocab_size: int) -> None:
             raise ValueError(f"tensor {name} has the type {found.dtype} instead of {own.dtype}")
         if name in HASHED:
             size = len(found)
-            if found.ndim != 1 or size < kernels.LINE or size & (size - 1):
+            if found.ndim != 1 or size < LINE or size & (size - 1):
                 raise ValueError(f"tensor {name} has a wrong length")
         elif found.shape != own.shape:
             raise ValueError(f"tensor {name} has shape {found.shape} instead of {own.shape}")
@@ -159,7 +161,7 @@ def check_tables(tables: Tables, like: Tables, vocab_size: int) -> None:
         learned = getattr(tables, name)
         if learned.min() < 0 or learned.max() > 1:
             raise ValueError(f"tensor {name} has entries that are no probabilities")
-    if (tables.followers & np.uint32(kernels.MAX_FOLLOWER - 1)).max() >= vocab_size:
+    if (tables.followers & np.uint32(match_model.MAX_FOLLOWER - 1)).max() >= vocab_size:
         raise ValueError("tensor followers names tokens that the vocabulary does not have")
 
 

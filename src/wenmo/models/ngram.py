@@ -17,7 +17,7 @@ from torch import Tensor
 
 from wenmo.progress import Progress
 
-from . import context_mixing, mixing_tables, token_tree
+from . import context_mixing, mixing_tables, recent_text, token_tree
 from .base import LanguageModel, ModelConfig, State
 from .mixing_tables import MAX_SLOT_BITS, Tables, follower_bits, slot_bits
 
@@ -35,7 +35,7 @@ class NgramConfig(ModelConfig):
     architecture: Literal["ngram"] = "ngram"
     context_length: int = 256
     orders: tuple[int, ...] = (0, 1, 2, 3, 4, 6)
-    """Characters of each context, ascending, at most `context_mixing.CHARS`."""
+    """Characters of each context, ascending, at most `recent_text.CHARS`."""
     slot_bits: int | None = Field(default=None, ge=10, le=MAX_SLOT_BITS)
     """Binary logarithm of the number of slots; derived from the training text when None."""
 
@@ -46,7 +46,7 @@ class NgramState(State):
     Attributes:
         lengths: int64 (B,).
         history: Ids, int64 (B, width), on the CPU; row b holds lengths[b] of them, the rest is padding.
-        recent: Vector of recent text of each row, uint64 (B, context_mixing.RECENT).
+        recent: Vector of recent text of each row, uint64 (B, recent_text.RECENT).
     """
 
     def __init__(
@@ -89,8 +89,8 @@ class NgramModel(LanguageModel):
         super().__init__()
         if list(config.orders) != sorted(set(config.orders)) or not config.orders[0] >= 0:
             raise ValueError("orders must ascend")
-        if config.orders[-1] > context_mixing.CHARS:
-            raise ValueError(f"orders must not exceed {context_mixing.CHARS}")
+        if config.orders[-1] > recent_text.CHARS:
+            raise ValueError(f"orders must not exceed {recent_text.CHARS}")
         self.config = config
         self.tokens_seen = 0
         self._orders = np.array(config.orders, np.int64)
@@ -189,14 +189,14 @@ class NgramModel(LanguageModel):
 
     def initial_state(self, batch: int) -> NgramState:
         """See `LanguageModel.initial_state`."""
-        recent = np.zeros((batch, context_mixing.RECENT), np.uint64)
+        recent = np.zeros((batch, recent_text.RECENT), np.uint64)
         empty = torch.zeros(batch, 0, dtype=torch.int64)
         return NgramState(torch.zeros(batch, dtype=torch.int64), empty, recent, self._tree)
 
     @property
     def num_contexts(self) -> int:
         """Number of contexts in which a token is predicted."""
-        return len(self._orders) + context_mixing.EXTRA
+        return len(self._orders) + recent_text.EXTRA
 
     def forward(
         self, ids: Tensor, state: State | None = None, lengths: Tensor | None = None
@@ -374,9 +374,9 @@ class NgramModel(LanguageModel):
 
     def _beginning(self, eos_id: int | None) -> npt.NDArray[np.uint64]:
         """Vector of recent text after the token that stands before a stream."""
-        recent = np.zeros(context_mixing.RECENT, np.uint64)
+        recent = np.zeros(recent_text.RECENT, np.uint64)
         if eos_id is not None:
-            context_mixing.push(recent, eos_id, self._tree)
+            context_mixing.read(np.array([eos_id], np.int64), recent, self._tree)
         return recent
 
     def _run(

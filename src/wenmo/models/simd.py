@@ -1,11 +1,8 @@
 """What numba's loops cannot say: a whole cache line compared at once, products by vectors, and memory fetched ahead.
 
 These are functions of compiled code only. numba turns loops into vectors where their length is long and known; the
-loops of `context_mixing` are short, so they stayed one number after the other. LLVM makes of these vectors whatever
+loops of an n-gram model are short, so they stayed one number after the other. LLVM makes of these vectors whatever
 the processor has (AVX-512, AVX2, SSE, NEON).
-
-numba goes on with what it compiled until the file of the outermost function changes, so `context_mixing` names the
-`VERSION` of this file.
 """
 
 # numba has no types, nor has the builder of its code.
@@ -19,8 +16,6 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-VERSION = 2
-"""Raised with every change of this file."""
 LINE = 16
 """Numbers of 32 bits in a cache line of 64 bytes."""
 WIDTH = 8
