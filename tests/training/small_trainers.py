@@ -50,9 +50,10 @@ def make_trainer(
     layers: int = 2,
     world: World = ALONE,
     tied: bool = True,
+    seed: int = 7,
     **changes: object,
 ) -> Trainer:
-    torch.manual_seed(7)
+    torch.manual_seed(seed)
     attends = kind(architecture) == "transformer"
     config = build_config(
         architecture,

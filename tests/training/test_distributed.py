@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from small_trainers import make_trainer
-from worlds import lose_one, outcome, read, run_world, train_all, train_until
+from worlds import lose_one, outcome, read, run_world, train_all, train_apart, train_until
 
 from wenmo.training import checkpoint
 
@@ -54,6 +54,14 @@ def test_many_processes_train_what_one_does(size: int, names: list[str], alone: 
     cases = {name: {**COMMON, **CASES[name]} for name in names}
     assert run_world(size, train_all, tmp_path, cases) == [0] * size
     assert_same(tmp_path, alone, names, ranks=size)
+
+
+def test_all_begin_with_the_weights_of_the_first(alone: Path, tmp_path: Path) -> None:
+    """Processors of several kinds do not compute the same initial embedding to the last bit."""
+    names = ["ddp", "fsdp", "fsdp-gru"]
+    cases = {name: {**COMMON, **CASES[name]} for name in names}
+    assert run_world(2, train_apart, tmp_path, cases) == [0, 0]
+    assert_same(tmp_path, alone, names, ranks=2)
 
 
 def test_a_checkpoint_is_gone_on_with_by_any_number_of_processes(alone: Path, tmp_path: Path) -> None:

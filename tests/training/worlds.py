@@ -88,6 +88,13 @@ def train_all(folder: Path, cases: dict[str, dict[str, Any]]) -> None:
         outcome(trainer, folder, name)
 
 
+def train_apart(folder: Path, cases: dict[str, dict[str, Any]]) -> None:
+    """Trains each case from weights that are other ones in every process."""
+    world = worlds.join()
+    for name, settings in cases.items():
+        outcome(make_trainer(folder / name, world=world, seed=7 + world.rank, **settings), folder, name)
+
+
 def train_until(folder: Path, stops: dict[str, int], cases: dict[str, dict[str, Any]]) -> None:
     """Trains each case until its last process is asked to stop, after a step."""
     world = worlds.join()

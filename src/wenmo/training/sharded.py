@@ -33,6 +33,10 @@ class Sharded(Alone):
         self._world = world
         self.model = copy.deepcopy(model)
         self.device = device
+        for parameter in self.model.parameters():
+            # Processors of several kinds do not compute the same initial embedding to the last bit; slices of different
+            # ones would fit together no better than slices of noise.
+            world.share(parameter)
         recompute(self.model, plan)
         mesh = dist.device_mesh.init_device_mesh(device.type, (world.size,))
         for layer in layers_of(self.model):

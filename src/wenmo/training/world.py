@@ -98,6 +98,14 @@ class World:
         dist.broadcast(shared, 0, group=self.control)
         return float(shared)
 
+    @torch.no_grad()
+    def share(self, tensor: Tensor) -> None:
+        """Overwrites a tensor with the leading process's, by CPU."""
+        if not self.alone:
+            shared = tensor.cpu().contiguous()
+            dist.broadcast(shared, 0, group=self.control)
+            tensor.copy_(shared)
+
     def agree(self, seconds: float, due: bool, stop: bool) -> tuple[float, bool, bool]:
         """Makes one decision for all after a step, so that they take the same one next.
 
