@@ -3,6 +3,7 @@ import os
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,9 @@ from wenmo.evaluation.evaluate import evaluate
 from wenmo.models.storage import load_model
 from wenmo.training.trainer import Trainer
 from wenmo.workflow import members, train
-from wenmo.workflow.members import member_names
+from wenmo.workflow.clock import Clock
+from wenmo.workflow.members import Member, member_names
+from wenmo.workflow.pipeline import Told, unused
 
 SMALL = {
     "tokenizer": TokenizerSettings(kind="bpe", vocab_size=400),
@@ -249,3 +252,30 @@ def test_members_of_one_family_are_numbered() -> None:
     recipe = Recipe(members=("lstm", "lstm", "ngram"))
     assert member_names(recipe) == ["lstm", "lstm-2", "ngram"]
     assert member_names(Recipe(architecture="gru")) == ["gru"]
+
+
+@pytest.mark.parametrize(
+    ("stopped", "waived", "reason"),
+    [
+        (None, [], "reads its text once"),
+        (None, ["mingru"], "too little for mingru"),
+        ("early", [], "the held-out loss no longer fell"),
+        ("target", [], "the target was reached"),
+        ("budget", [], None),
+    ],
+)
+def test_it_is_said_why_a_run_ends_before_its_budget(
+    stopped: str | None, waived: list[str], reason: str | None
+) -> None:
+    models = [Member("ngram", Any, [], None, None, 0.0, 1.0, 1.0)]  # type: ignore[arg-type]
+    if stopped:
+        models.append(Member("mingru", Any, [], stopped, None, 0.0, 1.0, 1.0))  # type: ignore[arg-type]
+    told, late = Told(False), Told(False)
+    clock = Clock(60.0, 0.0, now=lambda: 40.0)
+    clock.plan_finish({"variety": 2.0, "saving": 1.0})
+    unused(clock, models, waived, told)
+    assert len(told.lines) == (reason is not None)
+    assert not told.lines or (reason in told.lines[0] and told.lines[0].startswith("13 s of the budget"))
+    clock.plan_finish({"variety": 6.0, "saving": 1.0})
+    unused(clock, models, waived, late)
+    assert late.lines == []

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from wenmo.config import Recipe
 from wenmo.errors import Interrupted, LostProcessError, OptionError, ResourceError, WenmoError
@@ -133,7 +134,8 @@ def _train(run: Run, progress: bool, started: float | None) -> TrainResult:
         f"{texts.tokenizer.kind} tokenizer, {texts.tokenizer.vocab_size:,} tokens of "
         f"{texts.bytes_per_token:.2f} bytes; time: {duration(clock.budget) if clock.budget else 'as steps need'}"
     )
-    members, rivals, halves = _members(run, texts, machine, clock, told, starting)
+    trained = _members(run, texts, machine, clock, told, starting)
+    members, rivals = trained.members, trained.rivals
     with placed(members, machine.device):
         with clock.stage("weights") as seconds:
             models = [member.model for member in members]
@@ -141,16 +143,23 @@ def _train(run: Run, progress: bool, started: float | None) -> TrainResult:
             model = mix(members, texts, min(seconds, clock.scoring), clock.fitting) if mixed else models[0]
         with clock.stage("scores"):
             scores = score(model, members, texts, rivals)
-    unused(clock, members, told)
-    outcome = reporting.Outcome(run, clock, texts, model, members, scores, told.lines, halves)
+    unused(clock, members, trained.waived, told)
+    outcome = reporting.Outcome(run, clock, texts, model, members, scores, told.lines, trained.halves)
     result = reporting.save(outcome)
     clear(run, texts)
     return result
 
 
-def unused(clock: Clock, members: list[Member], told: Told) -> None:
-    """Says why the run ends before its budget, where it does."""
-    seconds = clock.left - clock.reserve()
+def unused(clock: Clock, members: list[Member], waived: list[str], told: Told) -> None:
+    """Says why the run ends before its budget, where it does.
+
+    Args:
+        clock: The clock of the run, before the samples.
+        members: What was trained.
+        waived: What no time was left for.
+        told: Told of it.
+    """
+    seconds = clock.idle
     if clock.budget is None or seconds < NOTABLE * clock.budget:
         return
     stops = {member.stopped for member in members} - {None}
@@ -158,11 +167,29 @@ def unused(clock: Clock, members: list[Member], told: Told) -> None:
         reason = "the target was reached"
     elif "early" in stops:
         reason = "training stopped by itself, because the held-out loss no longer fell"
+    elif not stops and waived:
+        reason = f"too little for {' and '.join(waived)}, more than the rest needs"
     elif not stops:
         reason = "an n-gram model reads its text once, and more time would not change it"
     else:
         return
     told(f"{duration(seconds)} of the budget are not used: {reason}")
+
+
+class Trained(NamedTuple):
+    """What was trained, and what it is compared with.
+
+    Attributes:
+        members: The models.
+        rivals: The scores of the compressors and of the n-gram model on the test text.
+        halves: The n-gram model after half of the text and after all of it, where that was measured.
+        waived: Neural models that no time was left for.
+    """
+
+    members: list[Member]
+    rivals: Rivals
+    halves: Halves | None
+    waived: list[str]
 
 
 class Told:
@@ -181,7 +208,7 @@ class Told:
 
 def _members(
     run: Run, texts: Texts, machine: hardware.Machine, clock: Clock, told: Told, starting: float
-) -> tuple[list[Member], Rivals, Halves | None]:
+) -> Trained:
     """Trains what the recipe names (or loads what an interrupted run had finished), and scores the rivals."""
     with clock.stage("counting"):
         share = COUNTING_SHARE if "ngram" in member_names(run.recipe) else BASELINE_SHARE
@@ -200,6 +227,7 @@ def _members(
     waiting = [name for name in names if name != "ngram"]
     rivals: list[Rivals] = []
     halves: list[Halves | None] = []
+    waived: list[str] = []
 
     def settle(name: str = "", model: LanguageModel | None = None) -> None:
         """Measures what comes after the last training; before an earlier one there is nothing to do yet."""
@@ -239,6 +267,7 @@ def _members(
             if seconds < LEAST_TRAINING_SECONDS and "ngram" in names:
                 told(f"{name}: no time is left for it; the model goes without")
                 waiting.remove(name)
+                waived.append(name)
                 continue
             others = [other.model for other in members.values()]
             member = train_neural(
@@ -257,7 +286,7 @@ def _members(
             waiting.clear()
             break
     settle()
-    return [members[name] for name in names if name in members], rivals[0], halves[0]
+    return Trained([members[name] for name in names if name in members], rivals[0], halves[0], waived)
 
 
 def clear(run: Run, texts: Texts) -> None:
