@@ -14,7 +14,7 @@ from wenmo.errors import InputError, Interrupted, ModelError, OptionError
 from wenmo.evaluation.evaluate import evaluate
 from wenmo.models.storage import load_model
 from wenmo.training.trainer import Trainer
-from wenmo.workflow import members, train
+from wenmo.workflow import members, pipeline, train
 from wenmo.workflow.clock import Clock
 from wenmo.workflow.members import Member, member_names
 from wenmo.workflow.pipeline import Told, unused
@@ -57,6 +57,25 @@ def test_a_mixture_from_one_file(text_file: Path, tmp_path: Path) -> None:
     assert text == wenmo.load(tmp_path / "model").generate("今天", max_tokens=5, seed=1)[0].text
     report = Path(result.report).read_text(encoding="utf-8")
     assert "PPMd" in report and "http://" not in report.replace("http://www.w3.org", "")
+
+
+def test_a_network_that_deciding_left_no_time_for_is_left_out(
+    text_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan_finish = pipeline.plan_finish
+
+    def long(clock: Clock, *arguments: Any, **options: Any) -> None:
+        plan_finish(clock, *arguments, **options)
+        clock.expected["leaving"] = 1e6
+
+    monkeypatch.setattr(pipeline, "plan_finish", long)
+    recipe = Recipe(
+        members=("transformer", "ngram"), budget="1m", **{**SMALL, "training": TrainingSettings()}
+    )
+    result = train(text_file, tmp_path / "model", recipe, progress=False)
+    assert set(result.members) == {"ngram"} and result.seconds < 60.0
+    assert "transformer: no time is left for it" in Path(result.report).read_text("utf-8")
+    assert load_model(tmp_path / "model").model.architecture == "ngram"
 
 
 def test_one_network_in_a_mixture_has_a_cache(

@@ -33,6 +33,9 @@ FAVOURITE = {"cpu": "mingru"}
 """The network that `--arch auto` trains by device; elsewhere it is the first of `MEMBERS`. On a CPU minGRU takes
 up to 1.4 times as many steps as a Transformer of its size, and learns more from each (docs/lab.md, 2026-11-27)."""
 
+LEAST_TRAINING_SECONDS = 1.0
+"""With less time than this a neural model is not begun where there are others."""
+
 
 @dataclass
 class Member:
@@ -123,8 +126,8 @@ def train_neural(
     progress: bool,
     settle: Callable[[str, NeuralLanguageModel], None],
     others: list[LanguageModel],
-) -> Member:
-    """Trains one neural model, or goes on where it was interrupted.
+) -> Member | None:
+    """Trains one neural model, or goes on where it was interrupted; None where others do and no time is left for it.
 
     Args:
         name: Name of the member; its family stands before the hyphen.
@@ -160,7 +163,11 @@ def train_neural(
     settle(name, model)
     model.to("cpu")
     if not decided:
-        shape = shape.lasting(clock.training(waiting, undecided=waiting - 1))
+        left = clock.training(waiting, undecided=waiting - 1)
+        if others and left < LEAST_TRAINING_SECONDS:
+            del clock.scoring_speeds[name]
+            return None
+        shape = shape.lasting(left)
         shape.write(record)
     tell(shape.summary(name, shape.plan.seconds))
     world = team.together(model, shape.plan, machine.device, run.directory, name, progress)

@@ -28,6 +28,7 @@ from wenmo.workflow.counting import train_ngram
 from wenmo.workflow.doubling import Halves, measure_halves
 from wenmo.workflow.finish import measured_scoring, plan_finish, rehearse
 from wenmo.workflow.members import (
+    LEAST_TRAINING_SECONDS,
     Member,
     finished,
     keep,
@@ -44,8 +45,6 @@ from wenmo.workflow.texts import Texts, load_texts, open_corpus
 
 NOTABLE = 0.05
 """Share of the budget from which on it is said that it was not used."""
-LEAST_TRAINING_SECONDS = 1.0
-"""With less time than this a neural model is not begun."""
 
 
 def train(
@@ -263,16 +262,16 @@ def _members(
     for number, name in enumerate(list(waiting)):
         member = finished(name, run)
         if member is None:
-            seconds = clock.training(len(waiting))
-            if seconds < LEAST_TRAINING_SECONDS and "ngram" in names:
+            others = [other.model for other in members.values()]
+            if not others or clock.training(len(waiting)) >= LEAST_TRAINING_SECONDS:
+                member = train_neural(
+                    name, run, texts, machine, clock, len(waiting), number, told, told.show, settle, others
+                )
+            if member is None:
                 told(f"{name}: no time is left for it; the model goes without")
                 waiting.remove(name)
                 waived.append(name)
                 continue
-            others = [other.model for other in members.values()]
-            member = train_neural(
-                name, run, texts, machine, clock, len(waiting), number, told, told.show, settle, others
-            )
             keep(member, run, texts)
         else:
             mixed = mixes(run.recipe.architecture, [member.model])
