@@ -58,8 +58,7 @@ def endings(points: Points, share: float) -> list[Rest]:
 
 def factors(rows: Sequence[Rest]) -> tuple[float, float]:
     """What the rest is of the last fall, and what it is besides, by least squares."""
-    gain, cooling = linear_regression([row.fall for row in rows], [row.rest for row in rows])
-    return gain, cooling
+    return linear_regression([row.fall for row in rows], [row.rest for row in rows])
 
 
 def left_out(rows: Sequence[Rest]) -> list[tuple[str, float]]:

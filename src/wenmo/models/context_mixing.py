@@ -36,9 +36,9 @@ if TYPE_CHECKING:
 
 PARTS = {
     "compiled": "6748ecd8ba71",
-    "decisions": "7966f20572de",
-    "match_model": "14863d8a1ceb",
-    "recent_text": "04262ee148d5",
+    "decisions": "b67f9b0900e1",
+    "match_model": "f26e1485defa",
+    "recent_text": "c9df89d1c5d4",
     "simd": "db442df7db11",
     "slots": "752a5276f24b",
 }

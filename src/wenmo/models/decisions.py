@@ -97,7 +97,34 @@ def predict(
     chosen: I64,
     layer: F64,
 ) -> float:
-    """Probability that the decision at `node` is 1; leaves in the last six arrays what `update` needs."""
+    """Probability that the decision at `node` is 1; leaves in the last six arrays what `update` needs.
+
+    The arrays are those of `token_tree.Tree` and `mixing_tables.Tables`, where their shapes stand, and what
+    `context_mixing._scratch` allocates for N contexts.
+
+    Args:
+        node: The node.
+        last: The last character, its UTF-8 bytes as one number.
+        num_orders: How many of the contexts are last characters alone.
+        depth: Of the tree; so is `group`.
+        group: Group of each node.
+        slots: Table of the contexts; so are `calibration`, `mixers`, `final`, `trust` and `refinement`.
+        calibration: Table.
+        mixers: Table.
+        final: Table.
+        trust: Table.
+        refinement: Table.
+        expected: What the match model foresees at each node: 1 or 2 for 0 or 1; 0 for nothing.
+        match: The token foreseen, or -1, and the row of its cells in `trust` (2,).
+        hashes: Contexts (N,).
+        keys: Of the cache lines that are open (N,).
+        bases: Their first slots (N,).
+        found: Slot of each context (N,); see `slots.find`.
+        cells: Cell of each in its row of `calibration` (N,).
+        inputs: Of the mixers (`inputs_of(N)`,).
+        chosen: Rows of the mixers, and more: see `SEEN` (CHOSEN,).
+        layer: Log-odds of each mixer, and the mixed probability (LAYER + 1,).
+    """
     n = len(hashes)
     place = np.uint64(node)
     if chosen[GROUP] != group[node]:
@@ -190,7 +217,7 @@ def update(
     chosen: I64,
     layer: F64,
 ) -> None:
-    """Learns that the decision at `node` was `bit`, after `predict`."""
+    """Learns at a rate of the mixers that the decision at `node` was `bit`, after `predict`, whose arrays these are."""
     n = len(keys)
     seen = chosen[SEEN]
     error = bit - layer[LAYER]
@@ -246,7 +273,7 @@ def score_path(
     keys: U64, bases: I64, found: I64, cells: I64, inputs: F32, chosen: I64, layer: F64, learn: bool, rate: float,
     ones: F64, standing: I16, place: int,
 ) -> tuple[float, int]:  # fmt: skip
-    """Scores the decisions on a token's path, learning from each after it if `learn`.
+    """Scores the decisions on a token's path, learning from each after it if `learn`; see `predict` for the arrays.
 
     Returns:
         Their nats, and how many contexts were known at the first one. `ones` and `standing`, unless empty, receive

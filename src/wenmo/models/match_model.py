@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .compiled import inner
-from .recent_text import fold, hashed
+from .recent_text import hash_endings
 from .simd import prefetch
 
 if TYPE_CHECKING:
@@ -31,13 +31,8 @@ MAX_FOLLOWER = 1 << 20
 @inner
 def match_keys_of(recent: U64, followers: U32, keys: U64) -> None:
     """Hashes the contexts of MATCHES into `keys`, and begins to bring what followed them near."""
-    multiplier = np.uint64(0x9E3779B97F4A7C15)
-    value = np.uint64(0)
-    done = 0
+    hash_endings(recent, MATCHES, keys)
     for i in range(len(MATCHES)):
-        value = fold(value, recent, done, MATCHES[i])
-        done = MATCHES[i]
-        keys[i] = hashed((value + np.uint64(i + 1)) * multiplier)
         prefetch(followers, np.int64(keys[i] & np.uint64(len(followers) - 1)))
 
 

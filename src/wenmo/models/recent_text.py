@@ -83,6 +83,17 @@ def fold(value: np.uint64, recent: U64, first: int, last: int) -> np.uint64:
     return value
 
 
+@inlined
+def hash_endings(recent: U64, lengths: I64 | tuple[int, ...], out: U64) -> None:
+    """Hashes the last characters, as many as each of the ascending `lengths` says, into `out`, uint64."""
+    value = np.uint64(0)
+    done = 0
+    for i in range(len(lengths)):
+        value = fold(value, recent, done, lengths[i])
+        done = lengths[i]
+        out[i] = hashed((value + np.uint64(i + 1)) * np.uint64(0x9E3779B97F4A7C15))
+
+
 @inner
 def contexts(recent: U64, orders: I64, out: U64) -> None:
     """Hashes the contexts of the next token into `out` (N,).
@@ -99,12 +110,7 @@ def contexts(recent: U64, orders: I64, out: U64) -> None:
     | 3 | c | the last two tokens |
     """
     multiplier = np.uint64(0x9E3779B97F4A7C15)
-    value = np.uint64(0)
-    done = 0
-    for i in range(len(orders)):
-        value = fold(value, recent, done, orders[i])
-        done = orders[i]
-        out[i] = hashed((value + np.uint64(i + 1)) * multiplier)
+    hash_endings(recent, orders, out)
     n = len(orders)
     a, b, c, d = recent[0], recent[1], recent[2], recent[3]
     if a > np.uint64(0xFFFF):  # three bytes or more in UTF-8

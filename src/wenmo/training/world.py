@@ -100,7 +100,7 @@ class World:
 
     @torch.no_grad()
     def share(self, tensor: Tensor) -> None:
-        """Overwrites a tensor with the leading process's, by CPU."""
+        """Overwrites a tensor of any shape and device with the leading process's, over the CPU."""
         if not self.alone:
             shared = tensor.cpu().contiguous()
             dist.broadcast(shared, 0, group=self.control)
