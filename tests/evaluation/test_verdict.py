@@ -37,6 +37,17 @@ def test_kinds(kind: str, train: list[float], valid: list[float], words: str) ->
     assert words in verdict.sentence
 
 
+@pytest.mark.parametrize(
+    ("passes", "kind"), [(0.07, "improving"), (0.99, "improving"), (1.0, "levelled"), (9.0, "levelled")]
+)
+def test_a_loss_that_falls_slowly_over_unread_text_has_not_levelled_off(passes: float, kind: str) -> None:
+    losses = [2.8, 2.45, 2.32, 2.25, 2.2, 2.17, 2.16, 2.155]
+    rows = curve(losses, losses)
+    for number, row in enumerate(rows, 1):
+        row["epochs"] = passes * number / len(rows)
+    assert overfitting_verdict(rows).kind == kind
+
+
 def test_overfitting_says_when_how_much_and_what_was_kept() -> None:
     verdict = overfitting_verdict(curve(FALLING, [3.0, 2.7, 2.5, 2.4, 2.41, 2.45, 2.5, 2.64]))
     assert "began after 4 min 00 s" in verdict.sentence

@@ -123,15 +123,6 @@ def test_late_stages_are_shortened_in_proportion_and_early_ones_stretch_the_last
     assert early.allowance("variety") == clock.STRETCH * 2.0
 
 
-def test_what_stays_idle_is_less_by_what_the_last_stage_takes_up() -> None:
-    now, time = started(60.0)
-    now.plan_finish({"samples": 2.0, "variety": 3.0, "saving": 1.0})
-    time.pass_by(40.0)
-    assert now.idle == pytest.approx(60.0 - 40.0 - 6.0 - (clock.STRETCH - 1.0) * 3.0)
-    now.expected = {"saving": 1.0}
-    assert now.idle == pytest.approx(19.0)
-
-
 @given(
     budget=st.sampled_from([30.0, 60.0, 120.0, 600.0, 3600.0]),
     weights=st.floats(0.0, 0.06),

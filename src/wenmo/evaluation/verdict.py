@@ -98,8 +98,10 @@ def _kind(rows: Sequence[Mapping[str, float]]) -> Kind:
         and rows[-1]["train_bpb"] >= best["train_bpb"]
     ):
         return "unstable"
-    # A fall that two evaluations in a row did not carry further has come to its end.
-    if _late_gain(rows) > GAIN and min(losses) in losses[-2:]:
+    # A fall that two evaluations in a row did not carry further has come to its end. One over less than all of the text
+    # has not, however flat: the learning rate went down.
+    least = GAIN if rows[-1].get("epochs", 1.0) >= 1.0 else 0.0
+    if _late_gain(rows) > least and min(losses) in losses[-2:]:
         return "improving"
     return "gap" if gap_of(rows[-1]) > GAP else "levelled"
 

@@ -222,11 +222,6 @@ class Clock:
         return max(room, 0.0) * wanted / planned if planned else 0.0
 
     @property
-    def idle(self) -> float:
-        """Seconds that will be left at the end, after the last elastic stage took up what it can."""
-        return self.left - self.reserve() - (STRETCH - 1.0) * self.expected.get(ELASTIC[-1], 0.0)
-
-    @property
     def early(self) -> float:
         """Share of the budget that is left; below zero when it was overrun, and zero without a budget."""
         return 0.0 if self.budget is None else self.left / self.budget

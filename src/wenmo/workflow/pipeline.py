@@ -142,8 +142,10 @@ def _train(run: Run, progress: bool, started: float | None) -> TrainResult:
             model = mix(members, texts, min(seconds, clock.scoring), clock.fitting) if mixed else models[0]
         with clock.stage("scores"):
             scores = score(model, members, texts, rivals)
-    unused(clock, members, trained.waived, told)
-    outcome = reporting.Outcome(run, clock, texts, model, members, scores, told.lines, trained.halves)
+    outcome = reporting.Outcome(
+        run, clock, texts, model, members, scores, told.lines, trained.halves,
+        written=lambda: unused(clock, members, trained.waived, told),
+    )  # fmt: skip
     result = reporting.save(outcome)
     clear(run, texts)
     return result
@@ -153,12 +155,12 @@ def unused(clock: Clock, members: list[Member], waived: list[str], told: Told) -
     """Says why the run ends before its budget, where it does.
 
     Args:
-        clock: The clock of the run, before the samples.
+        clock: The clock of the run, when only saving is left.
         members: What was trained.
         waived: What no time was left for.
         told: Told of it.
     """
-    seconds = clock.idle
+    seconds = clock.left - clock.reserve()
     if clock.budget is None or seconds < NOTABLE * clock.budget:
         return
     stops = {member.stopped for member in members} - {None}

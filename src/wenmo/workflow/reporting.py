@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -43,9 +43,10 @@ class Outcome:
         model: The whole model.
         members: Its parts.
         scores: Its scores.
-        told: Lines that were shown before training.
+        told: Lines that were shown.
         halves: Losses of the n-gram model on half of the text and on all of it; None where they were not measured.
         teacher: Of a distilled model: the models it was made from and their scores (JSON).
+        written: Called when all but saving is done; what it adds to `told` stands in the report.
     """
 
     run: Run
@@ -57,6 +58,7 @@ class Outcome:
     told: list[str]
     halves: Halves | None = None
     teacher: dict[str, Any] | None = None
+    written: Callable[[], None] = lambda: None
 
 
 def kept_corpus(run: Run, texts: Texts) -> Path:
@@ -73,6 +75,7 @@ def save(outcome: Outcome) -> TrainResult:
         samples = write_samples(outcome.model, texts, run.recipe.generation, seconds)
     with clock.stage("variety") as seconds:
         variety = measure_variety(outcome.model, texts, run.recipe.generation, seconds)
+    outcome.written()
     curves = {
         member.name: [dict(vars(row)) for row in member.curve] for member in outcome.members if member.curve
     }
