@@ -205,10 +205,11 @@ def course_of(member: Member) -> Course:
 
 def told_prediction(found: PredictedLoss) -> str:
     """What was predicted and what came, in words."""
-    side = "below" if found.error > 0 else "above"
+    off = f"{abs(found.error):.1%} {'below' if found.error > 0 else 'above'} that"
     return (
         f"After {found.share:.0%} of the training the held-out loss was predicted to end at {found.predicted:.3f} "
-        f"({found.low:.3f} to {found.high:.3f}); it ended at {found.measured:.3f}, {abs(found.error):.1%} {side} that."
+        f"({found.low:.3f} to {found.high:.3f}); it ended at {found.measured:.3f}, "
+        f"{'as predicted' if abs(found.error) < 0.0005 else off}."
     )
 
 
