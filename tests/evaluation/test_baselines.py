@@ -5,7 +5,7 @@ import pyppmd
 import pytest
 
 from wenmo.evaluation import baselines
-from wenmo.evaluation.baselines import documents_bytes, ppmd, xz
+from wenmo.evaluation.baselines import Compressors, documents_bytes, ppmd, xz
 
 
 def prose(seed: int, words: int) -> bytes:
@@ -48,3 +48,19 @@ def test_priming_helps_and_is_bounded(compressor, monkeypatch: pytest.MonkeyPatc
     assert compressor(TRAIN, HELD) == compressor(TRAIN[-1000:], HELD) > primed
     with pytest.raises(ValueError, match="no held-out text"):
         compressor(TRAIN, b"")
+
+
+def test_reading_before_the_held_out_text_is_known_changes_nothing() -> None:
+    held, read = HELD[:5_000], 30_000
+    found = Compressors(TRAIN, len(held), read).score(held)
+    assert found == {"ppmd": ppmd(TRAIN, held), "xz": xz(TRAIN[-read:], held)}
+
+    def size(data: bytes) -> int:
+        filters = [
+            {"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "dict_size": len(TRAIN + held)}
+        ]
+        return len(lzma.compress(data, format=lzma.FORMAT_XZ, check=lzma.CHECK_NONE, filters=filters))
+
+    assert xz(TRAIN, held) * len(held) / 8 == size(TRAIN + held) - size(TRAIN)
+    with pytest.raises(ValueError, match="no held-out text"):
+        Compressors(TRAIN, 0).score(b"")

@@ -1,7 +1,8 @@
 import pytest
 
+from wenmo.tokenization.backend import assemble
 from wenmo.tokenization.inspection import inspect_tokenizer, readable, render_inspection, segment
-from wenmo.tokenization.tokenizer import Tokenizer, assemble
+from wenmo.tokenization.tokenizer import Tokenizer
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,9 @@ import pytest
 
 from wenmo.errors import InputError
 from wenmo.tokenization import stream as stream_module
+from wenmo.tokenization.backend import assemble
 from wenmo.tokenization.stream import TokenStream, shuffled, spread
-from wenmo.tokenization.tokenizer import Tokenizer, assemble
+from wenmo.tokenization.tokenizer import Tokenizer
 
 
 def build(tokenizer: Tokenizer, texts: list, path: Path, **options: str) -> TokenStream:

@@ -104,7 +104,7 @@ def test_huge_corpora_are_sampled_evenly(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.parametrize(
-    ("seconds", "share"), [(None, 1.0), (100.0, 1.0), (1.0, 0.45), (0.1, 0.128)], ids=str
+    ("seconds", "share"), [(None, 1.0), (100.0, 1.0), (0.225, 0.45), (0.02, 0.128)], ids=str
 )
 def test_a_sample_of_one_long_text_follows_from_the_time(
     monkeypatch: pytest.MonkeyPatch, seconds: float | None, share: float

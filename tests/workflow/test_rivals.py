@@ -9,7 +9,7 @@ import pytest
 from wenmo.models.ngram import NgramConfig, NgramModel
 from wenmo.workflow import rivals
 from wenmo.workflow.clock import SCORING_SHARE, Clock, Cost
-from wenmo.workflow.rivals import LEAST_SCORED_TOKENS, measure_rivals
+from wenmo.workflow.rivals import LEAST_SCORED_TOKENS, compressors, measure_rivals
 
 PIECES = [b"", b"a", b"b", "猫".encode()]
 LENGTHS = np.array([0, 1, 1, 3])
@@ -62,3 +62,9 @@ def test_without_a_measurement_the_members_speeds_decide(
     monkeypatch.setattr(rivals, "LEAST_SCORED_TOKENS", 1)
     found = measure_rivals(cast(Any, ngram), texts, clock, None)
     assert clock.scoring_seconds(found.num_bytes) == pytest.approx(clock.scoring, rel=1e-2)
+
+
+def test_a_text_that_was_read_before_gives_the_same_scores(texts: Any, ngram: NgramModel) -> None:
+    clock, cost = Clock(100.0, 0.0, now=lambda: 0.0), Cost(0.0, 1e-3)
+    before = measure_rivals(ngram, texts, clock, cost, compressors(texts, clock))
+    assert before.baselines == measure_rivals(ngram, texts, clock, cost).baselines

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import lzma
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+
+from wenmo.models.side_by_side import beside
 
 PPMD_ORDER = 6
 PPMD_MEMORY = 256 << 20
@@ -23,6 +24,35 @@ def documents_bytes(texts: Iterable[str]) -> bytes:
     return b"".join(text.encode() + b"\x00" for text in texts)
 
 
+class Compressors:
+    """PPMd and xz that have read a text, and can code another one after it.
+
+    Reading takes nearly all of their time, and can be done before the other text is known.
+    """
+
+    def __init__(self, prior: bytes, most: int, xz_bytes: int = PRIMING_BYTES) -> None:
+        """Reads, side by side where there is more than one thread.
+
+        Args:
+            prior: Training text; its last `PRIMING_BYTES` are read.
+            most: Bytes that the text to be coded will have at most; the dictionary of xz covers them too.
+            xz_bytes: Of `prior` xz, which is slow, reads no more than the last so many bytes.
+        """
+        self._ppmd, (self._xz,) = beside(
+            lambda: _Ppmd(prior[-PRIMING_BYTES:]),
+            [lambda: _Xz(prior[-PRIMING_BYTES:][-xz_bytes:], most)],
+        )
+
+    def score(self, held: bytes) -> dict[str, float]:
+        """Returns the bits per byte of `held` in `ppmd` and in `xz`; can be called once.
+
+        Raises:
+            ValueError: When `held` is empty.
+        """
+        _check(held)
+        return {"ppmd": self._ppmd.score(held), "xz": self._xz.score(held)}
+
+
 def ppmd(prior: bytes, held: bytes) -> float:
     """Returns the bits per byte of `held` in PPMd (variant I, order 6, 256 MB) after `prior`.
 
@@ -36,14 +66,8 @@ def ppmd(prior: bytes, held: bytes) -> float:
     Raises:
         ValueError: When `held` is empty.
     """
-    import pyppmd
-
     _check(held)
-    encoder = pyppmd.Ppmd8Encoder(PPMD_ORDER, PPMD_MEMORY)
-    if prior:
-        encoder.encode(prior[-PRIMING_BYTES:])
-    size = len(encoder.encode(held)) + len(encoder.flush()) - _PPMD_FLUSH
-    return max(size, 0) * 8 / len(held)
+    return _Ppmd(prior[-PRIMING_BYTES:]).score(held)
 
 
 def xz(prior: bytes, held: bytes) -> float:
@@ -57,16 +81,45 @@ def xz(prior: bytes, held: bytes) -> float:
         ValueError: When `held` is empty.
     """
     _check(held)
-    prior = prior[-PRIMING_BYTES:]
-    dictionary = max(4096, len(prior) + len(held))
-    filters = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "dict_size": dictionary}]
+    return _Xz(prior[-PRIMING_BYTES:], len(held)).score(held)
 
-    def size(data: bytes) -> int:
-        return len(lzma.compress(data, format=lzma.FORMAT_XZ, check=lzma.CHECK_NONE, filters=filters))
 
-    with ThreadPoolExecutor(2) as pool:  # the compressor lets go of the interpreter lock
-        before, after = pool.map(size, (prior, prior + held))
-    return (after - before) * 8 / len(held)
+class _Ppmd:
+    """PPMd that has read a text."""
+
+    def __init__(self, prior: bytes) -> None:
+        import pyppmd
+
+        self._encoder = pyppmd.Ppmd8Encoder(PPMD_ORDER, PPMD_MEMORY)
+        if prior:
+            self._encoder.encode(prior)
+
+    def score(self, held: bytes) -> float:
+        """Bits per byte of `held`, which ends the stream."""
+        size = len(self._encoder.encode(held)) + len(self._encoder.flush()) - _PPMD_FLUSH
+        return max(size, 0) * 8 / len(held)
+
+
+class _Xz:
+    """xz that has read a text, and knows how long it is when coded."""
+
+    def __init__(self, prior: bytes, most: int) -> None:
+        dictionary = max(4096, len(prior) + most)
+        filters = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "dict_size": dictionary}]
+
+        def coder() -> lzma.LZMACompressor:
+            return lzma.LZMACompressor(lzma.FORMAT_XZ, check=lzma.CHECK_NONE, filters=filters)
+
+        alone, self._coder = coder(), coder()  # what is coded so far can only be told at the end
+        self._before, (self._written,) = beside(
+            lambda: len(alone.compress(prior)) + len(alone.flush()),
+            [lambda: len(self._coder.compress(prior))],
+        )
+
+    def score(self, held: bytes) -> float:
+        """Bits per byte of `held`, which ends the stream."""
+        after = self._written + len(self._coder.compress(held)) + len(self._coder.flush())
+        return (after - self._before) * 8 / len(held)
 
 
 def _check(held: bytes) -> None:

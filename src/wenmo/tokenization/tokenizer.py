@@ -4,26 +4,33 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import tokenizers
-from tokenizers import decoders, models
 
 from wenmo.errors import InputError, ModelError
 from wenmo.files import write_text
 
-from .pretokenization import CHARACTER, PATTERN, byte_alphabet, split_by
+from .backend import END_OF_TEXT
+from .pretokenization import byte_alphabet
 
-END_OF_TEXT = "<|endoftext|>"
-"""The special token with id 0: ends every document and stands before the first."""
+if TYPE_CHECKING:
+    from .byte_pairs import Merges
+
 END_OF_TURN = "<|end|>"
 """Ends what one speaker says; only the tokenizer of a model trained on conversations has it."""
 
 KINDS = ("bpe", "char", "byte")
+LONG_CHARACTERS = 20_000
+"""Texts that are longer together are encoded by compiled loops, whose loading takes as long as the library does with
+less."""
 
 
 class Tokenizer:
@@ -111,12 +118,31 @@ class Tokenizer:
             InputError: See `encode`.
         """
         try:
+            if sum(map(len, texts)) > LONG_CHARACTERS and self._merges is not None:
+                return self._encode_long(texts, self._merges)
             encodings = self.backend.encode_batch_fast(texts, add_special_tokens=False)
         except (TypeError, UnicodeEncodeError) as error:
             raise InputError(
                 "the text holds half of a surrogate pair, which is no character; decode it as UTF-8"
             ) from error
         return [np.asarray(encoding.ids, dtype=np.int64) for encoding in encodings]
+
+    @cached_property
+    def _merges(self) -> Merges | None:
+        """What the compiled loops need; None for tokenizers that they do not know."""
+        if self.kind != "bpe":
+            return None
+        from .byte_pairs import Merges
+
+        return Merges.read(self.backend)
+
+    def _encode_long(self, texts: list[str], merges: Merges) -> list[npt.NDArray[np.int64]]:
+        from .byte_pairs import encode
+
+        if len(texts) == 1:
+            return [encode(texts[0], merges)]
+        with ThreadPoolExecutor(min(os.cpu_count() or 1, len(texts))) as pool:
+            return list(pool.map(lambda text: encode(text, merges), texts))
 
     def decode(self, ids: Iterable[int] | npt.NDArray[np.integer]) -> str:
         """Returns the text of token ids; bytes that are no UTF-8 become U+FFFD, eos becomes nothing.
@@ -221,23 +247,3 @@ class Tokenizer:
             int(facts.get("trained_bytes", 0)),
             template if isinstance(template, str) else None,
         )
-
-
-def assemble(kind: str, characters: Iterable[str] = ()) -> tokenizers.Tokenizer:
-    """Returns the backend of a kind with the 256 bytes as its vocabulary, and no merges yet.
-
-    Args:
-        kind: `bpe`, `char` or `byte`.
-        characters: For `char`, the characters that become tokens of their own.
-    """
-    alphabet = byte_alphabet()
-    vocabulary = {END_OF_TEXT: Tokenizer.eos_id}
-    for symbol in (*alphabet, *("".join(alphabet[byte] for byte in text.encode()) for text in characters)):
-        vocabulary.setdefault(symbol, len(vocabulary))
-    # Without merges, `ignore_merges` makes a token of every piece that is in the vocabulary as a whole: a piece
-    # is one character, and one that is not there is spelled in bytes.
-    backend = tokenizers.Tokenizer(models.BPE(vocab=vocabulary, merges=[], ignore_merges=kind == "char"))
-    backend.pre_tokenizer = split_by({"bpe": PATTERN, "char": CHARACTER, "byte": None}[kind])
-    backend.decoder = decoders.ByteLevel()
-    backend.add_special_tokens([END_OF_TEXT])
-    return backend

@@ -92,6 +92,7 @@ class Clock:
         fitting: What fitting the weights of a mixture costs; nothing until it is known.
         expected: Stage of the finish that is still to come -> seconds it is expected to take, once that is measured.
         spent: Stage -> seconds that it took, in the order in which they ended.
+        primed: Whether the compressors have read the training text.
         now: Tells the time in seconds; tests give another one.
     """
 
@@ -103,6 +104,7 @@ class Clock:
     fitting: Cost = Cost(0.0, 0.0)
     expected: dict[str, float] = field(default_factory=dict)
     spent: dict[str, float] = field(default_factory=dict)
+    primed: bool = False
     now: Callable[[], float] = time.monotonic
 
     @property
@@ -150,6 +152,8 @@ class Clock:
     @property
     def rivals(self) -> float:
         """Seconds that the compressors are expected to read, before that is measured."""
+        if self.primed:
+            return 0.0
         read = min(self.text_bytes, MOST_BYTES)
         return PPMD_SECONDS_PER_BYTE * read + min(read / XZ_BYTES_PER_SECOND, self.scoring)
 

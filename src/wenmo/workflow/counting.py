@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from wenmo.models.ngram import NgramConfig, NgramModel, compilations
 from wenmo.progress import duration, quantity, track
@@ -39,9 +41,6 @@ def train_ngram(
 ) -> Member:
     """Counts the n-gram model over the training text; over stretches from all of it when the budget is short.
 
-    Several documents are read in blocks of random order: the model adapts, and what it read last, such as the last of
-    two languages, would count most. A single text is read as it runs.
-
     Args:
         texts: What to count.
         clock: The clock of the run.
@@ -50,10 +49,30 @@ def train_ngram(
         progress: Whether to show a progress line.
         share: Largest share of the time that is left.
     """
+    return count(choose_counted(texts, clock, tell, share), texts, seed, progress)
+
+
+def ngram_config(texts: Texts) -> NgramConfig:
+    """The shape of the n-gram model of a run."""
+    return NgramConfig(vocab_size=texts.tokenizer.vocab_size, context_length=NGRAM_CONTEXT)
+
+
+def choose_counted(
+    texts: Texts, clock: Clock, tell: Callable[[str], None], share: float = COUNTING_SHARE
+) -> npt.NDArray[np.unsignedinteger[Any]]:
+    """The tokens that there is the time to count: all of them, or stretches from all over the text.
+
+    The compiled code that counts is loaded by then.
+
+    Args:
+        texts: What to count.
+        clock: The clock of the run.
+        tell: Told what was decided.
+        share: Largest share of the time that is left.
+    """
     ids = texts.train.ids
-    config = NgramConfig(vocab_size=texts.tokenizer.vocab_size, context_length=NGRAM_CONTEXT)
+    config = ngram_config(texts)
     _load(config, texts, tell)
-    started = time.monotonic()
     seconds = share * clock.left
     most = (
         len(ids)
@@ -64,9 +83,25 @@ def train_ngram(
     if len(ids) > most:
         ids = spread(ids, max(int(most), NGRAM_LEAST_TOKENS))
         tell(f"ngram: counts {quantity(texts.num_bytes(ids), 'B')} of the text, taken from all over it")
+    return ids
+
+
+def count(ids: npt.NDArray[np.unsignedinteger[Any]], texts: Texts, seed: int, progress: bool) -> Member:
+    """Counts tokens of the training text.
+
+    Several documents are read in blocks of random order: the model adapts, and what it read last, such as the last of
+    two languages, would count most. A single text is read as it runs.
+
+    Args:
+        ids: From `choose_counted`.
+        texts: The texts.
+        seed: Seed of the order.
+        progress: Whether to show a progress line.
+    """
+    started = time.monotonic()
     if texts.train.num_documents > 1:
         ids = shuffled(ids, seed)
-    model = NgramModel(config)
+    model = NgramModel(ngram_config(texts))
     with track("n-gram model", float(len(ids)), "tokens", progress) as shown:
         model.fit(np.asarray(ids), texts.tokenizer.token_bytes, progress=shown)
     spent = time.monotonic() - started

@@ -14,7 +14,7 @@ from wenmo.evaluation.doubling import (
     network_fall,
     ngram_fall,
 )
-from wenmo.models.ngram import NgramModel
+from wenmo.models.ngram import NgramConfig, NgramModel
 from wenmo.tokenization.stream import shuffled, spread
 from wenmo.training.reach import REPETITION_SPREAD, joint_loss, joint_sharpness
 from wenmo.workflow.clock import Clock
@@ -35,28 +35,40 @@ class Halves:
     full: float
 
 
-def measure_halves(ngram: NgramModel, counted: int, texts: Texts, clock: Clock, seed: int) -> Halves | None:
-    """Counts the first half of the text; None where that takes too much of the budget, or not all of it was counted.
+def pays(counting: float, clock: Clock) -> bool:
+    """Whether there is the time to count half of the text, where all of it took so many seconds."""
+    return clock.budget is None or 0.6 * counting <= SHARE * clock.budget
 
-    Both are scored on the held-out stretches of that half, so that text from around them was counted both times.
+
+def half_nats(config: NgramConfig, texts: Texts, seed: int) -> float:
+    """Mean nats on text that steers of an n-gram model that has counted the first half of the text, and learns on.
 
     Args:
-        ngram: The n-gram model of the run.
-        counted: Tokens that it has counted.
+        config: Of the n-gram model of the run.
         texts: The texts.
-        clock: The clock, which knows how long counting took.
         seed: Seed of the order in which several documents are read.
     """
-    counting = clock.spent.get("counting", 0.0)
-    if counted < len(texts.train.ids) or (clock.budget is not None and 0.6 * counting > SHARE * clock.budget):
-        return None
-    ids = spread(texts.valid.ids[: max(len(texts.valid.ids) // 2, 1)], SCORED_TOKENS).astype(np.int64)
     first = texts.train.ids[: len(texts.train.ids) // 2]
-    part = NgramModel(ngram.config.model_copy(update={"slot_bits": None}))
-    part.fit(shuffled(first, seed) if texts.train.num_documents > 1 else first, texts.tokenizer.token_bytes)
-    eos_id = texts.tokenizer.eos_id
-    half, full = (float(model.scan(ids, True, eos_id)[0].mean()) for model in (part, ngram))
-    return Halves(half, full)
+    model = NgramModel(config.model_copy(update={"slot_bits": None}))
+    model.fit(shuffled(first, seed) if texts.train.num_documents > 1 else first, texts.tokenizer.token_bytes)
+    return _steering_nats(model, texts)
+
+
+def measure_halves(ngram: NgramModel, half: float, texts: Texts) -> Halves:
+    """Puts beside it what the n-gram model of the whole text needs.
+
+    Args:
+        ngram: The n-gram model of the run, which has counted all of the text.
+        half: From `half_nats`.
+        texts: The texts.
+    """
+    return Halves(half, _steering_nats(ngram, texts))
+
+
+def _steering_nats(model: NgramModel, texts: Texts) -> float:
+    """Mean nats on the held-out stretches of the first half: text from around them was counted both times."""
+    ids = spread(texts.valid.ids[: max(len(texts.valid.ids) // 2, 1)], SCORED_TOKENS).astype(np.int64)
+    return float(model.scan(ids, True, texts.tokenizer.eos_id)[0].mean())
 
 
 def twice_the_text(members: list[Member], scores: Scores, halves: Halves | None) -> TwiceTheText | None:

@@ -7,19 +7,20 @@ from dataclasses import dataclass
 
 from wenmo.config import ModelSettings, Recipe, TrainingSettings
 from wenmo.errors import Interrupted, OptionError
-from wenmo.models.base import LanguageModel, NeuralLanguageModel
+from wenmo.models.base import LanguageModel
 from wenmo.models.registry import member_architectures, parse_config
 from wenmo.models.storage import load_model, save_model
 from wenmo.progress import duration
 from wenmo.training import hardware
 from wenmo.training.curve import Ending
+from wenmo.training.embedding_init import initialise_embedding
 from wenmo.training.outcome import CurveRow, Stopped, TrainingOutcome
 from wenmo.training.plan import TrainingPlan
 from wenmo.training.trainer import Trainer
 from wenmo.training.world import processes
 from wenmo.workflow import team
 from wenmo.workflow.clock import Clock
-from wenmo.workflow.decision import Shape, decide, initial_model
+from wenmo.workflow.decision import Shape, build, decide
 from wenmo.workflow.finish import measured_scoring
 from wenmo.workflow.mixing import mixes
 from wenmo.workflow.run import Run
@@ -124,7 +125,7 @@ def train_neural(
     number: int,
     tell: Callable[[str], None],
     progress: bool,
-    settle: Callable[[str, NeuralLanguageModel], None],
+    settle: Callable[[dict[str, LanguageModel], Callable[[], None]], None],
     others: list[LanguageModel],
 ) -> Member | None:
     """Trains one neural model, or goes on where it was interrupted; None where others do and no time is left for it.
@@ -139,7 +140,8 @@ def train_neural(
         number: Position among the members, which sets the seed apart.
         tell: Told what was decided.
         progress: Whether to show a progress line.
-        settle: Told of the new model before the time of its training is fixed.
+        settle: Told of the new model, by its name, before the time of its training is fixed; makes the second
+            argument's call, which gives the model what its weights begin with, beside its own work.
         others: Members that are trained already, which make up the whole model with this one.
 
     Raises:
@@ -157,10 +159,13 @@ def train_neural(
             recipe = alike(finer(run.recipe), others)
             shape = decide(architecture, recipe, texts, machine, clock.training(waiting), seed)
     with clock.stage("deciding"):
-        model = initial_model(parse_config(shape.config), shape.plan, texts.train.ids).to(machine.device)
+        model = build(parse_config(shape.config), shape.plan.seed).to(machine.device)
     mixed = mixes(run.recipe.architecture, [model])
     clock.scoring_speeds[name] = measured_scoring(model, texts, mixed)
-    settle(name, model)
+    plan = shape.plan
+    settle(
+        {name: model}, lambda: initialise_embedding(model, texts.train.ids, plan.seed, plan.embedding_tokens)
+    )
     model.to("cpu")
     if not decided:
         left = clock.training(waiting, undecided=waiting - 1)

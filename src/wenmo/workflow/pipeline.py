@@ -5,28 +5,23 @@ from __future__ import annotations
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from wenmo.config import Recipe
 from wenmo.errors import Interrupted, LostProcessError, OptionError, ResourceError, WenmoError
 from wenmo.models.base import LanguageModel
-from wenmo.models.mixture import MixtureModel
-from wenmo.models.ngram import NgramModel
-from wenmo.models.side_by_side import beside
 from wenmo.progress import counted, duration, quantity
 from wenmo.training import budget as dial
 from wenmo.training import hardware
 from wenmo.training.world import join, restartable, watched
-from wenmo.workflow import reporting, team
+from wenmo.workflow import reporting, settling, team
 from wenmo.workflow.assisting import assist
 from wenmo.workflow.checks import check_recipe
 from wenmo.workflow.choosing import choose_members
-from wenmo.workflow.clock import BASELINE_SHARE, COUNTING_SHARE, Clock
-from wenmo.workflow.counting import train_ngram
-from wenmo.workflow.doubling import Halves, measure_halves
-from wenmo.workflow.finish import measured_scoring, plan_finish, rehearse
+from wenmo.workflow.clock import Clock
+from wenmo.workflow.finish import measured_scoring
 from wenmo.workflow.members import (
     LEAST_TRAINING_SECONDS,
     Member,
@@ -38,9 +33,9 @@ from wenmo.workflow.members import (
 from wenmo.workflow.mixing import mixes
 from wenmo.workflow.reporting import kept_corpus
 from wenmo.workflow.result import TrainResult
-from wenmo.workflow.rivals import Rivals, measure_rivals
 from wenmo.workflow.run import Run, new_run, open_run
 from wenmo.workflow.scoring import mix, placed, score
+from wenmo.workflow.settling import Read, Settled, count_beside
 from wenmo.workflow.texts import Texts, load_texts, open_corpus
 
 NOTABLE = 0.05
@@ -134,7 +129,7 @@ def _train(run: Run, progress: bool, started: float | None) -> TrainResult:
         f"{texts.bytes_per_token:.2f} bytes; time: {duration(clock.budget) if clock.budget else 'as steps need'}"
     )
     trained = _members(run, texts, machine, clock, told, starting)
-    members, rivals = trained.members, trained.rivals
+    members, rivals = trained.members, trained.settled.rivals
     with placed(members, machine.device):
         with clock.stage("weights") as seconds:
             models = [member.model for member in members]
@@ -143,7 +138,7 @@ def _train(run: Run, progress: bool, started: float | None) -> TrainResult:
         with clock.stage("scores"):
             scores = score(model, members, texts, rivals)
     outcome = reporting.Outcome(
-        run, clock, texts, model, members, scores, told.lines, trained.halves,
+        run, clock, texts, model, members, scores, told.lines, trained.settled.halves,
         written=lambda: unused(clock, members, trained.waived, told),
     )  # fmt: skip
     result = reporting.save(outcome)
@@ -182,14 +177,12 @@ class Trained(NamedTuple):
 
     Attributes:
         members: The models.
-        rivals: The scores of the compressors and of the n-gram model on the test text.
-        halves: The n-gram model after half of the text and after all of it, where that was measured.
+        settled: What they are compared with.
         waived: Neural models that no time was left for.
     """
 
     members: list[Member]
-    rivals: Rivals
-    halves: Halves | None
+    settled: Settled
     waived: list[str]
 
 
@@ -212,53 +205,31 @@ def _members(
 ) -> Trained:
     """Trains what the recipe names (or loads what an interrupted run had finished), and scores the rivals."""
     with clock.stage("counting"):
-        share = COUNTING_SHARE if "ngram" in member_names(run.recipe) else BASELINE_SHARE
-        ngram = finished("ngram", run) or train_ngram(
-            texts, clock, run.recipe.training.seed, told, told.show, share
+        earlier, mixed_in = finished("ngram", run), "ngram" in member_names(run.recipe)
+        ngram, read = (
+            (earlier, Read()) if earlier else count_beside(run, texts, clock, told, told.show, mixed_in)
         )
         began = clock.now()
         keep(ngram, run, texts)
         saving = clock.now() - began
         clock.scoring_speeds["ngram"] = measured_scoring(ngram.model, texts)
-    counter = ngram.model
-    assert isinstance(counter, NgramModel)
     with clock.stage("comparing"):
         names = choose_members(run, texts, machine, clock, ngram, told, told.show)
     members = {"ngram": ngram} if "ngram" in names else {}
     waiting = [name for name in names if name != "ngram"]
-    rivals: list[Rivals] = []
-    halves: list[Halves | None] = []
+    settled: list[Settled] = []
     waived: list[str] = []
 
-    def settle(name: str = "", model: LanguageModel | None = None) -> None:
+    def settle(untrained: dict[str, LanguageModel], begin: Callable[[], None]) -> None:
         """Measures what comes after the last training; before an earlier one there is nothing to do yet."""
-        if len(waiting) > 1 or rivals:
-            return
+        if len(waiting) > 1 or settled:
+            return begin()
         with clock.stage("rivals"):
-            models = {name: member.model for name, member in members.items()}
-            models |= {} if model is None else {name: model.to("cpu")}
-            whole, rehearsed = next(iter(models.values())), None
-            if mixes(run.recipe.architecture, models.values()):
-                whole = mixture = MixtureModel.of(models)
-                rehearsed = rehearse(mixture, texts, machine.device)
-                clock.fitting = rehearsed.fitting
-            test, (half,) = beside(
-                lambda: measure_rivals(counter, texts, clock, rehearsed.scoring if rehearsed else None),
-                [
-                    lambda: measure_halves(
-                        counter, counter.tokens_seen, texts, clock, run.recipe.training.seed
-                    )
-                ],
-            )
-            rivals.append(test)
-            halves.append(half)
-            scoring = (
-                rehearsed.scoring.of(len(test.ids)) if rehearsed else clock.scoring_seconds(test.num_bytes)
-            )
-            plan_finish(
-                clock, texts, whole, run.recipe.generation,
-                fitting=rehearsed.fitting_all(texts) if rehearsed else 0.0,
-                scoring=scoring, saving=saving, starting=starting,
+            settled.append(
+                settling.settle(
+                    run, texts, machine, clock, members, untrained, ngram, read, begin,
+                    saving=saving, starting=starting,
+                )
             )  # fmt: skip
 
     for number, name in enumerate(list(waiting)):
@@ -286,8 +257,8 @@ def _members(
             )
             waiting.clear()
             break
-    settle()
-    return Trained([members[name] for name in names if name in members], rivals[0], halves[0], waived)
+    settle({}, lambda: None)
+    return Trained([members[name] for name in names if name in members], settled[0], waived)
 
 
 def clear(run: Run, texts: Texts) -> None:

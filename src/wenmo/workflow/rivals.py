@@ -10,7 +10,7 @@ import numpy.typing as npt
 from wenmo.evaluation import baselines
 from wenmo.models.likelihood import bits_per_byte
 from wenmo.models.ngram import NgramModel
-from wenmo.models.side_by_side import beside, side_by_side
+from wenmo.models.side_by_side import beside
 from wenmo.tokenization.stream import spread
 from wenmo.workflow.clock import XZ_BYTES_PER_SECOND, Clock, Cost
 from wenmo.workflow.texts import Texts
@@ -37,7 +37,21 @@ class Rivals:
     baselines: dict[str, float]
 
 
-def measure_rivals(ngram: NgramModel, texts: Texts, clock: Clock, cost: Cost | None) -> Rivals:
+def compressors(texts: Texts, clock: Clock) -> baselines.Compressors:
+    """Compressors that have read the training text: xz as much as fits in the time for scoring."""
+    prior = texts.bytes_of(np.asarray(texts.train.ids[-baselines.PRIMING_BYTES :]))
+    ends = int(np.count_nonzero(np.asarray(texts.test.ids) == texts.tokenizer.eos_id))
+    read = max(int(XZ_BYTES_PER_SECOND * clock.scoring), 1)
+    return baselines.Compressors(prior, texts.num_bytes(texts.test.ids) + ends, read)
+
+
+def measure_rivals(
+    ngram: NgramModel,
+    texts: Texts,
+    clock: Clock,
+    cost: Cost | None,
+    primed: baselines.Compressors | None = None,
+) -> Rivals:
     """Chooses as much of the test text as can be scored in its share of the budget, and scores the rivals.
 
     They do not depend on the neural models, so that their time is spent, not guessed, when the training is given its
@@ -48,6 +62,7 @@ def measure_rivals(ngram: NgramModel, texts: Texts, clock: Clock, cost: Cost | N
         texts: The texts.
         clock: The clock of the run; it knows how fast every member scores.
         cost: What it costs to score text with the whole model, where it was measured.
+        primed: From `compressors`, where the training text was read before.
     """
     if cost is None:
         all_bytes = texts.corpus.bytes("test") or texts.corpus.bytes("valid")
@@ -55,17 +70,11 @@ def measure_rivals(ngram: NgramModel, texts: Texts, clock: Clock, cost: Cost | N
     count = cost.tokens(clock.scoring, len(texts.test.ids))
     ids = spread(texts.test.ids, max(count, LEAST_SCORED_TOKENS)).astype(np.int64)
     num_bytes = texts.num_bytes(ids)
-    prior = texts.bytes_of(np.asarray(texts.train.ids[-baselines.PRIMING_BYTES :]))
-    (learning, known), (scores,) = beside(
+    held = texts.bytes_of(ids)
+    (learning, known), (coded,) = beside(
         lambda: ngram.scan(ids, True, texts.tokenizer.eos_id),
-        [lambda: _compressors(prior, texts.bytes_of(ids), num_bytes, clock.scoring)],
+        [lambda: (primed or compressors(texts, clock)).score(held)],
     )
+    scale = len(held) / num_bytes  # a byte more is coded for each end of a document
+    scores = {name: value * scale for name, value in coded.items()}
     return Rivals(ids, num_bytes, learning, known, {**scores, "ngram": bits_per_byte(learning, num_bytes)})
-
-
-def _compressors(prior: bytes, held: bytes, num_bytes: int, seconds: float) -> dict[str, float]:
-    """PPMd and xz, per byte of text (what they code holds a byte more for each end of a document)."""
-    scale = len(held) / num_bytes
-    read = max(int(XZ_BYTES_PER_SECOND * seconds), 1)
-    ppmd, xz = side_by_side([lambda: baselines.ppmd(prior, held), lambda: baselines.xz(prior[-read:], held)])
-    return {"ppmd": ppmd * scale, "xz": xz * scale}

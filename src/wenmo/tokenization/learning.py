@@ -1,0 +1,316 @@
+"""The merges of a byte-level BPE, learned in compiled loops: the same as the `tokenizers` library finds.
+
+The pair of neighbouring tokens that occurs most often becomes a token, again and again (Sennrich, Haddow and Birch
+2016, https://arxiv.org/abs/1508.07909); of pairs that occur equally often the one with smaller ids. Only what stands
+beside a merged pair is counted anew: each pair has a list of the places where it was formed, and a queue has the
+counts, of which those that fell since are mended when they come up.
+"""
+
+# numba has no types, and its integers are of NumPy's kinds.
+# mypy: disable-error-code="untyped-decorator,no-any-return,return-value,assignment"
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from heapq import heapify, heappop, heappush
+from typing import Any
+
+import numba as nb
+import numpy as np
+import numpy.typing as npt
+
+from .cutting import cut
+
+LEAST_COUNT = 2
+"""A rarer pair does not become a token."""
+BITS = 17
+"""Of an id: twice the largest vocabulary. A pair is left << BITS | right."""
+LAST, PAIR = (1 << BITS) - 1, (1 << 2 * BITS) - 1
+MOST = (1 << 63 - 2 * BITS) - 1
+"""Largest count of a pair."""
+_inner = nb.njit(nogil=True, _nrt=False)
+"""For what makes no arrays: no references are counted."""
+
+
+def learn(texts: Iterable[str], byte_ids: list[int], vocab_size: int, longest: int) -> npt.NDArray[np.int64]:
+    """Learns merges.
+
+    Args:
+        texts: Stretches of text; no pair is looked for across their ends. What is no character is left out.
+        byte_ids: Ids of the bytes 0 to 255; the largest is followed by the first new token's.
+        vocab_size: Tokens there are to be in the end.
+        longest: Most bytes of a token.
+
+    Returns:
+        Left id, right id and id of the result of every merge, in order (M, 3). A result whose bytes another merge has
+        made before has that one's id.
+    """
+    pieces, ends, size = [], [], 0
+    for text in texts:
+        data = np.frombuffer(text.encode("utf-8", "ignore"), np.uint8)
+        pieces.append(data)
+        ends.append(cut(data) + np.int32(size))
+        size += len(data)
+    if not size:
+        return np.empty((0, 3), np.int64)
+    joined, borders = np.concatenate(pieces), np.concatenate(ends)
+    slots = np.full(1 << int(2 * len(borders)).bit_length(), -1, np.int32)
+    starts, sizes = np.empty(len(borders), np.int32), np.empty(len(borders), np.int32)
+    counts = np.zeros(len(borders), np.int64)
+    unique = _count(joined, borders, slots, starts, sizes, counts)
+    del slots
+    ids, spelled = np.array(byte_ids, np.int32), np.zeros((vocab_size, longest), np.uint8)
+    merges = np.empty((4 * vocab_size, 3), np.int64)
+    found = _learn(
+        joined, starts[:unique], sizes[:unique], counts[:unique], ids, int(ids.max()) + 1, LEAST_COUNT, spelled, merges
+    )  # fmt: skip
+    return merges[:found]
+
+
+@_inner
+def _hash(data: Any, start: int, size: int) -> int:
+    """FNV-1a of some bytes, its upper half folded in."""
+    value = np.uint64(0xCBF29CE484222325)
+    for place in range(start, start + size):
+        value = (value ^ np.uint64(data[place])) * np.uint64(0x100000001B3)
+    return np.int64((value ^ value >> np.uint64(29)) & np.uint64(0x7FFFFFFFFFFFFFFF))
+
+
+@nb.njit(cache=True, nogil=True)
+def _count(data: Any, ends: Any, slots: Any, starts: Any, sizes: Any, counts: Any) -> int:
+    """Counts equal pieces of two bytes and more; returns how many different ones there are.
+
+    Args:
+        data: The text, uint8 (N,).
+        ends: Of the pieces, int32 (P,).
+        slots: Working memory, filled with -1, a power of two and more than P.
+        starts: Receives where each first stands, int32 (P,).
+        sizes: Receives their bytes, int32 (P,).
+        counts: Receives their numbers, int64 (P,).
+    """
+    start, unique, mask = 0, 0, len(slots) - 1
+    for end in ends:
+        size = end - start
+        if size > 1:
+            slot = _hash(data, start, size) & mask
+            while slots[slot] != -1:
+                known = slots[slot]
+                if sizes[known] == size and _equal(data, starts[known], start, size):
+                    break
+                slot = (slot + 1) & mask
+            if slots[slot] == -1:
+                slots[slot], starts[unique], sizes[unique] = unique, start, size
+                unique += 1
+            counts[slots[slot]] += 1
+        start = end
+    return unique
+
+
+@_inner
+def _equal(data: Any, one: int, other: int, size: int) -> bool:
+    place = 0
+    while place < size and data[one + place] == data[other + place]:
+        place += 1
+    return place == size
+
+
+@_inner
+def _entry(number: int, pair: int) -> int:
+    """A pair in the queue: the most frequent first, then the smallest."""
+    return (MOST - number) << 2 * BITS | pair
+
+
+@_inner
+def _slot(keys: Any, key: int) -> int:
+    """The slot that holds a pair, or the free one where it would stand."""
+    mask = len(keys) - 1
+    mixed = np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)
+    slot = np.int64(mixed >> np.uint64(32)) & mask
+    while keys[slot] != key and keys[slot] != -1:
+        slot = (slot + 1) & mask
+    return slot
+
+
+@nb.njit(nogil=True)
+def _grown(keys: Any, numbers: Any, lists: Any, room: int) -> Any:
+    """The table of pairs with room for more, at most half full."""
+    size = len(keys)
+    while size < 2 * room:
+        size *= 2
+    fresh = np.full(size, -1, np.int64), np.zeros(size, np.int64), np.full((size, 4), -1, np.int32)
+    for old in range(len(keys)):
+        if keys[old] != -1:
+            slot = _slot(fresh[0], keys[old])
+            fresh[0][slot], fresh[1][slot] = keys[old], numbers[old]
+            fresh[2][slot, 0], fresh[2][slot, 1], fresh[2][slot, 2] = (
+                lists[old, 0],
+                lists[old, 1],
+                lists[old, 2],
+            )
+    return fresh
+
+
+@_inner
+def _add(
+    keys: Any, numbers: Any, lists: Any, links: Any, used: int, key: int, weight: int, place: int
+) -> tuple[int, bool]:
+    """Counts a pair at a place; returns its slot, and whether it is new.
+
+    Args:
+        keys: Of the table of pairs.
+        numbers: How often each occurs.
+        lists: First and last link, number of links, and last merge that added one, of each.
+        links: Place and next link of each link.
+        used: Links in use.
+        key: The pair.
+        weight: How often it occurs here.
+        place: Where.
+    """
+    slot = _slot(keys, key)
+    new = keys[slot] == -1
+    keys[slot] = key
+    numbers[slot] += weight
+    links[used, 0], links[used, 1] = place, -1
+    if lists[slot, 0] == -1:
+        lists[slot, 0], lists[slot, 2] = used, 0
+    else:
+        links[lists[slot, 1], 1] = used
+    lists[slot, 1] = used
+    lists[slot, 2] += 1
+    return slot, new
+
+
+@_inner
+def _take(keys: Any, numbers: Any, key: int, merged: int, weight: int) -> None:
+    """Uncounts a pair that is broken up; one that would be too long for a token was never counted."""
+    slot = _slot(keys, key)
+    if keys[slot] == key and key != merged:
+        numbers[slot] -= weight
+
+
+@_inner
+def _same(spelled: Any, lengths: Any, first: int, last: int, left: int, right: int) -> int:
+    """The token of these ids that is spelled as two others together; -1 where there is none."""
+    size = lengths[left] + lengths[right]
+    for token in range(first, last):
+        if lengths[token] == size:
+            place = 0
+            while place < lengths[left] and spelled[token, place] == spelled[left, place]:
+                place += 1
+            if place == lengths[left]:
+                while place < size and spelled[token, place] == spelled[right, place - lengths[left]]:
+                    place += 1
+                if place == size:
+                    return token
+    return -1
+
+
+@nb.njit(cache=True, nogil=True)
+def _learn(
+    data: Any, starts: Any, sizes: Any, counts: Any, byte_ids: Any, first: int, least: int, spelled: Any, merges: Any
+) -> int:  # fmt: skip
+    """Writes the merges and returns their number.
+
+    Args:
+        data: The text, uint8 (N,).
+        starts: Where the different pieces stand in it.
+        sizes: Their bytes.
+        counts: Their numbers.
+        byte_ids: Of the bytes.
+        first: Id of the first new token.
+        least: Least number of a pair that becomes a token.
+        spelled: Receives the bytes of each token, uint8 (V, most bytes of a token).
+        merges: Receives left, right and result of each merge.
+    """
+    vocab_size, longest = spelled.shape
+    lengths = np.zeros(vocab_size, np.int64)
+    for byte in range(256):
+        spelled[byte_ids[byte], 0], lengths[byte_ids[byte]] = byte, 1
+    total = sizes.sum()
+    symbols, words = np.empty(total, np.int32), np.empty(total, np.int32)
+    before, after = np.empty(total, np.int32), np.empty(total, np.int32)
+    place = 0
+    for word in range(len(starts)):
+        for index in range(sizes[word]):
+            symbols[place], words[place] = byte_ids[data[starts[word] + index]], word
+            before[place] = place - 1 if index else -1
+            after[place] = place + 1 if index + 1 < sizes[word] else -1
+            place += 1
+    # A merge takes one symbol away and forms two pairs at most.
+    links, used = np.empty((3 * total + 1, 2), np.int32), 0
+    keys, numbers, lists = (
+        np.full(1 << 17, -1, np.int64),
+        np.zeros(1 << 17, np.int64),
+        np.full((1 << 17, 4), -1, np.int32),
+    )
+    filled = 0
+    for place in range(total):
+        if after[place] != -1:
+            key = np.int64(symbols[place]) << BITS | np.int64(symbols[after[place]])
+            _, new = _add(keys, numbers, lists, links, used, key, counts[words[place]], place)
+            filled, used = filled + new, used + 1
+    queue = [_entry(numbers[slot], keys[slot]) for slot in range(len(keys)) if numbers[slot] >= least]
+    heapify(queue)
+    token, found = first, 0
+    while token < vocab_size and found < len(merges) and len(queue):
+        entry = heappop(queue)
+        key = entry & PAIR
+        slot = _slot(keys, key)
+        if entry != _entry(numbers[slot], key):
+            if numbers[slot] >= least:
+                heappush(queue, _entry(numbers[slot], key))
+            continue
+        left, right = key >> BITS, key & LAST
+        made = _same(spelled, lengths, first, token, left, right)
+        if made == -1:
+            made = token
+            for index in range(lengths[left]):
+                spelled[made, index] = spelled[left, index]
+            for index in range(lengths[right]):
+                spelled[made, lengths[left] + index] = spelled[right, index]
+            lengths[made] = lengths[left] + lengths[right]
+            token += 1
+        merges[found, 0], merges[found, 1], merges[found, 2] = left, right, made
+        found += 1
+        places = np.empty(lists[slot, 2], np.int32)
+        link = lists[slot, 0]
+        for index in range(len(places)):
+            places[index], link = links[link, 0], links[link, 1]
+        numbers[slot], lists[slot, 0] = 0, -1
+        if 2 * (filled + 2 * len(places)) > len(keys):
+            keys, numbers, lists = _grown(keys, numbers, lists, filled + 2 * len(places))
+        formed = [np.int64(0) for _ in range(0)]
+        for start in places:
+            place, one = start, before[start]
+            if left == right and symbols[place] == left and one != -1 and symbols[one] == left:
+                continue  # in a row of equal ones the first two are merged, then the next two
+            while True:
+                behind, one = after[place], before[place]
+                if symbols[place] != left or behind == -1 or symbols[behind] != right:
+                    break
+                weight, other = counts[words[place]], after[behind]
+                if one != -1:
+                    _take(keys, numbers, np.int64(symbols[one]) << BITS | left, key, weight)
+                if other != -1:
+                    _take(keys, numbers, right << BITS | np.int64(symbols[other]), key, weight)
+                symbols[place], symbols[behind], after[place] = made, -1, other
+                if other != -1:
+                    before[other] = place
+                for beside in (one, place):
+                    follower = after[beside] if beside != -1 else -1
+                    if follower == -1 or lengths[symbols[beside]] + lengths[symbols[follower]] > longest:
+                        continue
+                    pair = np.int64(symbols[beside]) << BITS | np.int64(symbols[follower])
+                    slot, new = _add(keys, numbers, lists, links, used, pair, weight, beside)
+                    filled, used = filled + new, used + 1
+                    if lists[slot, 3] != found:
+                        lists[slot, 3] = found
+                        formed.append(pair)
+                if left != right or other == -1:
+                    break
+                place = other
+        for pair in formed:
+            number = numbers[_slot(keys, pair)]
+            if number >= least:
+                heappush(queue, _entry(number, pair))
+    return found
