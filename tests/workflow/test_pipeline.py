@@ -14,7 +14,7 @@ from wenmo.errors import InputError, Interrupted, ModelError, OptionError
 from wenmo.evaluation.evaluate import evaluate
 from wenmo.models.storage import load_model
 from wenmo.training.trainer import Trainer
-from wenmo.workflow import members, pipeline, train
+from wenmo.workflow import members, settling, train
 from wenmo.workflow.clock import Clock
 from wenmo.workflow.members import Member, member_names
 from wenmo.workflow.pipeline import Told, unused
@@ -62,13 +62,13 @@ def test_a_mixture_from_one_file(text_file: Path, tmp_path: Path) -> None:
 def test_a_network_that_deciding_left_no_time_for_is_left_out(
     text_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan_finish = pipeline.plan_finish
+    plan_finish = settling.plan_finish
 
     def long(clock: Clock, *arguments: Any, **options: Any) -> None:
         plan_finish(clock, *arguments, **options)
         clock.expected["leaving"] = 1e6
 
-    monkeypatch.setattr(pipeline, "plan_finish", long)
+    monkeypatch.setattr(settling, "plan_finish", long)
     recipe = Recipe(
         members=("transformer", "ngram"), budget="1m", **{**SMALL, "training": TrainingSettings()}
     )

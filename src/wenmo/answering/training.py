@@ -17,6 +17,7 @@ from wenmo.answering.scores import AnswerScores, is_chinese, score_answers
 from wenmo.answering.spans import span_loss
 from wenmo.answering.vocabulary import UnitVocabulary
 from wenmo.errors import TrainingError
+from wenmo.training.eager import AdamW
 from wenmo.training.optimisation import WeightAverage, lr_factor
 
 STRETCH = 384
@@ -212,7 +213,7 @@ class _Stage:
             {"params": matrices, "weight_decay": settings.weight_decay},
             {"params": vectors, "weight_decay": 0.0},
         ]
-        self.optimizer = torch.optim.AdamW(groups, lr=settings.lr, betas=(0.9, 0.98), fused=True)
+        self.optimizer = AdamW(groups, lr=settings.lr, betas=(0.9, 0.98), fused=True)
         self.average = WeightAverage(network, 0.05)
         self.network, self.encoder, self.settings, self.rng, self.name = network, encoder, settings, rng, name
         self.run = run

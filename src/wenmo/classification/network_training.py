@@ -21,6 +21,7 @@ from wenmo.classification.encoder import Ids
 from wenmo.classification.metrics import log_loss, log_softmax
 from wenmo.classification.network import Network
 from wenmo.progress import Progress
+from wenmo.training.eager import AdamW
 from wenmo.training.optimisation import WeightAverage, lr_factor, set_lr
 
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
@@ -163,7 +164,7 @@ def train_network(
     groups = [
         {"params": group, "lr": rate, "peak_lr": rate} for group, rate in zip(depths, rates, strict=True)
     ]
-    optimizer = torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
+    optimizer = AdamW(groups, lr=lr, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
     network.train()
     done, total = 0.0, passes * len(ids)
     gap = next_look = max(0.5 * len(ids), 1.0)

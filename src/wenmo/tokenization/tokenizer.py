@@ -139,10 +139,14 @@ class Tokenizer:
     def _encode_long(self, texts: list[str], merges: Merges) -> list[npt.NDArray[np.int64]]:
         from .byte_pairs import encode
 
-        if len(texts) == 1:
-            return [encode(texts[0], merges)]
-        with ThreadPoolExecutor(min(os.cpu_count() or 1, len(texts))) as pool:
-            return list(pool.map(lambda text: encode(text, merges), texts))
+        workers = min(os.cpu_count() or 1, len(texts))
+        if workers == 1:
+            return [encode(text, merges) for text in texts]
+        size = -(-len(texts) // workers)
+        parts = [texts[start : start + size] for start in range(0, len(texts), size)]
+        with ThreadPoolExecutor(workers) as pool:
+            found = pool.map(lambda part: [encode(text, merges) for text in part], parts)
+            return [ids for part in found for ids in part]
 
     def decode(self, ids: Iterable[int] | npt.NDArray[np.integer]) -> str:
         """Returns the text of token ids; bytes that are no UTF-8 become U+FFFD, eos becomes nothing.

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from wenmo.models.base import NeuralLanguageModel
+from wenmo.training.eager import SGD, AdamW
 
 NEWTON_SCHULZ = ((3.4445, -4.7750, 2.0315),) * 5
 """Coefficients of the quintic iteration in Jordan et al. 2024, "Muon: An optimizer for hidden layers"."""
@@ -212,13 +213,13 @@ def build_optimizers(
             _muon(divided)(
                 [{**decayed, "lr": muon_lr}], low_precision=low_precision, threads=1 if divided else threads
             ),
-            torch.optim.AdamW(kept, lr=lr, betas=(0.9, 0.95), eps=1e-10, fused=fused),
+            AdamW(kept, lr=lr, betas=(0.9, 0.95), eps=1e-10, fused=fused),
         ]
     elif optimizer == "adamw":
-        optimizers = [torch.optim.AdamW([decayed, *kept], lr=lr, betas=(0.9, 0.95), fused=fused)]
+        optimizers = [AdamW([decayed, *kept], lr=lr, betas=(0.9, 0.95), fused=fused)]
     elif optimizer == "sgd":
         whole = fused and not hasattr(rest[0], "device_mesh")  # slices have no fused kernel for it
-        optimizers = [torch.optim.SGD([decayed, *kept], lr=lr, momentum=0.9, nesterov=True, fused=whole)]
+        optimizers = [SGD([decayed, *kept], lr=lr, momentum=0.9, nesterov=True, fused=whole)]
     else:
         raise ValueError(f"unknown optimizer {optimizer!r}")
     grouped = [p for o in optimizers for g in o.param_groups for p in g["params"]]
