@@ -8,6 +8,7 @@ before a verb runs, so that `wenmo --help` answers at once.
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import sys
 import time
@@ -47,6 +48,8 @@ def main(arguments: list[str] | None = None) -> int:
         status = _guarded(words, process=arguments is None)
     if quick is not None:
         quick.status = status
+    else:
+        gc.unfreeze()  # see `importing`
     return status
 
 

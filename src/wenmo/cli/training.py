@@ -10,7 +10,7 @@ from pydantic import Field
 
 from wenmo.cli import started as command_started
 from wenmo.cli.options import Common, given, paths_given, recipe_of
-from wenmo.cli.process import leads
+from wenmo.cli.process import importing, leads
 from wenmo.config import Architecture, Recipe
 from wenmo.errors import OptionError
 
@@ -57,7 +57,8 @@ def train(
         _estimate(paths_given(paths or []), recipe, output, common)
         return
 
-    from wenmo.workflow import train as run
+    with importing():
+        from wenmo.workflow import train as run
 
     result = run(
         paths_given(paths or []),

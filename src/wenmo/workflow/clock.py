@@ -143,6 +143,11 @@ class Clock:
         return UNBOUNDED_SCORING if self.budget is None else SCORING_SHARE * self.budget
 
     @property
+    def xz(self) -> float:
+        """Seconds that xz may read training text."""
+        return 0.5 * self.scoring
+
+    @property
     def variety(self) -> float:
         """Seconds that judging variety is planned with."""
         if self.budget is None:
@@ -155,7 +160,7 @@ class Clock:
         if self.primed:
             return 0.0
         read = min(self.text_bytes, MOST_BYTES)
-        return PPMD_SECONDS_PER_BYTE * read + min(read / XZ_BYTES_PER_SECOND, self.scoring)
+        return PPMD_SECONDS_PER_BYTE * read + min(read / XZ_BYTES_PER_SECOND, self.xz)
 
     def scoring_seconds(self, num_bytes: float, unknown: int = 0) -> float:
         """Seconds for scoring so many bytes with all members, within the share of the budget.

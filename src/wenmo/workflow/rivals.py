@@ -38,10 +38,10 @@ class Rivals:
 
 
 def compressors(texts: Texts, clock: Clock) -> baselines.Compressors:
-    """Compressors that have read the training text: xz as much as fits in the time for scoring."""
+    """Compressors that have read the training text: xz as much as it has the time for."""
     prior = texts.bytes_of(np.asarray(texts.train.ids[-baselines.PRIMING_BYTES :]))
     ends = int(np.count_nonzero(np.asarray(texts.test.ids) == texts.tokenizer.eos_id))
-    read = max(int(XZ_BYTES_PER_SECOND * clock.scoring), 1)
+    read = max(int(XZ_BYTES_PER_SECOND * clock.xz), 1)
     return baselines.Compressors(prior, texts.num_bytes(texts.test.ids) + ends, read)
 
 
