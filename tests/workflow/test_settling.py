@@ -26,7 +26,7 @@ def texts() -> Any:
     return SimpleNamespace(
         train=SimpleNamespace(ids=IDS[:4_000], num_bytes=int(LENGTHS[IDS[:4_000]].sum()), num_documents=1),
         valid=SimpleNamespace(ids=IDS[4_000:5_000]),
-        test=SimpleNamespace(ids=IDS[5_000:]),
+        test=SimpleNamespace(ids=IDS[5_000:], num_bytes=int(LENGTHS[IDS[5_000:]].sum())),
         tokenizer=SimpleNamespace(eos_id=0, vocab_size=len(PIECES), token_bytes=PIECES),
         bytes_of=bytes_of,
         num_bytes=lambda ids: int(LENGTHS[ids].sum()),
@@ -36,6 +36,7 @@ def texts() -> Any:
 @pytest.fixture
 def two_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    monkeypatch.setattr(settling.hardware, "available_memory", lambda device: 1e12)
 
 
 def counted(texts: Any, clock: Clock, member: bool = True) -> tuple[NgramModel, Read]:
@@ -65,13 +66,15 @@ def test_half_of_the_text_is_not_counted_for_a_mere_baseline(texts: Any, two_thr
     assert read.compressors is not None and read.half is None
 
 
-def test_one_core_and_a_long_text_leave_it_for_later(texts: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_core_and_little_memory_leave_it_for_later(texts: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(100.0, 0.0, now=lambda: 0.0)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
     assert counted(texts, clock)[1] == Read()
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
-    monkeypatch.setattr(settling, "BESIDE_BYTES", texts.train.num_bytes - 1)
-    assert counted(texts, clock)[1] == Read() and not clock.primed
+    least = 256 << 20
+    for free, expected in ((6.3 * least, True), (5.9 * least, False)):
+        monkeypatch.setattr(settling.hardware, "available_memory", lambda device, free=free: free)
+        assert (counted(texts, clock)[1] != Read()) == expected
 
 
 def test_with_one_core_half_is_counted_only_where_that_is_cheap(texts: Any) -> None:

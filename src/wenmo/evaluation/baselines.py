@@ -13,7 +13,9 @@ from wenmo.models.side_by_side import beside
 PPMD_ORDER = 6
 PPMD_MEMORY = 256 << 20
 PRIMING_BYTES = 32_000_000
-"""Most training bytes (the last ones) that a compressor reads first; xz takes about 12 bytes of memory for each."""
+"""Most training bytes (the last ones) that a compressor reads first."""
+XZ_MEMORY = 12
+"""Bytes of memory that xz takes for each of what it reads and codes, about."""
 
 _PPMD_FLUSH = 9
 """Most bytes that end a PPMd stream (5 of the coder and up to 4 that it held back)."""

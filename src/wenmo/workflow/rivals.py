@@ -45,6 +45,12 @@ def compressors(texts: Texts, clock: Clock) -> baselines.Compressors:
     return baselines.Compressors(prior, texts.num_bytes(texts.test.ids) + ends, read)
 
 
+def compressors_memory(texts: Texts, clock: Clock) -> float:
+    """Bytes of memory that compressors hold at most: of xz, two that know the text to be coded as well."""
+    read = min(texts.train.num_bytes, baselines.PRIMING_BYTES, XZ_BYTES_PER_SECOND * clock.xz)
+    return baselines.PPMD_MEMORY + 2 * baselines.XZ_MEMORY * (read + texts.test.num_bytes)
+
+
 def measure_rivals(
     ngram: NgramModel,
     texts: Texts,

@@ -20,13 +20,13 @@ from wenmo.workflow.doubling import Halves
 from wenmo.workflow.finish import plan_finish, rehearse
 from wenmo.workflow.members import Member
 from wenmo.workflow.mixing import mixes
-from wenmo.workflow.rivals import Rivals, compressors, measure_rivals
+from wenmo.workflow.rivals import Rivals, compressors, compressors_memory, measure_rivals
 from wenmo.workflow.run import Run
 from wenmo.workflow.texts import Texts
 
-BESIDE_BYTES = 8_000_000
-"""Training text up to this length is read by the rivals while the n-gram model counts it. What they hold (xz 24 bytes
-for each of the text, PPMd some more) is held until they are scored, while the network is measured."""
+BESIDE_MEMORY = 1 / 6
+"""The rivals read while the n-gram model counts where what they hold, while the network is measured too, is at most
+this share of the free memory."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,8 @@ def count_beside(
     """
     seed = run.recipe.training.seed
     ids = choose_counted(texts, clock, tell, COUNTING_SHARE if member else BASELINE_SHARE)
-    if torch.get_num_threads() == 1 or texts.train.num_bytes > BESIDE_BYTES:
+    room = BESIDE_MEMORY * hardware.available_memory("cpu")
+    if torch.get_num_threads() == 1 or compressors_memory(texts, clock) > room:
         return count(ids, texts, seed, progress), Read()
 
     def read() -> Read:
