@@ -31,6 +31,8 @@ KINDS = ("bpe", "char", "byte")
 LONG_CHARACTERS = 20_000
 """Texts that are longer together are encoded by compiled loops, whose loading takes as long as the library does with
 less."""
+MOST_CHARACTERS = 1 << 29
+"""A text that may have more bytes than the loops can number is left to the library."""
 
 
 class Tokenizer:
@@ -118,7 +120,8 @@ class Tokenizer:
             InputError: See `encode`.
         """
         try:
-            if sum(map(len, texts)) > LONG_CHARACTERS and self._merges is not None:
+            lengths = [len(text) for text in texts]
+            if sum(lengths) > LONG_CHARACTERS and max(lengths) < MOST_CHARACTERS and self._merges is not None:
                 return self._encode_long(texts, self._merges)
             encodings = self.backend.encode_batch_fast(texts, add_special_tokens=False)
         except (TypeError, UnicodeEncodeError) as error:
