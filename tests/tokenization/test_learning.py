@@ -53,6 +53,15 @@ def test_counts_rise_with_nothing() -> None:
     assert ours(["ab", "ab", "a\ud800b"], 300, 24) == [[98, 99, 257]]
 
 
+def test_more_tokens_than_16_bits_tell() -> None:
+    rng = np.random.default_rng(1)
+    letters = np.array([*map(chr, range(0x4E00, 0x9FA5))])
+    lines = ["".join(line) for line in rng.choice(letters, (4_200, 12))] * 2
+    found = ours(lines, 68_000, 24)
+    assert found == by_the_library(lines, 68_000, 24)
+    assert found[-1][2] > 1 << 16 < max(left for left, _, _ in found)
+
+
 def test_many_different_pairs_make_the_table_grow() -> None:
     rng = np.random.default_rng(0)
     text = "".join(map(chr, rng.integers(0x4E00, 0x9FA5, 60_000)))

@@ -23,11 +23,11 @@ from .cutting import cut
 
 LEAST_COUNT = 2
 """A rarer pair does not become a token."""
-BITS = 17
-"""Of an id: twice the largest vocabulary. A pair is left << BITS | right."""
+BITS = 20
+"""Of an id. A pair is left << BITS | right."""
 LAST, PAIR = (1 << BITS) - 1, (1 << 2 * BITS) - 1
 MOST = (1 << 63 - 2 * BITS) - 1
-"""Largest count of a pair."""
+"""Counts beyond this, eight million, are alike."""
 _inner = nb.njit(nogil=True, _nrt=False)
 """For what makes no arrays: no references are counted."""
 
@@ -59,10 +59,12 @@ def learn(texts: Iterable[str], byte_ids: list[int], vocab_size: int, longest: i
     counts = np.zeros(len(borders), np.int64)
     unique = _count(joined, borders, slots, starts, sizes, counts)
     del slots
-    ids, spelled = np.array(byte_ids, np.int32), np.zeros((vocab_size, longest), np.uint8)
+    ids, spelled = np.array(byte_ids, np.int32), np.zeros(vocab_size * longest, np.uint8)
+    known = np.full(1 << int(2 * vocab_size).bit_length(), -1, np.int32)
     merges = np.empty((4 * vocab_size, 3), np.int64)
     found = _learn(
-        joined, starts[:unique], sizes[:unique], counts[:unique], ids, int(ids.max()) + 1, LEAST_COUNT, spelled, merges
+        joined, starts[:unique], sizes[:unique], counts[:unique], ids, int(ids.max()) + 1, vocab_size, longest,
+        LEAST_COUNT, spelled, known, merges,
     )  # fmt: skip
     return merges[:found]
 
@@ -117,7 +119,7 @@ def _equal(data: Any, one: int, other: int, size: int) -> bool:
 @_inner
 def _entry(number: int, pair: int) -> int:
     """A pair in the queue: the most frequent first, then the smallest."""
-    return (MOST - number) << 2 * BITS | pair
+    return (MOST - min(number, MOST)) << 2 * BITS | pair
 
 
 @_inner
@@ -188,26 +190,10 @@ def _take(keys: Any, numbers: Any, key: int, merged: int, weight: int) -> None:
         numbers[slot] -= weight
 
 
-@_inner
-def _same(spelled: Any, lengths: Any, first: int, last: int, left: int, right: int) -> int:
-    """The token of these ids that is spelled as two others together; -1 where there is none."""
-    size = lengths[left] + lengths[right]
-    for token in range(first, last):
-        if lengths[token] == size:
-            place = 0
-            while place < lengths[left] and spelled[token, place] == spelled[left, place]:
-                place += 1
-            if place == lengths[left]:
-                while place < size and spelled[token, place] == spelled[right, place - lengths[left]]:
-                    place += 1
-                if place == size:
-                    return token
-    return -1
-
-
 @nb.njit(cache=True, nogil=True)
 def _learn(
-    data: Any, starts: Any, sizes: Any, counts: Any, byte_ids: Any, first: int, least: int, spelled: Any, merges: Any
+    data: Any, starts: Any, sizes: Any, counts: Any, byte_ids: Any, first: int, vocab_size: int, longest: int,
+    least: int, spelled: Any, known: Any, merges: Any
 ) -> int:  # fmt: skip
     """Writes the merges and returns their number.
 
@@ -218,14 +204,16 @@ def _learn(
         counts: Their numbers.
         byte_ids: Of the bytes.
         first: Id of the first new token.
+        vocab_size: Tokens there are to be in the end, V.
+        longest: Most bytes L of a token.
         least: Least number of a pair that becomes a token.
-        spelled: Receives the bytes of each token, uint8 (V, most bytes of a token).
+        spelled: Working memory for the bytes of each token, uint8 (V * L,).
+        known: Working memory for the tokens by their bytes, filled with -1, a power of two and more than V.
         merges: Receives left, right and result of each merge.
     """
-    vocab_size, longest = spelled.shape
     lengths = np.zeros(vocab_size, np.int64)
     for byte in range(256):
-        spelled[byte_ids[byte], 0], lengths[byte_ids[byte]] = byte, 1
+        spelled[byte_ids[byte] * longest], lengths[byte_ids[byte]] = byte, 1
     total = sizes.sum()
     symbols, words = np.empty(total, np.int32), np.empty(total, np.int32)
     before, after = np.empty(total, np.int32), np.empty(total, np.int32)
@@ -261,17 +249,23 @@ def _learn(
                 heappush(queue, _entry(numbers[slot], key))
             continue
         left, right = key >> BITS, key & LAST
-        made = _same(spelled, lengths, first, token, left, right)
+        size = lengths[left] + lengths[right]
+        for index in range(size):
+            from_left = index < lengths[left]
+            origin = left * longest + index if from_left else right * longest + index - lengths[left]
+            spelled[token * longest + index] = spelled[origin]
+        slot = _hash(spelled, token * longest, size) & (len(known) - 1)
+        while known[slot] != -1 and not (
+            lengths[known[slot]] == size and _equal(spelled, known[slot] * longest, token * longest, size)
+        ):
+            slot = (slot + 1) & (len(known) - 1)
+        made = known[slot]
         if made == -1:
-            made = token
-            for index in range(lengths[left]):
-                spelled[made, index] = spelled[left, index]
-            for index in range(lengths[right]):
-                spelled[made, lengths[left] + index] = spelled[right, index]
-            lengths[made] = lengths[left] + lengths[right]
+            known[slot], made, lengths[token] = token, token, size
             token += 1
         merges[found, 0], merges[found, 1], merges[found, 2] = left, right, made
         found += 1
+        slot = _slot(keys, key)
         places = np.empty(lists[slot, 2], np.int32)
         link = lists[slot, 0]
         for index in range(len(places)):
