@@ -1,5 +1,7 @@
 """What the second core does while the first one counts changes no number."""
 
+import time
+from threading import Event
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -59,6 +61,31 @@ def test_a_second_core_reads_the_text_for_the_rivals_meanwhile(texts: Any, two_t
     assert alike == settling._halves(model, True, Read(), texts, clock, 0)
     assert alike is not None and alike.full < alike.half
     assert settling._halves(model, False, read, texts, clock, 0) is None
+
+
+def test_what_was_given_up_is_not_read_for(
+    texts: Any, two_threads: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    halved, stopped = Event(), Event()
+
+    def half_nats(*arguments: Any) -> float:
+        halved.set()
+        assert stopped.wait(20.0)
+        time.sleep(0.05)  # the exception is on its way
+        return 1.0
+
+    def stop(*arguments: Any) -> None:
+        assert halved.wait(20.0)
+        stopped.set()
+        raise KeyboardInterrupt
+
+    read: list[object] = []
+    monkeypatch.setattr(settling.doubling, "half_nats", half_nats)
+    monkeypatch.setattr(settling, "count", stop)
+    monkeypatch.setattr(settling, "compressors", lambda *arguments: read.append(arguments))
+    with pytest.raises(KeyboardInterrupt):
+        counted(texts, Clock(100.0, 0.0, now=lambda: 0.0))
+    assert halved.is_set() and not read
 
 
 def test_half_of_the_text_is_not_counted_for_a_mere_baseline(texts: Any, two_threads: None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from threading import Event
 
 import torch
 
@@ -75,12 +76,21 @@ def count_beside(
     if torch.get_num_threads() == 1 or compressors_memory(texts, clock) > room:
         return count(ids, texts, seed, progress), Read()
 
+    given_up = Event()
+
     def read() -> Read:
         whole = member and len(ids) == len(texts.train.ids)
         half = doubling.half_nats(ngram_config(texts), texts, seed) if whole else None
-        return Read(compressors(texts, clock), half)
+        return Read(None if given_up.is_set() else compressors(texts, clock), half)
 
-    counted, (found,) = beside(lambda: count(ids, texts, seed, progress), [read])
+    def own() -> Member:
+        try:
+            return count(ids, texts, seed, progress)
+        except BaseException:
+            given_up.set()  # nobody waits for all of it after Ctrl-C
+            raise
+
+    counted, (found,) = beside(own, [read])
     clock.primed = True
     return counted, found
 
