@@ -9,6 +9,7 @@ from wenmo.interrupts import (
     deferred_interrupt,
     kept_interrupts,
     raise_lost_interrupt,
+    raised_interrupts,
     take_interrupt,
     unbroken,
 )
@@ -176,3 +177,13 @@ def test_a_press_between_two_steps_and_a_second_one_within_end_at_once() -> None
     with pytest.raises(KeyboardInterrupt):
         next(unbroken(insisted()))
     assert list(unbroken(iter("abc"))) == ["a", "b", "c"]
+
+
+def test_a_press_that_native_code_went_on_after_is_no_bug() -> None:
+    inner = SystemError("a function returned a result with an exception set")
+    inner.__cause__ = KeyboardInterrupt()
+    for cause in (inner, inner.__cause__):
+        with pytest.raises(KeyboardInterrupt), raised_interrupts():
+            raise SystemError("another one did, too") from cause
+    with pytest.raises(SystemError), raised_interrupts():
+        raise SystemError("another") from ValueError()

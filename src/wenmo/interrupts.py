@@ -51,6 +51,21 @@ def raise_lost_interrupt() -> None:
 
 
 @contextmanager
+def raised_interrupts() -> Iterator[None]:
+    """Raises Ctrl-C itself where it fell into native code that went on, of which Python makes a `SystemError`."""
+    try:
+        yield
+    except SystemError as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, KeyboardInterrupt):
+            cause = cause.__cause__
+        if cause is None:
+            raise
+        take_interrupt()
+        raise KeyboardInterrupt from error
+
+
+@contextmanager
 def kept_interrupts() -> Iterator[None]:
     """Remembers each Ctrl-C, and raises it again where it fell into a callback in which Python ignores exceptions.
 

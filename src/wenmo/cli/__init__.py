@@ -14,7 +14,7 @@ import sys
 import time
 
 from wenmo.cli.process import QuickExit, ignore_interrupts, leads, own_stdout, use_utf8
-from wenmo.interrupts import kept_interrupts
+from wenmo.interrupts import kept_interrupts, raised_interrupts
 
 _started = time.monotonic()
 INTERRUPTED = 130
@@ -57,7 +57,8 @@ def _guarded(words: list[str], process: bool) -> int:
     """Runs the verb and turns every failure into a sentence and an exit status."""
     debug = "--debug" in words
     try:
-        status = _run(words)
+        with raised_interrupts():
+            status = _run(words)
         sys.stdout.flush()
         return status
     except KeyboardInterrupt as interrupt:

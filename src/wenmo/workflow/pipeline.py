@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from wenmo.config import Recipe
 from wenmo.errors import Interrupted, LostProcessError, OptionError, ResourceError, WenmoError
+from wenmo.interrupts import raised_interrupts
 from wenmo.models.base import LanguageModel
 from wenmo.progress import counted, duration, quantity
 from wenmo.training import budget as dial
@@ -88,7 +89,7 @@ def train(
             again=restartable(),
         )
     try:
-        with watched(world):
+        with raised_interrupts(), watched(world):
             result = _train(run, progress, started)
             team.dismiss(world, result)
             return result
