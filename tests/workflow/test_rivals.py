@@ -22,8 +22,9 @@ def texts() -> Any:
         return b"".join(PIECES[token] for token in ids)
 
     return SimpleNamespace(
-        test=SimpleNamespace(ids=IDS),
+        test=SimpleNamespace(ids=IDS, num_bytes=int(LENGTHS[IDS].sum()), num_documents=1),
         train=SimpleNamespace(ids=IDS[:400]),
+        bytes_per_token=2.0,
         corpus=SimpleNamespace(bytes=lambda split: int(LENGTHS[IDS].sum())),
         tokenizer=SimpleNamespace(eos_id=0),
         bytes_of=bytes_of,
@@ -66,5 +67,5 @@ def test_without_a_measurement_the_members_speeds_decide(
 
 def test_a_text_that_was_read_before_gives_the_same_scores(texts: Any, ngram: NgramModel) -> None:
     clock, cost = Clock(100.0, 0.0, now=lambda: 0.0), Cost(0.0, 1e-3)
-    before = measure_rivals(ngram, texts, clock, cost, compressors(texts, clock))
+    before = measure_rivals(ngram, texts, clock, cost, compressors(texts, clock.xz))
     assert before.baselines == measure_rivals(ngram, texts, clock, cost).baselines

@@ -28,7 +28,8 @@ def texts() -> Any:
     return SimpleNamespace(
         train=SimpleNamespace(ids=IDS[:4_000], num_bytes=int(LENGTHS[IDS[:4_000]].sum()), num_documents=1),
         valid=SimpleNamespace(ids=IDS[4_000:5_000]),
-        test=SimpleNamespace(ids=IDS[5_000:], num_bytes=int(LENGTHS[IDS[5_000:]].sum())),
+        test=SimpleNamespace(ids=IDS[5_000:], num_bytes=int(LENGTHS[IDS[5_000:]].sum()), num_documents=1),
+        bytes_per_token=2.0,
         tokenizer=SimpleNamespace(eos_id=0, vocab_size=len(PIECES), token_bytes=PIECES),
         bytes_of=bytes_of,
         num_bytes=lambda ids: int(LENGTHS[ids].sum()),

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import math
 import time
 
 import numpy as np
 import numpy.typing as npt
 
-from wenmo.evaluation import baselines
 from wenmo.evaluation.evaluate import protocol
 from wenmo.models.base import LanguageModel
 from wenmo.models.likelihood import bits_per_byte, score_stream
 from wenmo.models.mixture import MixtureModel
 from wenmo.models.ngram import NgramModel
 from wenmo.tokenization.stream import spread
-from wenmo.workflow.clock import XZ_BYTES_PER_SECOND
 from wenmo.workflow.mixing import score_mixture
-from wenmo.workflow.rivals import LEAST_SCORED_TOKENS
+from wenmo.workflow.rivals import LEAST_SCORED_TOKENS, compressors
 from wenmo.workflow.scoring import Scores
 from wenmo.workflow.texts import Texts
 
@@ -69,7 +66,6 @@ def score(
     ids = spread(texts.test.ids, int(count)).astype(np.int64)
     num_bytes = texts.num_bytes(ids)
     held = texts.bytes_of(ids)
-    prior = texts.bytes_of(np.asarray(texts.train.ids[-baselines.PRIMING_BYTES :]))
     if isinstance(student, MixtureModel):
         del wanted["student"]  # read once, for the scores with and without its cache
         mixed = score_mixture(student, ids, eos_id, False)
@@ -83,8 +79,8 @@ def score(
         static = alone = found["student"]
     teaching = found["teacher"]
     scale = len(held) / num_bytes
-    read = len(prior) if math.isinf(seconds) else max(int(XZ_BYTES_PER_SECOND * seconds), 1)
-    rivals = {"ppmd": baselines.ppmd(prior, held) * scale, "xz": baselines.xz(prior[-read:], held) * scale}
+    coded = compressors(texts, seconds).score(held)
+    rivals = {each: value * scale for each, value in coded.items()}
     if ngram is not None:
         rivals["ngram"] = found["ngram"]
     scores = Scores(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,12 +38,17 @@ class Rivals:
     baselines: dict[str, float]
 
 
-def compressors(texts: Texts, clock: Clock) -> baselines.Compressors:
-    """Compressors that have read the training text: xz as much as it has the time for."""
-    prior = texts.bytes_of(np.asarray(texts.train.ids[-baselines.PRIMING_BYTES :]))
-    ends = int(np.count_nonzero(np.asarray(texts.test.ids) == texts.tokenizer.eos_id))
-    read = max(int(XZ_BYTES_PER_SECOND * clock.xz), 1)
-    return baselines.Compressors(prior, texts.num_bytes(texts.test.ids) + ends, read)
+def compressors(texts: Texts, seconds: float) -> baselines.Compressors:
+    """Compressors that have read the training text.
+
+    Args:
+        texts: The texts.
+        seconds: Time in which xz should read, on a slow core; it reads the end of the text where all takes longer.
+    """
+    tokens = math.ceil(baselines.PRIMING_BYTES / texts.bytes_per_token)
+    prior = texts.bytes_of(np.asarray(texts.train.ids[-tokens:]))
+    read = int(min(max(XZ_BYTES_PER_SECOND * seconds, 1), baselines.PRIMING_BYTES))
+    return baselines.Compressors(prior, texts.test.num_bytes + texts.test.num_documents, read)
 
 
 def compressors_memory(texts: Texts, clock: Clock) -> float:
@@ -79,7 +85,7 @@ def measure_rivals(
     held = texts.bytes_of(ids)
     (learning, known), (coded,) = beside(
         lambda: ngram.scan(ids, True, texts.tokenizer.eos_id),
-        [lambda: (primed or compressors(texts, clock)).score(held)],
+        [lambda: (primed or compressors(texts, clock.xz)).score(held)],
     )
     scale = len(held) / num_bytes  # a byte more is coded for each end of a document
     scores = {name: value * scale for name, value in coded.items()}

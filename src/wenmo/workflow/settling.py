@@ -81,7 +81,7 @@ def count_beside(
     def read() -> Read:
         whole = member and len(ids) == len(texts.train.ids)
         half = doubling.half_nats(ngram_config(texts), texts, seed) if whole else None
-        return Read(None if given_up.is_set() else compressors(texts, clock), half)
+        return Read(None if given_up.is_set() else compressors(texts, clock.xz), half)
 
     def own() -> Member:
         try:
