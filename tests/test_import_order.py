@@ -12,7 +12,7 @@ import wenmo
 
 SOURCE = Path(wenmo.__file__).parent
 ROOMS = (
-    *("errors", "files", "interrupts", "progress", "config"),
+    *("errors", "files", "interrupts", "progress", "config", "compiled"),
     *("text", "corpus", "tokenization", "models", "training"),
     *("generation", "evaluation", "explanation", "audit", "interop"),
     *("examples", "seq2seq", "classification", "semantics", "retrieval", "answering", "conversation"),

@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .compiled import inner, outermost
+from wenmo.compiled import inner, outermost
+
 from .decisions import CHOSEN, GROUP, LAYER, SEEN, inputs_of, predict, score_path, standing_of
 from .match_model import MATCHES, foresee, forget, match_keys_of, remember
 from .recent_text import EXTRA, contexts, push
@@ -35,12 +36,12 @@ if TYPE_CHECKING:
     from .token_tree import Tree
 
 PARTS = {
-    "compiled": "6748ecd8ba71",
-    "decisions": "b67f9b0900e1",
-    "match_model": "f26e1485defa",
-    "recent_text": "c9df89d1c5d4",
+    "compiled": "b0595e14fad8",
+    "decisions": "f898d912992f",
+    "match_model": "730984007519",
+    "recent_text": "010da8027d1a",
     "simd": "db442df7db11",
-    "slots": "752a5276f24b",
+    "slots": "7d82fa79a076",
 }
 """Digests of the files whose functions are compiled into those of this one: it must change when they do, for numba to
 compile it anew (see `compiled`). A test compares them."""

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .compiled import inlined, inner
+from wenmo.compiled import inlined, inner
+
 from .match_model import RUNS
 from .recent_text import EXTRA, hashed
 from .simd import LINE, WIDTH, add_scaled, dot, prefetch

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .compiled import inner
+from wenmo.compiled import inner
+
 from .recent_text import hash_endings
 from .simd import prefetch
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .compiled import inlined, inner
+from wenmo.compiled import inlined, inner
 
 if TYPE_CHECKING:
     from .array_types import I64, U64

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .compiled import inlined, inner
+from wenmo.compiled import inlined, inner
+
 from .recent_text import hashed
 from .simd import LINE, line_masks, lowest_bit, prefetch
 

@@ -13,24 +13,26 @@ import json
 from heapq import heapify, heappop, heappush
 from typing import Any, NamedTuple, Self
 
-import numba as nb
 import numpy as np
 import numpy.typing as npt
 import tokenizers
+
+from wenmo.compiled import allocating, inner, outermost
 
 from . import cutting, learning
 from .backend import assemble
 from .cutting import cut
 from .learning import learn
+from .pairs import find_pair
 from .pretokenization import byte_alphabet
+
+PARTS = {"compiled": "b0595e14fad8", "pairs": "60300ea5709b"}
+"""Files of functions that those that are kept are compiled from -> their digests; see `wenmo.compiled`."""
 
 NEVER = np.iinfo(np.int32).max
 """Rank of a pair that is not merged."""
 LONG = 256
 """Bytes of a piece from which on a queue finds the next pair sooner than looking at all of them."""
-_outermost = nb.njit(cache=True, nogil=True)
-_inner = nb.njit(nogil=True, _nrt=False)
-"""For what makes no arrays: no references are counted."""
 
 
 class Merges(NamedTuple):
@@ -117,26 +119,15 @@ def _compilations() -> int:
     return sum(sum(loop.stats.cache_misses.values()) for loop in loops)
 
 
-@_inner
-def _slot(keys: npt.NDArray[np.int64], key: int) -> int:
-    """The slot that holds a pair, or the free one where it would stand."""
-    mask = len(keys) - 1
-    mixed = np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)
-    slot = np.int64(mixed >> np.uint64(32)) & mask
-    while keys[slot] != key and keys[slot] != -1:
-        slot = (slot + 1) & mask
-    return slot
-
-
-@_outermost
+@outermost
 def _fill(pairs: Any, results: Any, keys: Any, ranks: Any, ids: Any) -> None:
     for rank in range(len(pairs)):
         key = pairs[rank, 0] << 32 | pairs[rank, 1]
-        slot = _slot(keys, key)
+        slot = find_pair(keys, key)
         keys[slot], ranks[slot], ids[slot] = key, rank, results[rank]  # named twice, the last one counts
 
 
-@_outermost
+@outermost
 def _encode(
     data: Any, ends: Any, keys: Any, ranks: Any, results: Any, first_use: Any, byte_ids: Any, out: Any,
     pending: Any,
@@ -165,7 +156,7 @@ def _encode(
         for index in range(size):
             ids[index] = byte_ids[data[place + index]]
         for index in range(size - 1):
-            slot = _slot(keys, np.int64(ids[index]) << 32 | np.int64(ids[index + 1]))
+            slot = find_pair(keys, np.int64(ids[index]) << 32 | np.int64(ids[index + 1]))
             rank[index] = ranks[slot] if keys[slot] != -1 else NEVER
         while size > 1:
             best = NEVER
@@ -179,7 +170,7 @@ def _encode(
     return written
 
 
-@nb.njit(nogil=True)
+@allocating
 def _encode_long(data: Any, keys: Any, ranks: Any, results: Any, byte_ids: Any, out: Any) -> int:
     """The same for one long piece, with a queue of pairs, so that the time grows little faster than the length."""
     size = len(data)
@@ -190,7 +181,7 @@ def _encode_long(data: Any, keys: Any, ranks: Any, results: Any, byte_ids: Any, 
         ids[place] = byte_ids[data[place]]
     queue = [np.int64(0) for _ in range(0)]
     for place in range(size - 1):
-        slot = _slot(keys, ids[place] << 32 | ids[place + 1])
+        slot = find_pair(keys, ids[place] << 32 | ids[place + 1])
         if keys[slot] != -1:
             queue.append(np.int64(ranks[slot]) << 32 | place)
     heapify(queue)
@@ -200,7 +191,7 @@ def _encode_long(data: Any, keys: Any, ranks: Any, results: Any, byte_ids: Any, 
         right = following[place]
         if ids[place] == -1 or right == size:
             continue
-        slot = _slot(keys, ids[place] << 32 | ids[right])
+        slot = find_pair(keys, ids[place] << 32 | ids[right])
         if keys[slot] == -1 or ranks[slot] != first >> 32:
             continue  # it has changed since
         ids[place], ids[right] = results[slot], -1
@@ -208,12 +199,12 @@ def _encode_long(data: Any, keys: Any, ranks: Any, results: Any, byte_ids: Any, 
         following[place] = right
         if right < size:
             before[right] = place
-            slot = _slot(keys, ids[place] << 32 | ids[right])
+            slot = find_pair(keys, ids[place] << 32 | ids[right])
             if keys[slot] != -1:
                 heappush(queue, np.int64(ranks[slot]) << 32 | place)
         left = before[place]
         if left != -1:
-            slot = _slot(keys, ids[left] << 32 | ids[place])
+            slot = find_pair(keys, ids[left] << 32 | ids[place])
             if keys[slot] != -1:
                 heappush(queue, np.int64(ranks[slot]) << 32 | left)
     place, count = 0, 0
@@ -224,7 +215,7 @@ def _encode_long(data: Any, keys: Any, ranks: Any, results: Any, byte_ids: Any, 
     return count
 
 
-@_inner
+@inner
 def _merge(
     ids: Any, rank: Any, size: int, best: int, keys: Any, ranks: Any, results: Any, first_use: Any
 ) -> int:
@@ -236,14 +227,14 @@ def _merge(
     while read < size:
         merged = merging and read < size - 1 and rank[read] == best
         if merged:
-            slot = _slot(keys, np.int64(ids[read]) << 32 | np.int64(ids[read + 1]))
+            slot = find_pair(keys, np.int64(ids[read]) << 32 | np.int64(ids[read + 1]))
             token = results[slot]
             merging = first_use[token] > best
             behind, step = rank[read + 1], 2
         else:
             token, behind, step = ids[read], rank[read], 1
         if write and (merged or fresh):
-            slot = _slot(keys, np.int64(ids[write - 1]) << 32 | np.int64(token))
+            slot = find_pair(keys, np.int64(ids[write - 1]) << 32 | np.int64(token))
             rank[write - 1] = ranks[slot] if keys[slot] != -1 else NEVER
         ids[write] = token
         rank[write] = behind

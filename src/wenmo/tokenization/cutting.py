@@ -15,9 +15,13 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-import numba as nb
 import numpy as np
 import numpy.typing as npt
+
+from wenmo.compiled import inner, outermost
+
+PARTS = {"compiled": "b0595e14fad8"}
+"""Files of functions that those that are kept are compiled from -> their digests; see `wenmo.compiled`."""
 
 HAN, LETTER, MARK, NUMBER, SPACE, LINE_END = 1, 2, 4, 8, 16, 32
 """Flags of a character: script Han; categories L, M, N; `\\s`; carriage return and line feed."""
@@ -26,9 +30,6 @@ SOLID = SPACE | WORD | NUMBER
 """What punctuation and symbols are not."""
 CHARACTERS = "characters.json"
 """The flags of all characters in the Unicode of the `tokenizers` library: [first code point, flags] of every run."""
-
-_inner = nb.njit(nogil=True, _nrt=False)
-"""For what makes no arrays: no references are counted."""
 
 
 @cache
@@ -50,7 +51,7 @@ def cut(data: npt.NDArray[np.uint8]) -> npt.NDArray[np.int32]:
     return ends[: _cut(data, character_flags(), ends)]
 
 
-@nb.njit(cache=True, nogil=True)
+@outermost
 def _cut(data: Any, flags: Any, ends: Any) -> int:
     place, count = 0, 0
     while place < len(data):
@@ -60,7 +61,7 @@ def _cut(data: Any, flags: Any, ends: Any) -> int:
     return count
 
 
-@_inner
+@inner
 def _at(data: Any, flags: Any, place: int) -> tuple[int, int]:
     """Flags of the character that begins at a place, and the place after it; no flags and -1 at the end."""
     if place >= len(data):
@@ -76,7 +77,7 @@ def _at(data: Any, flags: Any, place: int) -> tuple[int, int]:
     return np.int64(flags[(point & 0x7FFF) << 6 | data[place + 3] & 0x3F]), place + 4
 
 
-@_inner
+@inner
 def _contraction(data: Any, place: int) -> int:
     """Where 's, 't, 're, 've, 'm, 'll or 'd that begins at a place ends, in capitals or not; -1 for none.
 
@@ -103,13 +104,13 @@ def _contraction(data: Any, place: int) -> int:
     return -1
 
 
-@_inner
+@inner
 def _joins(flags: int, after: int) -> bool:
     """Whether a character takes the space before it into its piece: neither blank, Han nor number."""
     return after != -1 and not flags & (SPACE | HAN | NUMBER)
 
 
-@_inner
+@inner
 def _piece_end(data: Any, flags: Any, place: int) -> int:
     """Where the piece that begins at a place ends; the alternatives of `PATTERN` in order."""
     kind, after = _at(data, flags, place)

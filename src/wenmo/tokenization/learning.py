@@ -15,11 +15,16 @@ from collections.abc import Iterable
 from heapq import heapify, heappop, heappush
 from typing import Any
 
-import numba as nb
 import numpy as np
 import numpy.typing as npt
 
+from wenmo.compiled import allocating, inner, outermost
+
 from .cutting import cut
+from .pairs import find_pair
+
+PARTS = {"compiled": "b0595e14fad8", "pairs": "60300ea5709b"}
+"""Files of functions that those that are kept are compiled from -> their digests; see `wenmo.compiled`."""
 
 LEAST_COUNT = 2
 """A rarer pair does not become a token."""
@@ -28,8 +33,6 @@ BITS = 20
 LAST, PAIR = (1 << BITS) - 1, (1 << 2 * BITS) - 1
 MOST = (1 << 63 - 2 * BITS) - 1
 """Counts beyond this, eight million, are alike."""
-_inner = nb.njit(nogil=True, _nrt=False)
-"""For what makes no arrays: no references are counted."""
 
 
 def learn(texts: Iterable[str], byte_ids: list[int], vocab_size: int, longest: int) -> npt.NDArray[np.int64]:
@@ -69,7 +72,7 @@ def learn(texts: Iterable[str], byte_ids: list[int], vocab_size: int, longest: i
     return merges[:found]
 
 
-@_inner
+@inner
 def _hash(data: Any, start: int, size: int) -> int:
     """FNV-1a of some bytes, its upper half folded in."""
     value = np.uint64(0xCBF29CE484222325)
@@ -78,7 +81,7 @@ def _hash(data: Any, start: int, size: int) -> int:
     return np.int64((value ^ value >> np.uint64(29)) & np.uint64(0x7FFFFFFFFFFFFFFF))
 
 
-@nb.njit(cache=True, nogil=True)
+@outermost
 def _count(data: Any, ends: Any, slots: Any, starts: Any, sizes: Any, counts: Any) -> int:
     """Counts equal pieces of two bytes and more; returns how many different ones there are.
 
@@ -108,7 +111,7 @@ def _count(data: Any, ends: Any, slots: Any, starts: Any, sizes: Any, counts: An
     return unique
 
 
-@_inner
+@inner
 def _equal(data: Any, one: int, other: int, size: int) -> bool:
     place = 0
     while place < size and data[one + place] == data[other + place]:
@@ -116,24 +119,13 @@ def _equal(data: Any, one: int, other: int, size: int) -> bool:
     return place == size
 
 
-@_inner
+@inner
 def _entry(number: int, pair: int) -> int:
     """A pair in the queue: the most frequent first, then the smallest."""
     return (MOST - min(number, MOST)) << 2 * BITS | pair
 
 
-@_inner
-def _slot(keys: Any, key: int) -> int:
-    """The slot that holds a pair, or the free one where it would stand."""
-    mask = len(keys) - 1
-    mixed = np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)
-    slot = np.int64(mixed >> np.uint64(32)) & mask
-    while keys[slot] != key and keys[slot] != -1:
-        slot = (slot + 1) & mask
-    return slot
-
-
-@nb.njit(nogil=True)
+@allocating
 def _grown(keys: Any, numbers: Any, lists: Any, room: int) -> Any:
     """The table of pairs with room for more, at most half full."""
     size = len(keys)
@@ -142,7 +134,7 @@ def _grown(keys: Any, numbers: Any, lists: Any, room: int) -> Any:
     fresh = np.full(size, -1, np.int64), np.zeros(size, np.int64), np.full((size, 4), -1, np.int32)
     for old in range(len(keys)):
         if keys[old] != -1:
-            slot = _slot(fresh[0], keys[old])
+            slot = find_pair(fresh[0], keys[old])
             fresh[0][slot], fresh[1][slot] = keys[old], numbers[old]
             fresh[2][slot, 0], fresh[2][slot, 1], fresh[2][slot, 2] = (
                 lists[old, 0],
@@ -152,7 +144,7 @@ def _grown(keys: Any, numbers: Any, lists: Any, room: int) -> Any:
     return fresh
 
 
-@_inner
+@inner
 def _add(
     keys: Any, numbers: Any, lists: Any, links: Any, used: int, key: int, weight: int, place: int
 ) -> tuple[int, bool]:
@@ -168,7 +160,7 @@ def _add(
         weight: How often it occurs here.
         place: Where.
     """
-    slot = _slot(keys, key)
+    slot = find_pair(keys, key)
     new = keys[slot] == -1
     keys[slot] = key
     numbers[slot] += weight
@@ -182,15 +174,15 @@ def _add(
     return slot, new
 
 
-@_inner
+@inner
 def _take(keys: Any, numbers: Any, key: int, merged: int, weight: int) -> None:
     """Uncounts a pair that is broken up; one that would be too long for a token was never counted."""
-    slot = _slot(keys, key)
+    slot = find_pair(keys, key)
     if keys[slot] == key and key != merged:
         numbers[slot] -= weight
 
 
-@nb.njit(cache=True, nogil=True)
+@outermost
 def _learn(
     data: Any, starts: Any, sizes: Any, counts: Any, byte_ids: Any, first: int, vocab_size: int, longest: int,
     least: int, spelled: Any, known: Any, merges: Any
@@ -243,7 +235,7 @@ def _learn(
     while token < vocab_size and found < len(merges) and len(queue):
         entry = heappop(queue)
         key = entry & PAIR
-        slot = _slot(keys, key)
+        slot = find_pair(keys, key)
         if entry != _entry(numbers[slot], key):
             if numbers[slot] >= least:
                 heappush(queue, _entry(numbers[slot], key))
@@ -265,7 +257,7 @@ def _learn(
             token += 1
         merges[found, 0], merges[found, 1], merges[found, 2] = left, right, made
         found += 1
-        slot = _slot(keys, key)
+        slot = find_pair(keys, key)
         places = np.empty(lists[slot, 2], np.int32)
         link = lists[slot, 0]
         for index in range(len(places)):
@@ -304,7 +296,7 @@ def _learn(
                     break
                 place = other
         for pair in formed:
-            number = numbers[_slot(keys, pair)]
+            number = numbers[find_pair(keys, pair)]
             if number >= least:
                 heappush(queue, _entry(number, pair))
     return found
