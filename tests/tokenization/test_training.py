@@ -122,3 +122,14 @@ def test_everything_is_read_when_it_fits(texts: list[str]) -> None:
     total = sum(len(t.encode()) for t in texts)
     tokenizer = train_tokenizer(texts, TokenizerSettings(), total, progress=False)
     assert tokenizer.trained_bytes == total
+
+
+@pytest.mark.parametrize("compiled", [0, 3])
+def test_compiling_is_told(
+    texts: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], compiled: int
+) -> None:
+    monkeypatch.setattr("wenmo.tokenization.byte_pairs.warm_up", lambda: compiled)
+    for progress in (False, True):
+        train_tokenizer(texts, TokenizerSettings(vocab_size=300), 1_000, progress=progress)
+        told = "once after installation" in capsys.readouterr().err
+        assert told == (progress and compiled > 0)

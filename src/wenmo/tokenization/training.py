@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import chain
@@ -11,7 +13,7 @@ import tokenizers
 
 from wenmo.config import TokenizerSettings
 from wenmo.errors import InputError, OptionError
-from wenmo.progress import Progress, track
+from wenmo.progress import Progress, duration, track
 from wenmo.text.scripts import han_share
 
 from .backend import assemble
@@ -130,6 +132,8 @@ def train_tokenizer(
     )
     if kind == "byte":
         return Tokenizer(assemble("byte"), "byte")
+    if kind == "bpe":
+        _load_loops(progress)
     most = SAMPLE_BYTES
     if seconds is not None and kind == "bpe":
         most = min(most, max(round(seconds * BYTES_PER_SECOND), LEAST_BYTES_PER_TOKEN * vocab_size))
@@ -138,6 +142,19 @@ def train_tokenizer(
         if kind == "char":
             return _train_characters(sample, vocab_size)
         return _train_bpe(sample, vocab_size)
+
+
+def _load_loops(progress: bool) -> None:
+    """Loads the compiled loops of the tokenizer, and says what it took when they had to be compiled first."""
+    from . import byte_pairs
+
+    started = time.monotonic()
+    if byte_pairs.warm_up() and progress:
+        took = duration(time.monotonic() - started)
+        print(
+            f"tokenizer: its code was compiled, once after installation ({took}); `wenmo doctor` does so beforehand",
+            file=sys.stderr,
+        )
 
 
 class _Sample:

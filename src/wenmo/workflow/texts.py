@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +14,6 @@ from wenmo.config import Recipe
 from wenmo.corpus import Corpus, prepare
 from wenmo.errors import InputError
 from wenmo.files import atomic_directory
-from wenmo.progress import duration
-from wenmo.tokenization import byte_pairs
 from wenmo.tokenization.stream import TokenStream
 from wenmo.tokenization.tokenizer import Tokenizer
 from wenmo.tokenization.training import train_tokenizer
@@ -102,7 +99,6 @@ def load_texts(corpus: Corpus, recipe: Recipe, directory: Path, progress: bool) 
             )
     if progress and (note := corpus.manifest.unheeded(recipe.corpus)):
         print(note, file=sys.stderr)
-    _load_loops(progress)
     tokenizer_path = directory / "tokenizer"
     if (tokenizer_path / "tokenizer.json").is_file():
         tokenizer = Tokenizer.load(tokenizer_path)
@@ -128,17 +124,6 @@ def load_texts(corpus: Corpus, recipe: Recipe, directory: Path, progress: bool) 
         )
     test = streams["test"] if len(streams["test"].ids) else streams["valid"]
     return Texts(corpus, tokenizer, streams["train"], streams["valid"], test)
-
-
-def _load_loops(progress: bool) -> None:
-    """Loads the compiled loops of the tokenizer, and says what it took when they had to be compiled first."""
-    started = time.monotonic()
-    if byte_pairs.warm_up() and progress:
-        took = duration(time.monotonic() - started)
-        print(
-            f"tokenizer: its code was compiled, once after installation ({took}); `wenmo doctor` does so beforehand",
-            file=sys.stderr,
-        )
 
 
 def _stream(corpus: Corpus, tokenizer: Tokenizer, split: str, directory: Path, progress: bool) -> TokenStream:
