@@ -1,11 +1,14 @@
 """Every report says how varied the model writes and what it copies, beside people."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
+import numpy as np
 import pytest
 
-from wenmo.config import CorpusSettings, Recipe, TokenizerSettings
-from wenmo.workflow import train
+from wenmo.config import CorpusSettings, GenerationSettings, Recipe, TokenizerSettings
+from wenmo.workflow import train, variety
 from wenmo.workflow.clock import Clock
 from wenmo.workflow.variety import FEWEST_TEXTS
 
@@ -56,3 +59,25 @@ def test_a_late_run_writes_a_few_texts_and_no_more(
     )
     result = train(tmp_path / "t.txt", tmp_path / "m", recipe, progress=False)
     assert result.diversity is not None and 2 <= result.diversity.texts <= FEWEST_TEXTS
+
+
+@pytest.mark.parametrize(("length", "places"), [(1_000, 5), (10, 20)])
+def test_there_are_more_texts_where_documents_are_short(
+    monkeypatch: pytest.MonkeyPatch, length: int, places: int
+) -> None:
+    """Seconds for 600 tokens: five texts of 120, or twenty of the fewest that are written where time is short."""
+    asked: list[int] = []
+    ids = np.tile(np.append(np.arange(1, length), 0), 20_000 // length)
+    texts = SimpleNamespace(
+        test=SimpleNamespace(ids=ids), tokenizer=SimpleNamespace(eos_id=0, decode=lambda ids: "x" * len(ids))
+    )
+
+    def written(model: object, texts: object, prompts: np.ndarray, *rest: object) -> list[str]:
+        asked.append(len(prompts))
+        raise InterruptedError
+
+    monkeypatch.setattr(variety, "writing_cost", lambda *arguments: 1.0 / 600)
+    monkeypatch.setattr(variety, "_written", written)
+    with pytest.raises(InterruptedError):
+        variety.measure_variety(cast(Any, None), cast(Any, texts), GenerationSettings(), 2.0)
+    assert abs(asked[0] - places) <= 1

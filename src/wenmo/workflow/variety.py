@@ -76,13 +76,14 @@ def measure_variety(
     starts = np.linspace(0, len(ids) - PROMPT_TOKENS - WRITTEN_TOKENS, most).astype(np.int64)
     prompts = ids[starts[:, None] + np.arange(PROMPT_TOKENS)].astype(np.int64)
     cost = writing_cost(model, texts, prompts[:2], settings)
-    count = min(max(int(seconds / 2 / (cost * WRITTEN_TOKENS)), FEWEST_TEXTS), most)
+    going_on = [_document(texts, ids[start : start + WRITTEN_TOKENS]) for start in starts + PROMPT_TOKENS]
+    # Where documents are short, so are the texts, and there is the time for more of them.
+    length = max(sum(map(len, going_on)) / most, FEWEST_WRITTEN_TOKENS)
+    count = min(max(int(seconds / 2 / (cost * length)), FEWEST_TEXTS), most)
     chosen = np.linspace(0, most - 1, count).astype(np.int64)
-    starts = starts[chosen]
     left = seconds / 2 - (time.monotonic() - began)
     written = _written(model, texts, prompts[chosen], settings, left)
-    after = starts + PROMPT_TOKENS
-    people = [_decoded(texts, ids[start : start + WRITTEN_TOKENS]) for start in after]
+    people = [texts.tokenizer.decode(going_on[place]) for place in chosen]
     own, others = cut_alike(written, people)
     left = seconds - (time.monotonic() - began)
     searched, share = searched_texts(
@@ -133,10 +134,10 @@ def _written(
     return ["".join(parts) for parts in pieces]
 
 
-def _decoded(texts: Texts, ids: npt.NDArray[np.integer]) -> str:
-    """The text of tokens up to the end of the document."""
+def _document(texts: Texts, ids: npt.NDArray[np.integer]) -> npt.NDArray[np.integer]:
+    """Tokens up to the end of the document (T,), T up to their number."""
     ended = np.flatnonzero(ids == texts.tokenizer.eos_id)
-    return texts.tokenizer.decode(ids[: ended[0]] if len(ended) else ids)
+    return ids[: ended[0]] if len(ended) else ids
 
 
 def searched_texts(texts: Texts, characters: int) -> tuple[list[str], float]:
