@@ -56,7 +56,7 @@ def compile_kernels(progress: bool = True) -> float:
         progress: Whether to show a progress line.
 
     Returns:
-        Seconds that it took: about 35 after installation, and less than one afterwards.
+        Seconds that it took: about 50 of a slow core after installation, and one or two afterwards.
     """
     started = time.monotonic()
     ids = np.random.default_rng(0).integers(0, VOCAB_SIZE, TOKENS)
