@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
 
 from wenmo.interrupts import raise_lost_interrupt
 
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+Result = TypeVar("Result")
 QUIET_SECONDS = 2.0
 PLAIN_INTERVAL = 10.0
 BAR_INTERVAL = 0.1
@@ -124,3 +131,25 @@ def track(description: str, total: float | None, unit: str, enabled: bool = True
         yield progress
     finally:
         progress.close()
+
+
+def follow(work: Callable[[], Result], state: npt.NDArray[np.int64], progress: Progress) -> Result:
+    """Runs compiled code that lets go of the interpreter's lock in a thread, and shows how far it is.
+
+    Args:
+        work: It writes its finished units into `state[0]` and ends early once `state[1]` is not 0.
+        state: int64 (2,).
+        progress: Is told of the units.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C; the code has ended by then.
+    """
+    with ThreadPoolExecutor(1, "followed") as pool:
+        task = pool.submit(work)
+        try:
+            while wait([task], BAR_INTERVAL).not_done:
+                progress.update(float(state[0]))
+        except BaseException:
+            state[1] = 1
+            raise
+        return task.result()

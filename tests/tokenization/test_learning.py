@@ -1,15 +1,19 @@
 """The compiled loops learn the merges that the library learns."""
 
 import json
+from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tokenizers import trainers
 
+from wenmo.progress import Progress
+from wenmo.tokenization import learning
 from wenmo.tokenization.backend import END_OF_TEXT, assemble
-from wenmo.tokenization.learning import learn
+from wenmo.tokenization.learning import Pieces, learn
 from wenmo.tokenization.pretokenization import byte_alphabet
 
 
@@ -26,7 +30,7 @@ def by_the_library(texts: list[str], vocab_size: int, longest: int) -> list[list
 
 
 def ours(texts: list[str], vocab_size: int, longest: int) -> list[list[int]]:
-    return learn(texts, list(range(1, 257)), vocab_size, longest).tolist()
+    return learn(Pieces.of(texts), list(range(1, 257)), vocab_size, longest).tolist()
 
 
 @pytest.mark.parametrize(("vocab_size", "longest"), [(300, 24), (2_000, 24), (600, 5)])
@@ -67,3 +71,17 @@ def test_many_different_pairs_make_the_table_grow() -> None:
     text = "".join(map(chr, rng.integers(0x4E00, 0x9FA5, 60_000)))
     texts = [text[start : start + 9] for start in range(0, len(text), 9)] * 2
     assert ours(texts, 3_000, 24) == by_the_library(texts, 3_000, 24)
+
+
+def test_ctrl_c_ends_it_between_two_merges(texts: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    ends = []
+
+    def interrupted(work: Callable[[], int], state: npt.NDArray[np.int64], bar: Progress) -> int:
+        state[1] = 1
+        ends.append(work())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(learning, "follow", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        ours(texts, 2_000, 24)
+    assert ends == [0]

@@ -95,7 +95,8 @@ def test_huge_corpora_are_sampled_evenly(monkeypatch: pytest.MonkeyPatch) -> Non
     documents = [f"{index:04d} river\n" for index in range(1000)]
     seen: list[str] = []
     total = sum(len(d) for d in documents)
-    monkeypatch.setattr(training, "_train_bpe", lambda sample, size: seen.extend(sample))
+    monkeypatch.setattr(training, "_pieces", seen.extend)
+    monkeypatch.setattr(training, "_train_bpe", lambda *given: None)
     train_tokenizer(documents, TokenizerSettings(), total, progress=False)
     assert 900 <= sum(len(d) for d in seen) <= 1100
     positions = [int(d[:4]) for d in seen]
@@ -111,7 +112,8 @@ def test_a_sample_of_one_long_text_follows_from_the_time(
 ) -> None:
     text = "".join(f"{index:07d}话" for index in range(100_000))
     seen: list[str] = []
-    monkeypatch.setattr(training, "_train_bpe", lambda sample, size: seen.extend(sample))
+    monkeypatch.setattr(training, "_pieces", seen.extend)
+    monkeypatch.setattr(training, "_train_bpe", lambda *given: None)
     settings = TokenizerSettings(kind="bpe", vocab_size=1000)
     train_tokenizer([text], settings, 1_000_000, seconds=seconds, progress=False)
     assert sum(len(piece.encode()) for piece in seen) == pytest.approx(share * 1_000_000, abs=17_000)

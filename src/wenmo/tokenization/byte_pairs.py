@@ -22,7 +22,7 @@ from wenmo.compiled import allocating, inner, outermost
 from . import cutting, learning
 from .backend import assemble
 from .cutting import cut
-from .learning import learn
+from .learning import Pieces, learn
 from .pairs import find_pair
 from .pretokenization import byte_alphabet
 
@@ -109,7 +109,7 @@ def warm_up() -> int:
     """
     before = _compilations()
     text, byte_ids = "abab cdcd " * 8, list(range(256))
-    merges = learn([text], byte_ids, 260, 2)
+    merges = learn(Pieces.of([text]), byte_ids, 260, 2)
     encode(text, Merges.of(merges[:, :2], merges[:, 2], byte_ids))
     return _compilations() - before
 

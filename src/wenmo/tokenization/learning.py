@@ -12,13 +12,15 @@ counts, of which those that fell since are mended when they come up.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from wenmo.compiled import allocating, inner, outermost
+from wenmo.progress import follow, track
 
 from .cutting import cut
 from .pairs import find_pair
@@ -33,42 +35,77 @@ BITS = 20
 LAST, PAIR = (1 << BITS) - 1, (1 << 2 * BITS) - 1
 MOST = (1 << 63 - 2 * BITS) - 1
 """Counts beyond this, eight million, are alike."""
+PLACES = 2.0
+"""Places of pairs that are looked at for each byte of the different pieces, about."""
 
 
-def learn(texts: Iterable[str], byte_ids: list[int], vocab_size: int, longest: int) -> npt.NDArray[np.int64]:
+@dataclass(frozen=True)
+class Pieces:
+    """The different pieces of a text, in which pairs are looked for.
+
+    Attributes:
+        data: UTF-8 of the text, uint8 (N,).
+        starts: Where each piece stands first, int32 (P,).
+        sizes: Bytes of each, int32 (P,).
+        counts: How often each occurs, int64 (P,).
+    """
+
+    data: npt.NDArray[np.uint8]
+    starts: npt.NDArray[np.int32]
+    sizes: npt.NDArray[np.int32]
+    counts: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, texts: Iterable[str]) -> Self:
+        """Cuts texts into pieces and counts them.
+
+        Args:
+            texts: Stretches of text; no pair is looked for across their ends. What is no character is left out.
+        """
+        read, ends, size = [np.empty(0, np.uint8)], [np.empty(0, np.int32)], 0
+        for text in texts:
+            part = np.frombuffer(text.encode("utf-8", "ignore"), np.uint8)
+            read.append(part)
+            ends.append(cut(part) + np.int32(size))
+            size += len(part)
+        data, borders = np.concatenate(read), np.concatenate(ends)
+        slots = np.full(1 << int(2 * len(borders)).bit_length(), -1, np.int32)
+        starts, sizes = np.empty(len(borders), np.int32), np.empty(len(borders), np.int32)
+        counts = np.zeros(len(borders), np.int64)
+        unique = _count(data, borders, slots, starts, sizes, counts)
+        return cls(data, starts[:unique], sizes[:unique], counts[:unique])
+
+
+def learn(
+    pieces: Pieces, byte_ids: list[int], vocab_size: int, longest: int, progress: bool = False
+) -> npt.NDArray[np.int64]:
     """Learns merges.
 
     Args:
-        texts: Stretches of text; no pair is looked for across their ends. What is no character is left out.
+        pieces: What to learn from.
         byte_ids: Ids of the bytes 0 to 255; the largest is followed by the first new token's.
         vocab_size: Tokens there are to be in the end.
         longest: Most bytes of a token.
+        progress: Show a progress line on stderr.
 
     Returns:
         Left id, right id and id of the result of every merge, in order (M, 3). A result whose bytes another merge has
         made before has that one's id.
     """
-    pieces, ends, size = [], [], 0
-    for text in texts:
-        data = np.frombuffer(text.encode("utf-8", "ignore"), np.uint8)
-        pieces.append(data)
-        ends.append(cut(data) + np.int32(size))
-        size += len(data)
-    if not size:
-        return np.empty((0, 3), np.int64)
-    joined, borders = np.concatenate(pieces), np.concatenate(ends)
-    slots = np.full(1 << int(2 * len(borders)).bit_length(), -1, np.int32)
-    starts, sizes = np.empty(len(borders), np.int32), np.empty(len(borders), np.int32)
-    counts = np.zeros(len(borders), np.int64)
-    unique = _count(joined, borders, slots, starts, sizes, counts)
-    del slots
     ids, spelled = np.array(byte_ids, np.int32), np.zeros(vocab_size * longest, np.uint8)
     known = np.full(1 << int(2 * vocab_size).bit_length(), -1, np.int32)
-    merges = np.empty((4 * vocab_size, 3), np.int64)
-    found = _learn(
-        joined, starts[:unique], sizes[:unique], counts[:unique], ids, int(ids.max()) + 1, vocab_size, longest,
-        LEAST_COUNT, spelled, known, merges,
-    )  # fmt: skip
+    merges, state = np.empty((4 * vocab_size, 3), np.int64), np.zeros(2, np.int64)
+    places = PLACES * float(pieces.sizes.sum())
+    with track("learning tokens", places, "", progress) as bar:
+        found = follow(
+            lambda: _learn(
+                pieces.data, pieces.starts, pieces.sizes, pieces.counts, ids, int(ids.max()) + 1, vocab_size,
+                longest, LEAST_COUNT, spelled, known, merges, state,
+            ),
+            state,
+            bar,
+        )  # fmt: skip
+        bar.update(places)
     return merges[:found]
 
 
@@ -185,7 +222,7 @@ def _take(keys: Any, numbers: Any, key: int, merged: int, weight: int) -> None:
 @outermost
 def _learn(
     data: Any, starts: Any, sizes: Any, counts: Any, byte_ids: Any, first: int, vocab_size: int, longest: int,
-    least: int, spelled: Any, known: Any, merges: Any
+    least: int, spelled: Any, known: Any, merges: Any, state: Any
 ) -> int:  # fmt: skip
     """Writes the merges and returns their number.
 
@@ -202,6 +239,7 @@ def _learn(
         spelled: Working memory for the bytes of each token, uint8 (V * L,).
         known: Working memory for the tokens by their bytes, filled with -1, a power of two and more than V.
         merges: Receives left, right and result of each merge.
+        state: Receives the places of pairs that were looked at; ends early once its second number is not 0; int64 (2,).
     """
     lengths = np.zeros(vocab_size, np.int64)
     for byte in range(256):
@@ -229,10 +267,12 @@ def _learn(
             key = np.int64(symbols[place]) << BITS | np.int64(symbols[after[place]])
             _, new = _add(keys, numbers, lists, links, used, key, counts[words[place]], place)
             filled, used = filled + new, used + 1
+            state[0] = used
     queue = [_entry(numbers[slot], keys[slot]) for slot in range(len(keys)) if numbers[slot] >= least]
     heapify(queue)
     token, found = first, 0
-    while token < vocab_size and found < len(merges) and len(queue):
+    while token < vocab_size and found < len(merges) and len(queue) and not state[1]:
+        state[0] = used
         entry = heappop(queue)
         key = entry & PAIR
         slot = find_pair(keys, key)

@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import chain
+from typing import TYPE_CHECKING
 
 import tokenizers
 
@@ -19,6 +20,9 @@ from wenmo.text.scripts import han_share
 from .backend import assemble
 from .pretokenization import byte_alphabet
 from .tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from .learning import Pieces
 
 SAMPLE_BYTES = 16_000_000
 """A larger corpus is sampled evenly down to this. Training takes about 34 bytes of memory and 0.5 us per byte of
@@ -141,7 +145,8 @@ def train_tokenizer(
         sample = _Sample(chain(head, source), most / max(total_bytes, 1), bar)
         if kind == "char":
             return _train_characters(sample, vocab_size)
-        return _train_bpe(sample, vocab_size)
+        pieces = _pieces(sample)
+    return _train_bpe(pieces, sample.bytes, vocab_size, progress)
 
 
 def _load_loops(progress: bool) -> None:
@@ -189,7 +194,13 @@ def _train_characters(sample: _Sample, vocab_size: int) -> Tokenizer:
     return Tokenizer(assemble("char", frequent[: vocab_size - SPECIALS_AND_BYTES]), "char", sample.bytes)
 
 
-def _train_bpe(sample: _Sample, vocab_size: int) -> Tokenizer:
+def _pieces(sample: _Sample) -> Pieces:
+    from .learning import Pieces
+
+    return Pieces.of(sample)
+
+
+def _train_bpe(pieces: Pieces, trained_bytes: int, vocab_size: int, progress: bool) -> Tokenizer:
     from .learning import learn
 
     content = json.loads(assemble("bpe").to_str())
@@ -197,10 +208,10 @@ def _train_bpe(sample: _Sample, vocab_size: int) -> Tokenizer:
     byte_ids = [vocabulary[character] for character in byte_alphabet()]
     names = sorted(vocabulary, key=vocabulary.__getitem__)
     merges = content["model"]["merges"]
-    for left, right, result in learn(sample, byte_ids, vocab_size, MAX_TOKEN_BYTES).tolist():
+    for left, right, result in learn(pieces, byte_ids, vocab_size, MAX_TOKEN_BYTES, progress).tolist():
         name = names[left] + names[right]
         if result == len(names):
             names.append(name)
             vocabulary[name] = result
         merges.append([names[left], names[right]])
-    return Tokenizer(tokenizers.Tokenizer.from_str(json.dumps(content)), "bpe", sample.bytes)
+    return Tokenizer(tokenizers.Tokenizer.from_str(json.dumps(content)), "bpe", trained_bytes)
