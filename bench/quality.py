@@ -174,8 +174,6 @@ def main() -> None:
     if options.threads:
         torch.set_num_threads(options.threads)
     name = "quality" if options.seeds == 1 else "quality_seeds"
-    path = RESULTS / f"{name}.json"
-    rows = json.loads(path.read_text("utf-8"))["rows"] if path.is_file() else []
     with tempfile.TemporaryDirectory() as directory:
         folder = Path(directory)
         texts = [*options.texts, *([] if options.no_source else [source_code(folder)])]
@@ -183,13 +181,14 @@ def main() -> None:
             for text in texts:
                 line = row(text, budget, options, folder)
                 line |= {"threads": options.threads or os.cpu_count(), "processor": cpu_name()}
-                kept = [r for r in rows if (r["text"], r["budget"]) != (text.name, budget)]
-                rows = [*kept, line]
-                keep(name, rows)
+                keep(name, line)
 
 
-def keep(name: str, rows: list[dict[str, Any]]) -> None:
-    """Records the table under a name."""
+def keep(name: str, line: dict[str, Any]) -> None:
+    """Records a line in the table of a name, in place of an earlier one of the same text and budget."""
+    path = RESULTS / f"{name}.json"
+    rows = json.loads(path.read_text("utf-8"))["rows"] if path.is_file() else []
+    rows = [r for r in rows if (r["text"], r["budget"]) != (line["text"], line["budget"])] + [line]
     most = {
         budget: min(r["below PPMd, %"] for r in rows if r["budget"] == budget)
         for budget in {r["budget"] for r in rows}
