@@ -43,7 +43,9 @@ def test_work_in_a_thread_is_followed(
         return "found"
 
     with track("counting", 40, "") as bar:
-        monkeypatch.setattr(bar, "_show", lambda now: (Progress._show(bar, now), seen.set()))
+        monkeypatch.setattr(
+            bar, "_show", lambda now: (Progress._show(bar, now), seen.set() if bar.done else None)
+        )
         assert follow(work, state, bar) == "found"
     assert "counting   75%" in capsys.readouterr().err
 
