@@ -49,9 +49,8 @@ while time.perf_counter() - begun < seconds:
     model.train_on_batch(block[:, :-1], block[:, 1:])
     steps += 1
 context, stride = 2 * length, length
-starts = np.arange(0, len(test) - 1, stride)
 pieces = {}
-for start in starts:
+for start in range(0, len(test) - 1, stride):
     low = max(0, start - stride)
     piece = test[low : start + stride + 1]
     pieces.setdefault(len(piece), []).append((piece, start - low))

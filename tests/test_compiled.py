@@ -8,9 +8,9 @@ import pytest
 from numba.core.dispatcher import Dispatcher
 
 from wenmo.models import context_mixing
-from wenmo.tokenization import byte_pairs, cutting, learning
+from wenmo.tokenization import byte_pairs, cutting, learning, pieces
 
-KEPT = (context_mixing, cutting, byte_pairs, learning)
+KEPT = (context_mixing, cutting, byte_pairs, pieces, learning)
 each_kept = pytest.mark.parametrize("module", KEPT, ids=lambda module: module.__name__)
 
 
@@ -23,7 +23,7 @@ def parts(module: ModuleType) -> dict[str, ModuleType]:
             function = getattr(value, "py_func", getattr(value, "_defn", None)) if numba_own else None
             home = inspect.getmodule(function) if function else None
             name = home.__name__.rpartition(".")[2] if home else ""
-            if home and home not in KEPT and name not in found:
+            if home and home is not module and name not in found:
                 found[name] = home
                 waiting.append(home)
     return found

@@ -10,10 +10,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tokenizers import trainers
 
+from wenmo import progress
 from wenmo.progress import Progress
 from wenmo.tokenization import learning
 from wenmo.tokenization.backend import END_OF_TEXT, assemble
-from wenmo.tokenization.learning import Pieces, learn
+from wenmo.tokenization.learning import learn
+from wenmo.tokenization.pieces import Pieces
 from wenmo.tokenization.pretokenization import byte_alphabet
 
 
@@ -85,3 +87,22 @@ def test_ctrl_c_ends_it_between_two_merges(texts: list[str], monkeypatch: pytest
     with pytest.raises(KeyboardInterrupt):
         ours(texts, 2_000, 24)
     assert ends == [0]
+
+
+def test_how_far_it_is(
+    texts: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The places that are looked at are told, and are about as many as is expected."""
+    told = []
+
+    def followed(work: Callable[[], int], state: npt.NDArray[np.int64], bar: Progress) -> int:
+        found = work()
+        told.append(state[0] / bar.total)
+        return found
+
+    monkeypatch.setattr(learning, "follow", followed)
+    monkeypatch.setattr(progress, "QUIET_SECONDS", 0.0)
+    monkeypatch.setattr(progress, "PLAIN_INTERVAL", 0.0)
+    learn(Pieces.of(texts), list(range(1, 257)), 1_000, 24, progress=True)
+    assert 0.5 < told[0] < 1.25
+    assert "learning tokens  100%" in capsys.readouterr().err

@@ -11,10 +11,8 @@ counts, of which those that fell since are mended when they come up.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,10 +20,11 @@ import numpy.typing as npt
 from wenmo.compiled import allocating, inner, outermost
 from wenmo.progress import follow, track
 
-from .cutting import cut
+from .hashing import equal_bytes, hash_bytes
 from .pairs import find_pair
+from .pieces import Pieces
 
-PARTS = {"compiled": "b0595e14fad8", "pairs": "60300ea5709b"}
+PARTS = {"compiled": "b0595e14fad8", "hashing": "7209a6f5e9f3", "pairs": "60300ea5709b"}
 """Files of functions that those that are kept are compiled from -> their digests; see `wenmo.compiled`."""
 
 LEAST_COUNT = 2
@@ -37,43 +36,6 @@ MOST = (1 << 63 - 2 * BITS) - 1
 """Counts beyond this, eight million, are alike."""
 PLACES = 2.0
 """Places of pairs that are looked at for each byte of the different pieces, about."""
-
-
-@dataclass(frozen=True)
-class Pieces:
-    """The different pieces of a text, in which pairs are looked for.
-
-    Attributes:
-        data: UTF-8 of the text, uint8 (N,).
-        starts: Where each piece stands first, int32 (P,).
-        sizes: Bytes of each, int32 (P,).
-        counts: How often each occurs, int64 (P,).
-    """
-
-    data: npt.NDArray[np.uint8]
-    starts: npt.NDArray[np.int32]
-    sizes: npt.NDArray[np.int32]
-    counts: npt.NDArray[np.int64]
-
-    @classmethod
-    def of(cls, texts: Iterable[str]) -> Self:
-        """Cuts texts into pieces and counts them.
-
-        Args:
-            texts: Stretches of text; no pair is looked for across their ends. What is no character is left out.
-        """
-        read, ends, size = [np.empty(0, np.uint8)], [np.empty(0, np.int32)], 0
-        for text in texts:
-            part = np.frombuffer(text.encode("utf-8", "ignore"), np.uint8)
-            read.append(part)
-            ends.append(cut(part) + np.int32(size))
-            size += len(part)
-        data, borders = np.concatenate(read), np.concatenate(ends)
-        slots = np.full(1 << int(2 * len(borders)).bit_length(), -1, np.int32)
-        starts, sizes = np.empty(len(borders), np.int32), np.empty(len(borders), np.int32)
-        counts = np.zeros(len(borders), np.int64)
-        unique = _count(data, borders, slots, starts, sizes, counts)
-        return cls(data, starts[:unique], sizes[:unique], counts[:unique])
 
 
 def learn(
@@ -107,53 +69,6 @@ def learn(
         )  # fmt: skip
         bar.update(places)
     return merges[:found]
-
-
-@inner
-def _hash(data: Any, start: int, size: int) -> int:
-    """FNV-1a of some bytes, its upper half folded in."""
-    value = np.uint64(0xCBF29CE484222325)
-    for place in range(start, start + size):
-        value = (value ^ np.uint64(data[place])) * np.uint64(0x100000001B3)
-    return np.int64((value ^ value >> np.uint64(29)) & np.uint64(0x7FFFFFFFFFFFFFFF))
-
-
-@outermost
-def _count(data: Any, ends: Any, slots: Any, starts: Any, sizes: Any, counts: Any) -> int:
-    """Counts equal pieces of two bytes and more; returns how many different ones there are.
-
-    Args:
-        data: The text, uint8 (N,).
-        ends: Of the pieces, int32 (P,).
-        slots: Working memory, filled with -1, a power of two and more than P.
-        starts: Receives where each first stands, int32 (P,).
-        sizes: Receives their bytes, int32 (P,).
-        counts: Receives their numbers, int64 (P,).
-    """
-    start, unique, mask = 0, 0, len(slots) - 1
-    for end in ends:
-        size = end - start
-        if size > 1:
-            slot = _hash(data, start, size) & mask
-            while slots[slot] != -1:
-                known = slots[slot]
-                if sizes[known] == size and _equal(data, starts[known], start, size):
-                    break
-                slot = (slot + 1) & mask
-            if slots[slot] == -1:
-                slots[slot], starts[unique], sizes[unique] = unique, start, size
-                unique += 1
-            counts[slots[slot]] += 1
-        start = end
-    return unique
-
-
-@inner
-def _equal(data: Any, one: int, other: int, size: int) -> bool:
-    place = 0
-    while place < size and data[one + place] == data[other + place]:
-        place += 1
-    return place == size
 
 
 @inner
@@ -286,9 +201,10 @@ def _learn(
             from_left = index < lengths[left]
             origin = left * longest + index if from_left else right * longest + index - lengths[left]
             spelled[token * longest + index] = spelled[origin]
-        slot = _hash(spelled, token * longest, size) & (len(known) - 1)
+        slot = hash_bytes(spelled, token * longest, size) & (len(known) - 1)
         while known[slot] != -1 and not (
-            lengths[known[slot]] == size and _equal(spelled, known[slot] * longest, token * longest, size)
+            lengths[known[slot]] == size
+            and equal_bytes(spelled, known[slot] * longest, token * longest, size)
         ):
             slot = (slot + 1) & (len(known) - 1)
         made = known[slot]

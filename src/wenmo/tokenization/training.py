@@ -22,7 +22,7 @@ from .pretokenization import byte_alphabet
 from .tokenizer import Tokenizer
 
 if TYPE_CHECKING:
-    from .learning import Pieces
+    from .pieces import Pieces
 
 SAMPLE_BYTES = 16_000_000
 """A larger corpus is sampled evenly down to this. Training takes about 34 bytes of memory and 0.5 us per byte of
@@ -195,7 +195,7 @@ def _train_characters(sample: _Sample, vocab_size: int) -> Tokenizer:
 
 
 def _pieces(sample: _Sample) -> Pieces:
-    from .learning import Pieces
+    from .pieces import Pieces
 
     return Pieces.of(sample)
 
