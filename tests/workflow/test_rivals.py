@@ -23,7 +23,7 @@ def texts() -> Any:
 
     return SimpleNamespace(
         test=SimpleNamespace(ids=IDS, num_bytes=int(LENGTHS[IDS].sum()), num_documents=1),
-        train=SimpleNamespace(ids=IDS[:400]),
+        train=SimpleNamespace(ids=IDS[:400], num_bytes=int(LENGTHS[IDS[:400]].sum())),
         bytes_per_token=2.0,
         corpus=SimpleNamespace(bytes=lambda split: int(LENGTHS[IDS].sum())),
         tokenizer=SimpleNamespace(eos_id=0),
@@ -47,12 +47,12 @@ def test_the_measured_speed_of_the_whole_model_decides(
     texts: Any, ngram: NgramModel, seconds: float, tokens: int
 ) -> None:
     clock = Clock(100.0, 0.0, now=lambda: 0.0)
-    found = measure_rivals(ngram, texts, clock, Cost(0.0, seconds))
+    found = measure_rivals(ngram, texts, clock, Cost(0.0, seconds), print)
     assert len(found.ids) == pytest.approx(tokens, abs=1)
     assert found.num_bytes == texts.num_bytes(found.ids) and len(found.learning) == len(found.ids)
     assert set(found.baselines) == {"ppmd", "xz", "ngram"}
     if LEAST_SCORED_TOKENS < tokens < len(IDS):
-        half = measure_rivals(ngram, texts, clock, Cost(clock.scoring / 2, seconds))
+        half = measure_rivals(ngram, texts, clock, Cost(clock.scoring / 2, seconds), print)
         assert len(half.ids) == pytest.approx(tokens / 2, rel=0.01)
 
 
@@ -61,11 +61,25 @@ def test_without_a_measurement_the_members_speeds_decide(
 ) -> None:
     clock = Clock(100.0, 0.0, now=lambda: 0.0, scoring_speeds={"ngram": 4_000.0, "lstm": 4_000.0})
     monkeypatch.setattr(rivals, "LEAST_SCORED_TOKENS", 1)
-    found = measure_rivals(cast(Any, ngram), texts, clock, None)
+    found = measure_rivals(cast(Any, ngram), texts, clock, None, print)
     assert clock.scoring_seconds(found.num_bytes) == pytest.approx(clock.scoring, rel=1e-2)
 
 
 def test_a_text_that_was_read_before_gives_the_same_scores(texts: Any, ngram: NgramModel) -> None:
     clock, cost = Clock(100.0, 0.0, now=lambda: 0.0), Cost(0.0, 1e-3)
-    before = measure_rivals(ngram, texts, clock, cost, compressors(texts, clock.xz))
-    assert before.baselines == measure_rivals(ngram, texts, clock, cost).baselines
+    before = measure_rivals(ngram, texts, clock, cost, print, compressors(texts, clock.xz))
+    assert before.baselines == measure_rivals(ngram, texts, clock, cost, print).baselines
+
+
+def test_it_is_told_which_compressor_has_not_read_everything(
+    texts: Any, ngram: NgramModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    clock, cost = Clock(100.0, 0.0, now=lambda: 0.0), Cost(0.0, 1e-3)
+    whole = measure_rivals(ngram, texts, clock, cost, told.append)
+    assert not told
+    monkeypatch.setattr(rivals, "XZ_BYTES_PER_SECOND", 100 / clock.xz)
+    part = measure_rivals(ngram, texts, clock, cost, told.append)
+    (line,) = told
+    assert line.startswith("baseline xz: has read only the last 100 B of the 600 B to learn from")
+    assert part.baselines["ppmd"] == whole.baselines["ppmd"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,7 @@ from wenmo.models.mixture import MixtureModel
 from wenmo.models.ngram import NgramModel
 from wenmo.tokenization.stream import spread
 from wenmo.workflow.mixing import score_mixture
-from wenmo.workflow.rivals import LEAST_SCORED_TOKENS, compressors
+from wenmo.workflow.rivals import LEAST_SCORED_TOKENS, compressors, tell_unread
 from wenmo.workflow.scoring import Scores
 from wenmo.workflow.texts import Texts
 
@@ -27,7 +28,7 @@ def adapts(model: LanguageModel) -> bool:
 
 
 def score(
-    student: LanguageModel, teacher: LanguageModel, texts: Texts, seconds: float
+    student: LanguageModel, teacher: LanguageModel, texts: Texts, seconds: float, tell: Callable[[str], None]
 ) -> tuple[Scores, float, float]:
     """Scores both on the test text, as much of it as the time allows.
 
@@ -36,6 +37,7 @@ def score(
         teacher: The model it was made from.
         texts: The texts.
         seconds: Time for it; infinite scores everything.
+        tell: Told what should be known of the baselines.
 
     Returns:
         Scores of the student and of the baselines; bits per byte of the teacher, frozen, and learning on.
@@ -79,8 +81,9 @@ def score(
         static = alone = found["student"]
     teaching = found["teacher"]
     scale = len(held) / num_bytes
-    coded = compressors(texts, seconds).score(held)
-    rivals = {each: value * scale for each, value in coded.items()}
+    coders = compressors(texts, seconds)
+    rivals = {each: value * scale for each, value in coders.score(held).items()}
+    tell_unread(coders.read, texts, tell)
     if ngram is not None:
         rivals["ngram"] = found["ngram"]
     scores = Scores(

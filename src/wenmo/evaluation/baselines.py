@@ -30,6 +30,9 @@ class Compressors:
     """PPMd and xz that have read a text, and can code another one after it.
 
     Reading takes nearly all of their time, and can be done before the other text is known.
+
+    Attributes:
+        read: Bytes of the training text that each has read, its last ones.
     """
 
     def __init__(self, prior: bytes, most: int, xz_bytes: int = PRIMING_BYTES) -> None:
@@ -40,10 +43,9 @@ class Compressors:
             most: Bytes that the text to be coded will have at most; the dictionary of xz covers them too.
             xz_bytes: Of `prior` xz, which is slow, reads no more than the last so many bytes.
         """
-        self._ppmd, (self._xz,) = beside(
-            lambda: _Ppmd(prior[-PRIMING_BYTES:]),
-            [lambda: _Xz(prior[-PRIMING_BYTES:][-xz_bytes:], most)],
-        )
+        known = {"ppmd": prior[-PRIMING_BYTES:], "xz": prior[-min(PRIMING_BYTES, xz_bytes) :]}
+        self.read = {name: len(text) for name, text in known.items()}
+        self._ppmd, (self._xz,) = beside(lambda: _Ppmd(known["ppmd"]), [lambda: _Xz(known["xz"], most)])
 
     def score(self, held: bytes) -> dict[str, float]:
         """Returns the bits per byte of `held` in `ppmd` and in `xz`; can be called once.

@@ -228,7 +228,7 @@ def _members(
         with clock.stage("rivals"):
             settled.append(
                 settling.settle(
-                    run, texts, machine, clock, members, untrained, ngram, read, begin,
+                    run, texts, machine, clock, members, untrained, ngram, read, begin, told,
                     saving=saving, starting=starting,
                 )
             )  # fmt: skip

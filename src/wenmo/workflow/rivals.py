@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,7 @@ from wenmo.evaluation import baselines
 from wenmo.models.likelihood import bits_per_byte
 from wenmo.models.ngram import NgramModel
 from wenmo.models.side_by_side import beside
+from wenmo.progress import quantity
 from wenmo.tokenization.stream import spread
 from wenmo.workflow.clock import XZ_BYTES_PER_SECOND, Clock, Cost
 from wenmo.workflow.texts import Texts
@@ -51,6 +53,22 @@ def compressors(texts: Texts, seconds: float) -> baselines.Compressors:
     return baselines.Compressors(prior, texts.test.num_bytes + texts.test.num_documents, read)
 
 
+def tell_unread(read: Mapping[str, int], texts: Texts, tell: Callable[[str], None]) -> None:
+    """Says which compressors have not read all of the training text: nobody should take them for weaker than they are.
+
+    Args:
+        read: `Compressors.read`.
+        texts: The texts.
+        tell: Told of it.
+    """
+    for name, size in read.items():
+        if size < texts.train.num_bytes:
+            tell(
+                f"baseline {name}: has read only the last {quantity(size, 'B')} of the "
+                f"{quantity(texts.train.num_bytes, 'B')} to learn from; with all of it, it might need fewer bits"
+            )
+
+
 def compressors_memory(texts: Texts, clock: Clock) -> float:
     """Bytes of memory that compressors hold at most: of xz, two that know the text to be coded as well."""
     read = min(texts.train.num_bytes, baselines.PRIMING_BYTES, XZ_BYTES_PER_SECOND * clock.xz)
@@ -62,6 +80,7 @@ def measure_rivals(
     texts: Texts,
     clock: Clock,
     cost: Cost | None,
+    tell: Callable[[str], None],
     primed: baselines.Compressors | None = None,
 ) -> Rivals:
     """Chooses as much of the test text as can be scored in its share of the budget, and scores the rivals.
@@ -74,6 +93,7 @@ def measure_rivals(
         texts: The texts.
         clock: The clock of the run; it knows how fast every member scores.
         cost: What it costs to score text with the whole model, where it was measured.
+        tell: See `tell_unread`.
         primed: From `compressors`, where the training text was read before.
     """
     if cost is None:
@@ -83,10 +103,15 @@ def measure_rivals(
     ids = spread(texts.test.ids, max(count, LEAST_SCORED_TOKENS)).astype(np.int64)
     num_bytes = texts.num_bytes(ids)
     held = texts.bytes_of(ids)
-    (learning, known), (coded,) = beside(
-        lambda: ngram.scan(ids, True, texts.tokenizer.eos_id),
-        [lambda: (primed or compressors(texts, clock.xz)).score(held)],
+
+    def code() -> tuple[dict[str, float], dict[str, int]]:
+        coders = primed or compressors(texts, clock.xz)
+        return coders.score(held), coders.read
+
+    (learning, known), ((coded, read),) = beside(
+        lambda: ngram.scan(ids, True, texts.tokenizer.eos_id), [code]
     )
+    tell_unread(read, texts, tell)
     scale = len(held) / num_bytes  # a byte more is coded for each end of a document
     scores = {name: value * scale for name, value in coded.items()}
     return Rivals(ids, num_bytes, learning, known, {**scores, "ngram": bits_per_byte(learning, num_bytes)})
