@@ -60,3 +60,8 @@ def test_activations_are_computed_again_in_a_transformer_alone() -> None:
     check_recipe(Recipe(members=("transformer", "lstm"), training=training))
     with pytest.raises(OptionError, match=r"--training\.checkpoint-activations has no effect"):
         check_recipe(Recipe(members=("lstm", "ngram"), training=training))
+
+
+def test_a_size_that_is_none_is_refused_before_anything_is_read() -> None:
+    with pytest.raises(OptionError, match="--size 2X is not a number of parameters"):
+        check_recipe(Recipe(size="2X"))

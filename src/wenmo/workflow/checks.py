@@ -5,6 +5,7 @@ from __future__ import annotations
 from wenmo.config import CompareSettings, ModelSettings, Recipe, TrainingSettings
 from wenmo.errors import OptionError
 from wenmo.models.registry import neural_architectures
+from wenmo.models.sizes import parse_size
 from wenmo.training import budget as dial
 from wenmo.training import hardware
 from wenmo.training.world import processes
@@ -46,6 +47,8 @@ def check_recipe(recipe: Recipe) -> Recipe:
         dial.parse_duration(recipe.budget)
     elif training.steps is None and training.epochs is None and neural:
         raise OptionError("without --budget, say when to stop with --training.steps or --training.epochs")
+    if recipe.size is not None:
+        parse_size(recipe.size)
     if recipe.target is not None:
         parse_target(recipe.target)
         if not neural:
