@@ -92,6 +92,12 @@ def test_bars_are_sorted_and_all_there() -> None:
     assert len(re.findall(r'class="value"', single)) == 4
 
 
+def test_rivals_that_have_not_read_everything_are_named() -> None:
+    assert "The rivals read the same training text first.<" in render(data())
+    page = render(data(unread=["xz has read only the last 100 B of the 600 B to learn from"]))
+    assert "training text first; xz has read only the last 100 B of the 600 B to learn from.<" in page
+
+
 def test_recipe_and_facts() -> None:
     page = render(data())
     assert '<tr><th scope="row">training.lr</th><td>0.001</td></tr>' in page

@@ -47,12 +47,12 @@ def test_the_measured_speed_of_the_whole_model_decides(
     texts: Any, ngram: NgramModel, seconds: float, tokens: int
 ) -> None:
     clock = Clock(100.0, 0.0, now=lambda: 0.0)
-    found = measure_rivals(ngram, texts, clock, Cost(0.0, seconds), print)
+    found = measure_rivals(ngram, texts, clock, Cost(0.0, seconds))
     assert len(found.ids) == pytest.approx(tokens, abs=1)
     assert found.num_bytes == texts.num_bytes(found.ids) and len(found.learning) == len(found.ids)
     assert set(found.baselines) == {"ppmd", "xz", "ngram"}
     if LEAST_SCORED_TOKENS < tokens < len(IDS):
-        half = measure_rivals(ngram, texts, clock, Cost(clock.scoring / 2, seconds), print)
+        half = measure_rivals(ngram, texts, clock, Cost(clock.scoring / 2, seconds))
         assert len(half.ids) == pytest.approx(tokens / 2, rel=0.01)
 
 
@@ -61,25 +61,23 @@ def test_without_a_measurement_the_members_speeds_decide(
 ) -> None:
     clock = Clock(100.0, 0.0, now=lambda: 0.0, scoring_speeds={"ngram": 4_000.0, "lstm": 4_000.0})
     monkeypatch.setattr(rivals, "LEAST_SCORED_TOKENS", 1)
-    found = measure_rivals(cast(Any, ngram), texts, clock, None, print)
+    found = measure_rivals(cast(Any, ngram), texts, clock, None)
     assert clock.scoring_seconds(found.num_bytes) == pytest.approx(clock.scoring, rel=1e-2)
 
 
 def test_a_text_that_was_read_before_gives_the_same_scores(texts: Any, ngram: NgramModel) -> None:
     clock, cost = Clock(100.0, 0.0, now=lambda: 0.0), Cost(0.0, 1e-3)
-    before = measure_rivals(ngram, texts, clock, cost, print, compressors(texts, clock.xz))
-    assert before.baselines == measure_rivals(ngram, texts, clock, cost, print).baselines
+    before = measure_rivals(ngram, texts, clock, cost, compressors(texts, clock.xz))
+    assert before.baselines == measure_rivals(ngram, texts, clock, cost).baselines
 
 
-def test_it_is_told_which_compressor_has_not_read_everything(
+def test_which_compressor_has_not_read_everything_is_known(
     texts: Any, ngram: NgramModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told: list[str] = []
     clock, cost = Clock(100.0, 0.0, now=lambda: 0.0), Cost(0.0, 1e-3)
-    whole = measure_rivals(ngram, texts, clock, cost, told.append)
-    assert not told
+    whole = measure_rivals(ngram, texts, clock, cost)
+    assert whole.unread == []
     monkeypatch.setattr(rivals, "XZ_BYTES_PER_SECOND", 100 / clock.xz)
-    part = measure_rivals(ngram, texts, clock, cost, told.append)
-    (line,) = told
-    assert line.startswith("baseline xz: has read only the last 100 B of the 600 B to learn from")
+    part = measure_rivals(ngram, texts, clock, cost)
+    assert part.unread == ["xz has read only the last 100 B of the 600 B to learn from"]
     assert part.baselines["ppmd"] == whole.baselines["ppmd"]

@@ -190,7 +190,9 @@ def _distil(order: _Order, run: Run, progress: bool, started: float) -> DistilRe
         cached = order.recipe.cache
         student = with_cache(member, texts, limit, clock.fitting, told) if cached else member.model
     with clock.stage("scores"):
-        scores, static, learning = score(student, teacher.model, texts, most, told)
+        scores, static, learning = score(student, teacher.model, texts, most)
+    for line in scores.unread:
+        told(line)
     facts = TeacherFacts(
         models=[str(Path(name).absolute()) for name in order.teachers],
         parameters=teacher.model.num_parameters(),

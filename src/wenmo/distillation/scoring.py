@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +14,7 @@ from wenmo.models.mixture import MixtureModel
 from wenmo.models.ngram import NgramModel
 from wenmo.tokenization.stream import spread
 from wenmo.workflow.mixing import score_mixture
-from wenmo.workflow.rivals import LEAST_SCORED_TOKENS, compressors, tell_unread
+from wenmo.workflow.rivals import LEAST_SCORED_TOKENS, compressors, unread
 from wenmo.workflow.scoring import Scores
 from wenmo.workflow.texts import Texts
 
@@ -28,7 +27,7 @@ def adapts(model: LanguageModel) -> bool:
 
 
 def score(
-    student: LanguageModel, teacher: LanguageModel, texts: Texts, seconds: float, tell: Callable[[str], None]
+    student: LanguageModel, teacher: LanguageModel, texts: Texts, seconds: float
 ) -> tuple[Scores, float, float]:
     """Scores both on the test text, as much of it as the time allows.
 
@@ -37,7 +36,6 @@ def score(
         teacher: The model it was made from.
         texts: The texts.
         seconds: Time for it; infinite scores everything.
-        tell: Told what should be known of the baselines.
 
     Returns:
         Scores of the student and of the baselines; bits per byte of the teacher, frozen, and learning on.
@@ -83,7 +81,6 @@ def score(
     scale = len(held) / num_bytes
     coders = compressors(texts, seconds)
     rivals = {each: value * scale for each, value in coders.score(held).items()}
-    tell_unread(coders.read, texts, tell)
     if ngram is not None:
         rivals["ngram"] = found["ngram"]
     scores = Scores(
@@ -93,6 +90,7 @@ def score(
         weights=weights,
         gains=gains,
         baselines=rivals,
+        unread=unread(coders, texts),
         bytes=num_bytes,
         protocol=protocol(student.context_length, adaptive=False, cached=cached),
     )

@@ -70,6 +70,8 @@ class ReportData(BaseModel):
     """Bits per byte that each member, and the cache, saves: the score without it less the score."""
     baselines: dict[str, float] = Field(default_factory=dict)
     """Bits per byte of `ppmd`, `xz`, `ngram` on the same bytes, after reading the training text."""
+    unread: list[str] = Field(default_factory=list)
+    """Which baselines have not read all of it, a sentence each."""
     teacher: float | None = None
     """Bits per byte of the frozen model from which this one was distilled."""
     curves: dict[str, list[dict[str, float]]] = Field(default_factory=dict)

@@ -138,6 +138,8 @@ def _train(run: Run, progress: bool, started: float | None) -> TrainResult:
             model = mix(members, texts, min(seconds, clock.scoring), clock.fitting) if mixed else models[0]
         with clock.stage("scores"):
             scores = score(model, members, texts, rivals)
+    for line in scores.unread:
+        told(line)
     outcome = reporting.Outcome(
         run, clock, texts, model, members, scores, told.lines, trained.settled.halves,
         written=lambda: unused(clock, members, trained.waived, told),
@@ -228,7 +230,7 @@ def _members(
         with clock.stage("rivals"):
             settled.append(
                 settling.settle(
-                    run, texts, machine, clock, members, untrained, ngram, read, begin, told,
+                    run, texts, machine, clock, members, untrained, ngram, read, begin,
                     saving=saving, starting=starting,
                 )
             )  # fmt: skip

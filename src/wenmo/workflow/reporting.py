@@ -140,6 +140,7 @@ def save(outcome: Outcome) -> TrainResult:
         weights=result.weights,
         gains=result.gains,
         baselines=result.baselines,
+        unread=scores.unread,
         teacher=None if outcome.teacher is None else outcome.teacher["static_bits_per_byte"],
         curves=curves,
         verdicts=sentences,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +30,7 @@ class Rivals:
         learning: Nats of every token under the n-gram model that learns on, float64 (N,).
         known: Contexts that it knew before each token, int64 (N,).
         baselines: Bits per byte of `ppmd`, `xz` and `ngram`, which all learn on while they code.
+        unread: Which of them have not read all of the training text, a sentence each.
     """
 
     ids: npt.NDArray[np.int64]
@@ -38,6 +38,7 @@ class Rivals:
     learning: npt.NDArray[np.float64]
     known: npt.NDArray[np.int64]
     baselines: dict[str, float]
+    unread: list[str]
 
 
 def compressors(texts: Texts, seconds: float) -> baselines.Compressors:
@@ -53,20 +54,14 @@ def compressors(texts: Texts, seconds: float) -> baselines.Compressors:
     return baselines.Compressors(prior, texts.test.num_bytes + texts.test.num_documents, read)
 
 
-def tell_unread(read: Mapping[str, int], texts: Texts, tell: Callable[[str], None]) -> None:
-    """Says which compressors have not read all of the training text: nobody should take them for weaker than they are.
-
-    Args:
-        read: `Compressors.read`.
-        texts: The texts.
-        tell: Told of it.
-    """
-    for name, size in read.items():
-        if size < texts.train.num_bytes:
-            tell(
-                f"baseline {name}: has read only the last {quantity(size, 'B')} of the "
-                f"{quantity(texts.train.num_bytes, 'B')} to learn from; with all of it, it might need fewer bits"
-            )
+def unread(coders: baselines.Compressors, texts: Texts) -> list[str]:
+    """Which compressors have not read all of the training text: nobody should take them for weaker than they are."""
+    whole = texts.train.num_bytes
+    return [
+        f"{name} has read only the last {quantity(size, 'B')} of the {quantity(whole, 'B')} to learn from"
+        for name, size in coders.read.items()
+        if size < whole
+    ]
 
 
 def compressors_memory(texts: Texts, clock: Clock) -> float:
@@ -80,7 +75,6 @@ def measure_rivals(
     texts: Texts,
     clock: Clock,
     cost: Cost | None,
-    tell: Callable[[str], None],
     primed: baselines.Compressors | None = None,
 ) -> Rivals:
     """Chooses as much of the test text as can be scored in its share of the budget, and scores the rivals.
@@ -93,7 +87,6 @@ def measure_rivals(
         texts: The texts.
         clock: The clock of the run; it knows how fast every member scores.
         cost: What it costs to score text with the whole model, where it was measured.
-        tell: See `tell_unread`.
         primed: From `compressors`, where the training text was read before.
     """
     if cost is None:
@@ -104,14 +97,14 @@ def measure_rivals(
     num_bytes = texts.num_bytes(ids)
     held = texts.bytes_of(ids)
 
-    def code() -> tuple[dict[str, float], dict[str, int]]:
+    def code() -> tuple[dict[str, float], list[str]]:
         coders = primed or compressors(texts, clock.xz)
-        return coders.score(held), coders.read
+        return coders.score(held), unread(coders, texts)
 
-    (learning, known), ((coded, read),) = beside(
+    (learning, known), ((coded, notes),) = beside(
         lambda: ngram.scan(ids, True, texts.tokenizer.eos_id), [code]
     )
-    tell_unread(read, texts, tell)
     scale = len(held) / num_bytes  # a byte more is coded for each end of a document
     scores = {name: value * scale for name, value in coded.items()}
-    return Rivals(ids, num_bytes, learning, known, {**scores, "ngram": bits_per_byte(learning, num_bytes)})
+    scores["ngram"] = bits_per_byte(learning, num_bytes)
+    return Rivals(ids, num_bytes, learning, known, scores, notes)

@@ -35,6 +35,7 @@ class Scores:
             needs.
         baselines: PPMd, xz and the n-gram model; PPMd, xz and n-gram learn on while they code, as they always do.
         bytes: UTF-8 bytes scored.
+        unread: Which baselines have not read all of the training text, a sentence each.
         protocol: How `prequential` (or, without an adaptive member, `static`) was made.
     """
 
@@ -44,6 +45,7 @@ class Scores:
     weights: dict[str, float]
     gains: dict[str, float]
     baselines: dict[str, float]
+    unread: list[str]
     bytes: int
     protocol: str
 
@@ -113,6 +115,7 @@ def score(model: LanguageModel, members: list[Member], texts: Texts, rivals: Riv
         weights=weights,
         gains=gains,
         baselines=rivals.baselines,
+        unread=rivals.unread,
         bytes=num_bytes,
         protocol=protocol(
             context,

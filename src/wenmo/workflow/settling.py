@@ -105,7 +105,6 @@ def settle(
     ngram: Member,
     read: Read,
     begin: Callable[[], None],
-    tell: Callable[[str], None],
     *,
     saving: float,
     starting: float,
@@ -122,7 +121,6 @@ def settle(
         ngram: The n-gram model, a member or not.
         read: What has read the training text by now.
         begin: Work on the network that does not depend on any of this, made at the same time.
-        tell: Told what should be known of the rivals.
         saving: Seconds that saving the members takes.
         starting: Seconds from the start of the process to the first stage.
     """
@@ -137,7 +135,7 @@ def settle(
         clock.fitting = rehearsed.fitting
     cost = rehearsed.scoring if rehearsed else None
     rivals, (_, halves) = beside(
-        lambda: measure_rivals(counter, texts, clock, cost, tell, read.compressors),
+        lambda: measure_rivals(counter, texts, clock, cost, read.compressors),
         [begin, lambda: _halves(counter, "ngram" in members, read, texts, clock, run.recipe.training.seed)],
     )
     plan_finish(
