@@ -158,22 +158,27 @@ def test_what_becomes_a_mixture(mixture: MixtureModel) -> None:
 
 
 @pytest.mark.parametrize("document", ["猫坐在垫子上，狗坐在木头上。", "the cat sat on the mat. "])
-def test_looking_for_copies_is_timed_on_many_documents_where_they_are_short(
+def test_looking_for_copies_is_timed_on_so_much_text_whatever_the_language(
     document: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    documents = [document] * 20_000
-    size = sum(len(text.encode()) for text in documents)
+    """Tokens of a few bytes; documents of one token."""
+    ids, size = np.tile([1, 0], 60_000), len(document.encode())
     texts: Any = SimpleNamespace(
+        train=SimpleNamespace(ids=ids, num_bytes=60_000 * size),
         valid=SimpleNamespace(ids=IDS),
+        bytes_per_token=size / 2,
+        bytes_of=lambda ids: b"".join([(b"\0", document.encode())[token] for token in ids]),
         tokenizer=SimpleNamespace(decode=lambda ids: TEXT),
-        corpus=SimpleNamespace(texts=lambda split: iter(documents), bytes=lambda split: size),
     )
     asked: list[int] = []
-    monkeypatch.setattr(finish, "longest_copy", lambda text, found: asked.append(sum(map(len, found))))
+
+    def search(text: str, found: list[str]) -> None:
+        asked.append(sum(len(each.replace("\0", "").encode()) for each in found))
+
+    monkeypatch.setattr(finish, "longest_copy", search)
     finish.copy_seconds(texts)
-    assert asked == [finish.PROBED_CHARS]
-    monkeypatch.setattr(variety, "longest_copy", lambda text, found: asked.append(sum(map(len, found))))
+    assert asked == [pytest.approx(finish.PROBED_BYTES, rel=0.01)]
+    monkeypatch.setattr(variety, "longest_copy", search)
     monkeypatch.setattr(variety, "copied_share", lambda written, found: 0.0)
     variety._search_cost(texts, [TEXT])
-    assert asked[1:] == [variety.PROBED_CHARS]
-    assert finish.searchable(texts) == pytest.approx(sum(map(len, documents)), rel=0.01)
+    assert asked[1:] == [pytest.approx(variety.PROBED_BYTES, rel=0.01)]

@@ -33,6 +33,7 @@ def test_what_an_ngram_model_writes_is_scored_beside_people(
         assert scores.copied is not None and 0 <= scores.copied <= 1 and scores.longest_copy
     page = Path(result.report).read_text("utf-8")
     assert "Is it varied, is it copied?" in page and "all of the training text" in page
+    assert '<tr><th scope="row">documents</th><td>1</td></tr>' in page  # though it is cut between the splits
 
 
 def test_a_test_text_that_is_too_short_has_no_scores(english_documents: list[str], tmp_path: Path) -> None:
@@ -81,3 +82,35 @@ def test_there_are_more_texts_where_documents_are_short(
     with pytest.raises(InterruptedError):
         variety.measure_variety(cast(Any, None), cast(Any, texts), GenerationSettings(), 2.0)
     assert abs(asked[0] - places) <= 1
+
+
+def test_copies_are_looked_for_all_over_a_text_of_two_languages() -> None:
+    """Half of it is Chinese and half English: of any part both are searched."""
+    pieces = [b"\0", "猫坐在垫子上，".encode(), b"the cat sat "]
+    ids = np.repeat(np.array([1, 2]), 5_000)
+    ids[99::100] = 0
+    sizes = np.array([len(piece) for piece in pieces])
+    texts: Any = SimpleNamespace(
+        train=SimpleNamespace(ids=ids, num_bytes=int(sizes[ids].sum())),
+        bytes_per_token=sizes[ids].mean(),
+        bytes_of=lambda ids: b"".join([pieces[token] for token in ids]),
+    )
+    for part in (0.1, 0.5):
+        found, share = variety.searched_texts(texts, int(part * texts.train.num_bytes))
+        assert share == pytest.approx(part, rel=0.02)
+        assert sum("猫" in each for each in found) == sum("cat" in each for each in found) == 8
+        assert sum(len(each.encode()) for each in found) == pytest.approx(part * sizes[ids].sum(), rel=0.05)
+    for plenty in (int(texts.train.num_bytes), 10**9):
+        assert variety.searched_texts(texts, plenty) == ([texts.bytes_of(ids).decode()], 1.0)
+
+
+def test_a_stretch_that_begins_within_a_character_is_searched() -> None:
+    pieces = [b"\0", *(bytes([byte]) for byte in "猫坐在".encode())]
+    ids = np.tile(np.arange(1, 10), 1_000)
+    texts: Any = SimpleNamespace(
+        train=SimpleNamespace(ids=ids, num_bytes=len(ids)),
+        bytes_per_token=1.0,
+        bytes_of=lambda ids: b"".join([pieces[token] for token in ids]),
+    )
+    found, _ = variety.searched_texts(texts, 1_600)
+    assert len(found) == 16 and all("猫坐在" in each and "\ufffd" not in each for each in found)

@@ -27,8 +27,8 @@ COPIED_BYTES = 24
 """Length of the stretches that count as copied: about five English words or eight Chinese characters."""
 REPETITIVE = 0.1
 """A share of repeated 4-grams this much above people's is told."""
-_SEPARATOR = "\x00"
-"""Stands in no cleaned text, so that no copied stretch crosses it."""
+_SEPARATOR = "\x01"
+"""Stands in no cleaned text, nor between the documents of one, so that no copied stretch crosses it."""
 
 ROWS = (
     ("words", "words"),

@@ -165,18 +165,30 @@ def _batches(texts: Iterable[str | Part]) -> Iterator[tuple[list[Part], int]]:
         yield batch, size
 
 
-def spread(
-    ids: npt.NDArray[np.unsignedinteger[Any]], count: int, stretches: int = 16
-) -> npt.NDArray[np.unsignedinteger[Any]]:
-    """Takes `count` tokens from all over a stream: stretches of equal length at equal distances.
+def stretches(
+    ids: npt.NDArray[np.unsignedinteger[Any]], count: int, most: int = 16
+) -> list[npt.NDArray[np.unsignedinteger[Any]]]:
+    """Takes about `count` tokens from all over a stream: stretches of equal length at equal distances.
 
     A part from one end would speak for one document, one language, one chapter.
+
+    Args:
+        ids: The stream (N,).
+        count: How many tokens to take; all of them are one stretch.
+        most: How many stretches there may be.
     """
     if count >= len(ids):
-        return np.asarray(ids)
-    length = max(count // stretches, 1)
-    starts = np.linspace(0, len(ids) - length, min(stretches, count)).astype(np.int64)
-    return np.concatenate([ids[start : start + length] for start in starts])
+        return [np.asarray(ids)]
+    length = max(count // most, 1)
+    starts = np.linspace(0, len(ids) - length, min(most, count)).astype(np.int64)
+    return [ids[start : start + length] for start in starts]
+
+
+def spread(
+    ids: npt.NDArray[np.unsignedinteger[Any]], count: int, most: int = 16
+) -> npt.NDArray[np.unsignedinteger[Any]]:
+    """The stretches of `stretches`, one after the other."""
+    return np.concatenate(stretches(ids, count, most))
 
 
 def shuffled(

@@ -16,17 +16,17 @@ from wenmo.models.ngram import NgramModel
 from wenmo.workflow.clock import LEAVING_SHARE, SAMPLES_SHARE, Clock, Cost
 from wenmo.workflow.mixing import MOST_FITTED_TOKENS, score_mixture
 from wenmo.workflow.texts import Texts
-from wenmo.workflow.variety import FEWEST_SEARCHED_CHARS, searched_texts, writing_cost
+from wenmo.workflow.variety import FEWEST_SEARCHED_BYTES, searched_texts, writing_cost
 
 SAMPLES = 2
 SAMPLE_TOKENS, FEWEST_SAMPLE_TOKENS = 150, 50
-SEARCHED_CHARS = 20_000_000
-"""Most characters of training text in which a copied stretch of a sample is looked for."""
+SEARCHED_BYTES = 40_000_000
+"""Most training text in which a copied stretch of a sample is looked for."""
 PROBE_TOKENS = 2_000
 WARMING_TOKENS = 64
 REHEARSED_TOKENS = (400, 400, 2_000)
 """Held-out tokens on which a mixture is fitted and scored: first to compile what that needs, then to time it twice."""
-PROBED_CHARS = 200_000
+PROBED_BYTES = 400_000
 REPORT_SECONDS = 0.15
 """Drawing the page and the card."""
 
@@ -92,10 +92,13 @@ def plan_finish(
     """
     token = writing_seconds(model.eval(), texts, settings)
     most = float("inf") if clock.budget is None else SAMPLES_SHARE * clock.budget
-    copying, all_chars = copy_seconds(texts), searchable(texts)
+    copying, whole = copy_seconds(texts), texts.train.num_bytes
     wanted, least = (
-        SAMPLES * (tokens * token + copying * min(all_chars, chars))
-        for tokens, chars in ((SAMPLE_TOKENS, SEARCHED_CHARS), (FEWEST_SAMPLE_TOKENS, FEWEST_SEARCHED_CHARS))
+        SAMPLES * (tokens * token + copying * min(whole, searched))
+        for tokens, searched in (
+            (SAMPLE_TOKENS, SEARCHED_BYTES),
+            (FEWEST_SAMPLE_TOKENS, FEWEST_SEARCHED_BYTES),
+        )
     )
     clock.plan_finish(
         {
@@ -152,14 +155,8 @@ def writing_seconds(model: LanguageModel, texts: Texts, settings: GenerationSett
 
 
 def copy_seconds(texts: Texts) -> float:
-    """Seconds to look for a copied stretch in a character of training text, timed on the beginning of the text."""
-    probed, _ = searched_texts(texts, PROBED_CHARS)
+    """Seconds to look for a copied stretch in a byte of training text, timed on some of it."""
     started = time.monotonic()
+    probed, share = searched_texts(texts, PROBED_BYTES)
     longest_copy(texts.tokenizer.decode(texts.valid.ids[:SAMPLE_TOKENS]), probed)
-    return (time.monotonic() - started) / max(sum(map(len, probed)), 1)
-
-
-def searchable(texts: Texts) -> float:
-    """About the number of characters of the training text."""
-    probed, share = searched_texts(texts, PROBED_CHARS)
-    return sum(map(len, probed)) / max(share, 1e-9)
+    return (time.monotonic() - started) / max(share * texts.train.num_bytes, 1.0)

@@ -273,7 +273,7 @@ def _facts(texts: Texts) -> dict[str, str | int | float]:
         "training text": quantity(corpus.bytes("train"), "B"),
         "held out to steer": quantity(corpus.bytes("valid"), "B"),
         "held out to score": quantity(corpus.bytes("test"), "B"),
-        "documents": sum(corpus.count(split) for split in ("train", "valid", "test")),
+        "documents": sum(file.kept for file in corpus.manifest.files),
         "tokenizer": f"{texts.tokenizer.kind}, {texts.tokenizer.vocab_size:,} tokens",
         "bytes per token": round(texts.bytes_per_token, 2),
     }

@@ -13,12 +13,12 @@ from wenmo.workflow.finish import (
     FEWEST_SAMPLE_TOKENS,
     SAMPLE_TOKENS,
     SAMPLES,
-    SEARCHED_CHARS,
+    SEARCHED_BYTES,
     copy_seconds,
     writing_seconds,
 )
 from wenmo.workflow.texts import Texts
-from wenmo.workflow.variety import FEWEST_SEARCHED_CHARS, searched_texts
+from wenmo.workflow.variety import FEWEST_SEARCHED_BYTES, searched_texts
 
 PROMPT_CHARS = 8
 
@@ -47,8 +47,8 @@ def write_samples(
         for seed, prompt in enumerate(prompts)
     ]
     left = max(ends - time.monotonic(), 0.0)
-    room = int(min(left / SAMPLES / max(copy_seconds(texts), 1e-12), SEARCHED_CHARS))
-    searched, share = searched_texts(texts, max(room, FEWEST_SEARCHED_CHARS))
+    room = int(min(left / SAMPLES / max(copy_seconds(texts), 1e-12), SEARCHED_BYTES))
+    searched, share = searched_texts(texts, max(room, FEWEST_SEARCHED_BYTES))
     return [
         Sample(text=text, prompt=prompt, longest_copy=len(longest_copy(text, searched).text), searched=share)
         for prompt, text in zip(prompts, written, strict=True)

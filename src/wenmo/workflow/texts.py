@@ -57,7 +57,7 @@ class Texts:
     def bytes_of(self, ids: npt.NDArray[np.integer]) -> bytes:
         """The UTF-8 bytes of tokens, one NUL byte for each end of a document."""
         table = [piece or b"\0" for piece in self.tokenizer.token_bytes]
-        return b"".join([table[token] for token in ids])
+        return b"".join([table[token] for token in ids.tolist()])
 
     def num_bytes(self, ids: npt.NDArray[np.integer]) -> int:
         """UTF-8 bytes of tokens; the ends of documents count nothing."""

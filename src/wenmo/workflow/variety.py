@@ -19,6 +19,7 @@ from wenmo.evaluation.diversity import (
 from wenmo.evaluation.metrics import longest_copy
 from wenmo.generation.decoding import continue_each
 from wenmo.models.base import LanguageModel
+from wenmo.tokenization.stream import stretches
 from wenmo.workflow.texts import Texts
 
 FEWEST_TEXTS, MOST_TEXTS = 4, 32
@@ -28,9 +29,9 @@ PROMPT_TOKENS, WRITTEN_TOKENS = 32, 120
 FEWEST_WRITTEN_TOKENS = 30
 """Shorter texts than this say nothing of variety; so much is written even when no time is left."""
 PROBED_TOKENS = 3
-FEWEST_SEARCHED_CHARS = 200_000
-"""Characters of training text in which copies are looked for even when no time is left."""
-PROBED_CHARS = 100_000
+FEWEST_SEARCHED_BYTES = 400_000
+"""Training text in which copies are looked for even when no time is left."""
+PROBED_BYTES = 200_000
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def measure_variety(
     own, others = cut_alike(written, people)
     left = seconds - (time.monotonic() - began)
     searched, share = searched_texts(
-        texts, max(int(left / max(_search_cost(texts, own), 1e-9)), FEWEST_SEARCHED_CHARS)
+        texts, max(int(left / max(_search_cost(texts, own), 1e-9)), FEWEST_SEARCHED_BYTES)
     )
     try:
         return Variety(measure_diversity(own, searched), measure_diversity(others, searched), share)
@@ -109,12 +110,12 @@ def writing_cost(
 
 
 def _search_cost(texts: Texts, written: list[str]) -> float:
-    """Seconds to look for copies, of the model and of people, in a character of training text, timed."""
-    probed, _ = searched_texts(texts, PROBED_CHARS)
+    """Seconds to look for copies, of the model and of people, in a byte of training text, timed."""
     began = time.monotonic()
+    probed, share = searched_texts(texts, PROBED_BYTES)
     longest_copy("".join(written), probed)
     copied_share(written, probed)
-    return 2.0 * (time.monotonic() - began) / max(sum(map(len, probed)), 1)
+    return 2.0 * (time.monotonic() - began) / max(share * texts.train.num_bytes, 1.0)
 
 
 def _written(
@@ -140,14 +141,13 @@ def _document(texts: Texts, ids: npt.NDArray[np.integer]) -> npt.NDArray[np.inte
     return ids[: ended[0]] if len(ended) else ids
 
 
-def searched_texts(texts: Texts, characters: int) -> tuple[list[str], float]:
-    """The first documents of the training text up to a number of characters, and their share of it."""
-    found: list[str] = []
-    room = characters
-    for text in texts.corpus.texts("train"):
-        found.append(text[:room])
-        room -= len(text)
-        if room <= 0:
-            break
-    size = sum(len(text.encode()) for text in found)
-    return found, min(size / max(texts.corpus.bytes("train"), 1), 1.0)
+def searched_texts(texts: Texts, num_bytes: int) -> tuple[list[str], float]:
+    """Stretches from all over the training text, of about so many bytes together, and their share of it.
+
+    A NUL character stands for each end of a document.
+    """
+    ids = texts.train.ids
+    chosen = stretches(ids, max(int(num_bytes / texts.bytes_per_token), 1))
+    # A stretch may begin and end within a character.
+    found = [texts.bytes_of(each).decode("utf-8", "ignore") for each in chosen]
+    return found, sum(map(len, chosen)) / max(len(ids), 1)
