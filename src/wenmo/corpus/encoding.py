@@ -126,6 +126,8 @@ class _Scan:
     line: int = 1
     low_at: int = -1
     low_line: int = 0
+    unfinished: bool = False
+    """Whether nothing fails but the last character, which is not all there."""
 
 
 def _chunks(stream: BinaryIO) -> Iterator[bytes]:
@@ -159,6 +161,7 @@ def _scan(stream: BinaryIO, encoding: str, scored: bool) -> _Scan:
     try:
         decoder.decode(b"", final=True)
     except UnicodeError:
+        state.unfinished = True
         state.failed_at = position - len(decoder.getstate()[0])
     return state
 
@@ -243,7 +246,9 @@ def _legacy(stream: BinaryIO, scan: _Scan, head: bytes) -> Detection:
     if b"\x00" in sample:
         return Detection(None, "binary", f"zero byte near {place}")
     if _mixed_with_utf8(sample):
-        return Detection(None, "mixed encodings", f"UTF-8 until {place}, then something else")
+        after = "the beginning of a character: is the file whole?" if scan.unfinished else "something else"
+        detail = f"UTF-8 until {place}, then {after}"
+        return Detection(None, "mixed encodings", detail)
     if candidates and candidates[0][0] >= 0.6:
         score, encoding = candidates[0]
         rivals = [
