@@ -152,13 +152,14 @@ def test_late_change_is_found_and_placed():
     assert "(line 30" in detection.detail or "(line 29" in detection.detail
 
 
-@pytest.mark.parametrize("cut", [1, 2])
-def test_a_file_that_ends_within_a_character_is_said_to(cut):
-    whole = SIMPLIFIED.encode() * 3 + "山".encode()
-    detection = found(whole[:-cut])
-    assert detection.reason == "mixed encodings"
-    assert detection.detail.startswith(f"UTF-8 until byte {len(whole) - 3} (line ")
-    assert detection.detail.endswith("then the beginning of a character: is the file whole?")
+@pytest.mark.parametrize("encoding", ["utf-8", "gb18030", "big5"])
+def test_a_file_that_ends_within_a_character_is_said_to(encoding):
+    text = TRADITIONAL if encoding == "big5" else SIMPLIFIED
+    whole = (text * 3 + "山").encode(encoding)
+    for detection in (found(whole[:-1]), check(io.BytesIO(whole[:-1]), encoding)):
+        assert detection.encoding is None
+        assert f"until byte {len(whole) - len('山'.encode(encoding))} (line " in detection.detail
+        assert detection.detail.endswith("then the beginning of a character: is the file whole?")
 
 
 def test_one_broken_byte_in_utf8_is_named():

@@ -129,6 +129,10 @@ class _Scan:
     unfinished: bool = False
     """Whether nothing fails but the last character, which is not all there."""
 
+    def after(self, otherwise: str) -> str:
+        """What begins where decoding failed."""
+        return "the beginning of a character: is the file whole?" if self.unfinished else otherwise
+
 
 def _chunks(stream: BinaryIO) -> Iterator[bytes]:
     while data := stream.read(CHUNK):
@@ -246,9 +250,7 @@ def _legacy(stream: BinaryIO, scan: _Scan, head: bytes) -> Detection:
     if b"\x00" in sample:
         return Detection(None, "binary", f"zero byte near {place}")
     if _mixed_with_utf8(sample):
-        after = "the beginning of a character: is the file whole?" if scan.unfinished else "something else"
-        detail = f"UTF-8 until {place}, then {after}"
-        return Detection(None, "mixed encodings", detail)
+        return Detection(None, "mixed encodings", f"UTF-8 until {place}, then {scan.after('something else')}")
     if candidates and candidates[0][0] >= 0.6:
         score, encoding = candidates[0]
         rivals = [
@@ -290,7 +292,8 @@ def _other_encoding(stream: BinaryIO, sample: bytes, place: str) -> Detection:
 
 def _verdict(encoding: str, scan: _Scan, note: str, evidence: str) -> Detection:
     if scan.failed_at >= 0:
-        detail = f"{evidence} until byte {scan.failed_at} (line {scan.line}), then bytes that are not"
+        after = scan.after("bytes that are not")
+        detail = f"{evidence} until byte {scan.failed_at} (line {scan.line}), then {after}"
         return Detection(None, "mixed encodings", detail)
     if scan.low_at >= 0:
         detail = f"read as {evidence}, the text near byte {scan.low_at} (line {scan.low_line}) is no Chinese"
@@ -302,5 +305,11 @@ def check(stream: BinaryIO, encoding: str) -> Detection:
     """Tests that a stream decodes strictly in an encoding the user named."""
     scan = _scan(stream, encoding, scored=False)
     if scan.failed_at >= 0:
-        return Detection(None, "undecodable", f"not {encoding} at byte {scan.failed_at} (line {scan.line})")
+        place = f"byte {scan.failed_at} (line {scan.line})"
+        ends = (
+            f"{encoding} until {place}, then {scan.after('')}"
+            if scan.unfinished
+            else f"not {encoding} at {place}"
+        )
+        return Detection(None, "undecodable", ends)
     return Detection(encoding)

@@ -27,6 +27,8 @@ TOKENIZER_SHARE = 0.02
 AMPLE_SECONDS = 300.0
 """Budget from which a text of a few megabytes gets more tokens; see `choose_tokenizer`. In a minute the network sees
 each of them too rarely."""
+JOINED_TOKENS = 1 << 16
+"""Tokens whose bytes are joined at a time: as a Python list each of them takes 40 bytes."""
 LEAST_TOKENS = 64
 """Fewer training tokens than this are not a text to learn from."""
 
@@ -57,7 +59,8 @@ class Texts:
     def bytes_of(self, ids: npt.NDArray[np.integer]) -> bytes:
         """The UTF-8 bytes of tokens, one NUL byte for each end of a document."""
         table = [piece or b"\0" for piece in self.tokenizer.token_bytes]
-        return b"".join([table[token] for token in ids.tolist()])
+        parts = (ids[start : start + JOINED_TOKENS].tolist() for start in range(0, len(ids), JOINED_TOKENS))
+        return b"".join(b"".join([table[token] for token in part]) for part in parts)
 
     def num_bytes(self, ids: npt.NDArray[np.integer]) -> int:
         """UTF-8 bytes of tokens; the ends of documents count nothing."""
