@@ -54,6 +54,10 @@ _UTF8_ANY = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0
 _HIGH = re.compile(rb"[\x80-\xff]+")
 
 
+CUT_OFF = "ends within a character, which is left out: is the file whole?"
+"""Note on a file that was cut, as a download may be."""
+
+
 @dataclass(frozen=True)
 class Detection:
     """What was found out about a file's bytes.
@@ -128,10 +132,6 @@ class _Scan:
     low_line: int = 0
     unfinished: bool = False
     """Whether nothing fails but the last character, which is not all there."""
-
-    def after(self, otherwise: str) -> str:
-        """What begins where decoding failed."""
-        return "the beginning of a character: is the file whole?" if self.unfinished else otherwise
 
 
 def _chunks(stream: BinaryIO) -> Iterator[bytes]:
@@ -250,7 +250,9 @@ def _legacy(stream: BinaryIO, scan: _Scan, head: bytes) -> Detection:
     if b"\x00" in sample:
         return Detection(None, "binary", f"zero byte near {place}")
     if _mixed_with_utf8(sample):
-        return Detection(None, "mixed encodings", f"UTF-8 until {place}, then {scan.after('something else')}")
+        if scan.unfinished:
+            return _verdict("utf-8", scan, "", "UTF-8")
+        return Detection(None, "mixed encodings", f"UTF-8 until {place}, then something else")
     if candidates and candidates[0][0] >= 0.6:
         score, encoding = candidates[0]
         rivals = [
@@ -291,25 +293,18 @@ def _other_encoding(stream: BinaryIO, sample: bytes, place: str) -> Detection:
 
 
 def _verdict(encoding: str, scan: _Scan, note: str, evidence: str) -> Detection:
-    if scan.failed_at >= 0:
-        after = scan.after("bytes that are not")
-        detail = f"{evidence} until byte {scan.failed_at} (line {scan.line}), then {after}"
+    if scan.failed_at >= 0 and not scan.unfinished:
+        detail = f"{evidence} until byte {scan.failed_at} (line {scan.line}), then bytes that are not"
         return Detection(None, "mixed encodings", detail)
     if scan.low_at >= 0:
         detail = f"read as {evidence}, the text near byte {scan.low_at} (line {scan.low_line}) is no Chinese"
         return Detection(None, "mixed encodings", detail)
-    return Detection(encoding, note=note)
+    return Detection(encoding, note="; ".join(filter(None, (note, CUT_OFF if scan.unfinished else ""))))
 
 
 def check(stream: BinaryIO, encoding: str) -> Detection:
-    """Tests that a stream decodes strictly in an encoding the user named."""
+    """Tests that a stream decodes strictly in an encoding the user named, but for a last character that is cut off."""
     scan = _scan(stream, encoding, scored=False)
-    if scan.failed_at >= 0:
-        place = f"byte {scan.failed_at} (line {scan.line})"
-        ends = (
-            f"{encoding} until {place}, then {scan.after('')}"
-            if scan.unfinished
-            else f"not {encoding} at {place}"
-        )
-        return Detection(None, "undecodable", ends)
-    return Detection(encoding)
+    if scan.failed_at >= 0 and not scan.unfinished:
+        return Detection(None, "undecodable", f"not {encoding} at byte {scan.failed_at} (line {scan.line})")
+    return _verdict(encoding, scan, "", encoding)

@@ -76,8 +76,8 @@ def _detect_page(stream: BinaryIO) -> Detection:
     declared = declared_encoding(head)
     if declared is None or head.startswith(BYTE_ORDER_MARKS):
         return detect(stream)
-    if check(stream, declared).encoding is not None:
-        return Detection(declared)
+    if (found := check(stream, declared)).encoding is not None:
+        return found
     stream.seek(0)
     found = detect(stream)
     if found.encoding is not None:

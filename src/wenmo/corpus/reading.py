@@ -7,6 +7,7 @@ import csv
 import zipfile
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
@@ -75,12 +76,13 @@ class Block:
 
 
 def decoded(source: Source, encoding: str) -> Iterator[str]:
-    """Decodes a source piece by piece, strictly."""
+    """Decodes a source piece by piece, strictly; a last character that is not all there is left out."""
     decoder = codecs.getincrementaldecoder(encoding)("strict")
     with source.open() as stream:
         while data := stream.read(READ_BYTES):
             yield decoder.decode(data)
-        yield decoder.decode(b"", final=True)
+        with suppress(UnicodeError):
+            yield decoder.decode(b"", final=True)
 
 
 def _text_blocks(plan: Plan, file: int) -> Iterator[Block]:
