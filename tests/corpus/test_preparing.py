@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from wenmo.config import CorpusSettings
 from wenmo.corpus import Corpus, prepare, preparing
+from wenmo.corpus.encoding import CUT_OFF
 from wenmo.errors import InputError, OptionError
 from wenmo.text import clean
 
@@ -61,6 +62,18 @@ def test_documents_know_their_source(tmp_path):
     documents = list(corpus.documents("train"))
     assert [document.text for document in documents] == ENGLISH
     assert documents[16].source.endswith("a.jsonl:17")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "gb18030"])
+@pytest.mark.parametrize("ending", ["txt", "csv", "html", "jsonl"])
+def test_of_a_file_that_was_cut_all_is_read_but_the_last_character(tmp_path, ending, encoding):
+    opening = "text\n" if ending == "csv" else f"<meta charset={encoding}>" if ending == "html" else ""
+    whole = jsonl(CHINESE) + '"山' if ending == "jsonl" else opening + "\n".join(CHINESE) + "山"
+    corpus = make(tmp_path, {f"cut.{ending}": whole.encode(encoding)[:-1]}, WHOLE)
+    text = "\n".join(everything(corpus))
+    lines = "\n".join(CHINESE).split("\n")  # a page joins them
+    assert all(line in text for line in lines) and "山" not in text
+    assert [note for note in corpus.manifest.notes if note.endswith(CUT_OFF)]
 
 
 @pytest.mark.parametrize("language", [ENGLISH, CHINESE])
