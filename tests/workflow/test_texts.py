@@ -1,3 +1,6 @@
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
 
 from wenmo.config import Recipe, TrainingSettings
@@ -26,3 +29,14 @@ def test_several_processes_train_the_whole_softmax(monkeypatch):
     monkeypatch.setenv("RANK", "0")
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert not texts.ample(Recipe(budget="1h", training=TrainingSettings(device="cpu")))
+
+
+@pytest.mark.parametrize("count", [0, 1, 6, 7])
+def test_bytes_of_many_tokens_are_joined_in_parts(monkeypatch, count):
+    monkeypatch.setattr(texts, "JOINED_TOKENS", 3)
+    tokenizer = SimpleNamespace(token_bytes=[b"", "猫".encode(), b"cat "])
+    ids = np.array([1, 2, 0, 2, 2, 1, 0], np.uint16)[:count]
+    joined = "猫cat \0cat cat 猫\0".encode()
+    expected = b"".join([b"\0" if token == 0 else tokenizer.token_bytes[token] for token in ids])
+    found = texts.Texts(None, tokenizer, None, None, None).bytes_of(ids)
+    assert found == expected and joined.startswith(found)
